@@ -1,0 +1,1 @@
+"""nnlite: neural networks on serverless functions, in pure NumPy."""

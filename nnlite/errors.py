@@ -1,0 +1,66 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    NnliteError
+    ├── UsageError        (ValueError)          a flag or an argument that cannot be meant; tools exit 2
+    ├── StructureError    (ValueError)          shapes, names or layouts that do not fit together
+    ├── WeightsError      (ValueError)          bytes that are not a sound weights file
+    ├── DataError         (ValueError)          a data file that is not what it should be
+    ├── DataNotFound      (FileNotFoundError)   no data where we looked
+    ├── StoreError        (OSError)             the store failed, refused, or holds what is not ours
+    │   ├── NotFound      (KeyError)            no such key
+    │   └── Conflict                            the condition of a conditional write does not hold
+    ├── Diverged          (ArithmeticError)     a loss or a weight is no longer a finite number
+    └── RunError          (RuntimeError)        a run cannot start, go on, or be found
+
+A message says what failed, where, what was expected and what was found, and what to do about it.
+It fits on one line: tools print it as it is.
+"""
+
+
+class NnliteError(Exception):
+    """Base of every error that nnlite raises on purpose."""
+
+    def __str__(self) -> str:  # KeyError would print its repr, OSError its errno
+        return str(self.args[0]) if self.args else type(self).__name__
+
+
+class UsageError(NnliteError, ValueError):
+    """A flag or an argument that cannot be meant."""
+
+
+class StructureError(NnliteError, ValueError):
+    """Shapes, names or layouts that do not fit together."""
+
+
+class WeightsError(NnliteError, ValueError):
+    """Bytes that are not a sound weights file."""
+
+
+class DataError(NnliteError, ValueError):
+    """A data file that is not what it should be."""
+
+
+class DataNotFound(NnliteError, FileNotFoundError):
+    """No data where we looked."""
+
+
+class StoreError(NnliteError, OSError):
+    """The store failed, refused, or holds what is not ours."""
+
+
+class NotFound(StoreError, KeyError):
+    """No such key in the store."""
+
+
+class Conflict(StoreError):
+    """A conditional write whose condition does not hold."""
+
+
+class Diverged(NnliteError, ArithmeticError):
+    """A loss or a weight is no longer a finite number."""
+
+
+class RunError(NnliteError, RuntimeError):
+    """A run cannot start, go on, or be found."""

@@ -1,0 +1,87 @@
+"""A network at work: its two stages, their memory, and the way of a minibatch through them and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from nnlite.nn.layer import Tensor
+from nnlite.nn.layers import Flatten
+from nnlite.nn.parameters import Shape, aligned_empty
+from nnlite.nn.stages import ImageStage, VectorStage
+
+if TYPE_CHECKING:
+    from nnlite.nn.network import Sequential
+
+Views = list[dict[str, Tensor]]
+
+
+class Execution:
+    """A network bound to memory of one dtype."""
+
+    def __init__(self, network: Sequential, dtype: DTypeLike):
+        self.network, self.dtype = network, np.dtype(dtype)
+        layers, learns = network.layers, [bool(p) for p in network.parameters]
+        self.cut = _image_layers(network)  #: how many layers work on images
+        shapes = [network.input_shape, *network.shapes[: self.cut]]
+        self.images = ImageStage(layers[: self.cut], shapes, learns[: self.cut], dtype) if self.cut else None
+        self.vectors = VectorStage(layers[self.cut :], learns[self.cut :], dtype, any(learns[: self.cut]))
+        self._num_image_parameters = sum(
+            int(np.prod(p.shape)) for ps in network.parameters[: self.cut] for p in ps.values()
+        )
+        self._partial = aligned_empty(network.layout.size if self.cut else 0, dtype)
+        self._arrays: dict[Any, Tensor] = {}
+        self._views: dict[str, tuple[Tensor, Views]] = {}
+
+    def array(self, name: str, shape: Shape) -> Tensor:
+        """Scratch memory by name; only the first `shape[-1]` columns change with the batch."""
+        rows, columns = shape
+        memory = self._arrays.get(name)
+        if memory is None or memory.size < rows * columns:
+            memory = self._arrays[name] = aligned_empty(rows * columns, self.dtype)
+        return memory[: rows * columns].reshape(shape)
+
+    def views(self, role: str, vector: Tensor) -> Views:
+        """Parameters by layer, remembered while the same array comes again in the same role."""
+        known = self._views.get(role)
+        if known is None or known[0] is not vector:
+            tensors = self.network.layout.views(vector)
+            views: Views = [
+                {key: tensors[f"{name}/{key}"] for key in parameters}
+                for name, parameters in zip(self.network.names, self.network.parameters, strict=True)
+            ]
+            known = self._views[role] = (vector, views)
+        return known[1]
+
+    def forward(self, vector: Tensor, x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:
+        """Outputs (K, N) for x (N, *input_shape), in memory that the next call uses again."""
+        p = self.views("weights", vector)
+        if self.images is None:
+            features = x.reshape(len(x), -1).T
+        else:
+            rows = int(np.prod(self.images.output_shape))
+            features = self.array("features", (rows, len(x)))
+            self.images.forward(p[: self.cut], x, features, training, rng)
+        return self.vectors.chain(len(x)).forward(p[self.cut :], features, training, rng)
+
+    def backward(self, vector: Tensor, gradient: Tensor, d_outputs: Tensor) -> None:
+        """Write the gradient (P,) of the minibatch that went forward last."""
+        p, g = self.views("weights", vector), self.views("gradient", gradient)
+        chain = self.vectors.chain(d_outputs.shape[1])
+        d_features = chain.backward(p[self.cut :], g[self.cut :], d_outputs)
+        if self.images is None or d_features is None:
+            return
+        partial, size = self.views("partial", self._partial), self._num_image_parameters
+        for index in self.images.backward(p[: self.cut], g[: self.cut], partial[: self.cut], d_features):
+            if index > 0:
+                np.add(gradient[:size], self._partial[:size], out=gradient[:size])
+
+
+def _image_layers(network: Sequential) -> int:
+    """How many layers come before the first Flatten, on images; 0 if the input can be read as vectors."""
+    if len(network.input_shape) != 3:
+        return 0
+    kinds = [type(layer) for layer in network.layers]
+    return kinds.index(Flatten) if Flatten in kinds else len(kinds)

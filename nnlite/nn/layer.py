@@ -1,0 +1,117 @@
+"""What a layer is: hyper-parameters, shapes, and two functions of arrays that the caller owns.
+
+Inside a network the features come first and samples last, so that every operation has long contiguous runs:
+
+- images travel in blocks ``(H, W, n, C)``,
+- vectors travel as ``(D, N)``.
+
+(Outside, in `Sequential`'s methods, images are ``(N, C, H, W)`` and vectors ``(N, D)``.)
+
+A layer of one's own is a frozen dataclass with `forward` and `backward`; `gradcheck.check_layer` tells
+whether they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from nnlite.nn.config import Described
+from nnlite.nn.initializers import Initializer
+from nnlite.nn.parameters import Shape, aligned_empty, aligned_zeros
+
+Tensor = NDArray[Any]
+Tensors = Mapping[str, Tensor]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One tensor that a layer learns: its shape, how it starts, and its fans for the initializer."""
+
+    shape: Shape
+    initializer: Initializer
+    fan_in: int = 1
+    fan_out: int = 1
+
+
+class Workspace:
+    """The memory of one layer for one block of samples, made on first use and the same ever after.
+
+    `keep` is for what `backward` needs of its own `forward`: one array for every block. `temp` is for what is
+    dead when the call returns: one array for all blocks that the same thread runs.
+    """
+
+    def __init__(self, dtype: DTypeLike, temps: dict[Any, Any]):
+        self.dtype = np.dtype(dtype)
+        self.training = True  #: False while predicting: nothing need be kept
+        self.input_gradient = True  #: False when nobody wants dx: `backward` may return None
+        self.may_overwrite_input = False  #: True when x is nobody's but this layer's
+        self.output_is_kept = True
+        self.rng: np.random.Generator | None = None  #: of this step, for layers that draw
+        self._kept: dict[Any, Any] = {}
+        self._temps = temps
+
+    def keep(self, name: str, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
+        """An array of this block that survives until `backward`; the same memory every step."""
+        return self._array(self._kept, name, shape, dtype, aligned_empty)
+
+    def temp(self, name: str, shape: Shape, dtype: DTypeLike | None = None, *, zeroed: bool = False) -> Tensor:
+        """Scratch; `zeroed` memory is cleared once, when it is made, not at every call."""
+        return self._array(self._temps, name, shape, dtype, aligned_zeros if zeroed else aligned_empty)
+
+    def output(self, shape: Shape) -> Tensor:
+        """The array for what `forward` returns: kept when somebody's `backward` will read it."""
+        return (self.keep if self.output_is_kept else self.temp)("output", shape)
+
+    def once(self, name: str, make: Callable[[], T]) -> T:
+        """A constant of the layer (a band matrix, a strided view), made at the first call."""
+        if name not in self._temps:
+            self._temps[name] = make()
+        value: T = self._temps[name]
+        return value
+
+    def _array(
+        self, where: dict[Any, Any], name: str, shape: Shape, dtype: DTypeLike | None, make: Callable[..., Any]
+    ) -> Tensor:
+        key = (name, shape)
+        array: Tensor | None = where.get(key)
+        if array is None:
+            array = where[key] = make(shape, dtype or self.dtype)
+        return array
+
+
+class Layer(Described):
+    """Base class. A layer holds hyper-parameters only: weights come from the vector, memory from a workspace.
+
+    Shapes of one sample are ``(C, H, W)`` or ``(D,)``.
+    """
+
+    needs_input: ClassVar[bool] = True  #: backward reads the x of its forward
+    needs_output: ClassVar[bool] = True  #: backward reads the y of its forward
+    in_place: ClassVar[bool] = False  #: forward puts y where x was, if ws.may_overwrite_input
+    random: ClassVar[bool] = False  #: forward draws from ws.rng
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of one output sample for one input sample of `shape`. Raises StructureError if it cannot be."""
+        return shape
+
+    def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        """What this layer learns for inputs of `shape`, in the order in which it lies in the vector."""
+        return {}
+
+    def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
+        """y for a block x. `p` are this layer's parameters by name."""
+        raise TypeError(f"{type(self).__name__} must define forward()")
+
+    def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
+        """Write (not add) this block's parameter gradients into `g` and return dx.
+
+        x and y are those of the same block's forward, and sound only if `needs_input` / `needs_output` say so.
+        dy may be overwritten.
+        """
+        raise TypeError(f"{type(self).__name__} must define backward()")

@@ -1,0 +1,217 @@
+"""A network: layers in a row over one flat parameter vector."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlite.errors import StructureError
+from nnlite.nn.config import Described
+from nnlite.nn.layer import Layer, Parameter, Tensor
+from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
+from nnlite.nn.parameters import Layout, Shape, aligned_zeros
+from nnlite.nn.execution import Execution
+
+PREDICT_BATCH = 256  # samples at a time when only predicting
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Sums over `count` samples, so that evaluations of parts add up to that of the whole."""
+
+    loss_sum: float
+    num_correct: int
+    count: int
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of a sample."""
+        return self.loss_sum / self.count
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction predicted right."""
+        return self.num_correct / self.count
+
+    def __add__(self, other: Evaluation) -> Evaluation:
+        return Evaluation(
+            self.loss_sum + other.loss_sum, self.num_correct + other.num_correct, self.count + other.count
+        )
+
+
+class Sequential:
+    """Layers applied one after the other to samples of `input_shape` ((C, H, W) or (D,)), and a loss.
+
+    It holds no weights: every method takes the vector (P,) float32 (or float64, for gradient checks), whose
+    named tensors are described by `layout`. Outside, x is (N, C, H, W) or (N, D), and outputs are (N, K).
+    A network is not for use by several threads at once: its scratch memory is made once and used again.
+    """
+
+    def __init__(self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None):
+        self.layers = tuple(layers)
+        self.input_shape: Shape = tuple(input_shape)
+        self.loss = loss or SoftmaxCrossEntropy()
+        self.names = _names(self.layers)
+        self.shapes, self.parameters = self._infer()  #: output shape, and parameters, of every layer
+        self.output_shape = self.shapes[-1] if self.shapes else self.input_shape
+        self.loss.check(self.output_shape)
+        self.layout = Layout(
+            {
+                f"{name}/{key}": parameter.shape
+                for name, parameters in zip(self.names, self.parameters, strict=True)
+                for key, parameter in parameters.items()
+            }
+        )
+        self.is_random = any(layer.random for layer in self.layers)  #: whether training needs an rng
+        self._executions: dict[np.dtype[Any], Execution] = {}
+
+    def _infer(self) -> tuple[list[Shape], list[dict[str, Parameter]]]:
+        shape, shapes, parameters = self.input_shape, [], []
+        for name, layer in zip(self.names, self.layers, strict=True):
+            try:
+                parameters.append(layer.parameters(shape))
+                shape = layer.output_shape(shape)
+            except StructureError as error:
+                raise StructureError(f"layer {name}: {error}") from None
+            shapes.append(shape)
+        return shapes, parameters
+
+    # ---- parameters
+
+    def init(self, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Fresh weights (P,) float32, drawn layer by layer from `rng`."""
+        vector = self.empty()
+        views = self.layout.views(vector)
+        for name, parameters in zip(self.names, self.parameters, strict=True):
+            for key, p in parameters.items():
+                p.initializer.fill_inplace(views[f"{name}/{key}"], rng, p.fan_in, p.fan_out)
+        return vector
+
+    def empty(self) -> NDArray[np.float32]:
+        """A zeroed, aligned vector (P,) float32, for weights or gradients."""
+        vector: Tensor = aligned_zeros(self.layout.size)
+        return vector
+
+    # ---- learning
+
+    def loss_and_gradient(
+        self,
+        vector: Tensor,
+        x: Tensor,
+        y: NDArray[np.generic],
+        out: Tensor,
+        rng: np.random.Generator | None = None,
+    ) -> float:
+        """Mean loss of N samples; the gradient (P,) is written into `out`.
+
+        x: (N, *input_shape) of the vector's dtype; y: what the loss wants. `rng` is needed where a layer
+        draws (Dropout). Raises StructureError when shapes do not fit.
+        """
+        self._check(vector, x)
+        self.layout.check(out, "the gradient")
+        if len(y) != len(x):
+            raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
+        execution = self._execution(vector.dtype)
+        outputs = execution.forward(vector, x, training=True, rng=rng)
+        d_outputs = execution.array("d_outputs", outputs.shape)
+        value = self.loss.value_and_gradient(outputs, y, d_outputs)
+        execution.backward(vector, out, d_outputs)
+        return value
+
+    def predict(self, vector: Tensor, x: Tensor) -> Tensor:
+        """Outputs (N, K) for x (N, *input_shape): logits for a softmax loss. In batches of a few hundred."""
+        outputs = np.empty((len(x), *self.output_shape), vector.dtype)
+        for start in range(0, len(x), PREDICT_BATCH):
+            part = x[start : start + PREDICT_BATCH]
+            outputs[start : start + len(part)] = self._forward(vector, part).T
+        return outputs
+
+    def evaluate(self, vector: Tensor, x: Tensor, y: NDArray[np.generic]) -> Evaluation:
+        """Loss and hits over N samples, in batches of a few hundred."""
+        total = Evaluation(0.0, 0, 0)
+        for start in range(0, len(x), PREDICT_BATCH):
+            part = slice(start, start + PREDICT_BATCH)
+            outputs = self._forward(vector, x[part])
+            scratch = np.empty_like(outputs)
+            count = outputs.shape[1]
+            loss_sum = self.loss.value_and_gradient(outputs, y[part], scratch) * count
+            total += Evaluation(loss_sum, self.loss.num_correct(outputs, y[part]), count)
+        return total
+
+    def _forward(self, vector: Tensor, x: Tensor) -> Tensor:
+        self._check(vector, x)
+        return self._execution(vector.dtype).forward(vector, x, training=False, rng=None)
+
+    def _execution(self, dtype: np.dtype[Any]) -> Execution:
+        if dtype not in self._executions:
+            self._executions[dtype] = Execution(self, dtype)
+        return self._executions[dtype]
+
+    def _check(self, vector: Tensor, x: Tensor) -> None:
+        self.layout.check(vector)
+        if x.shape[1:] != self.input_shape or len(x) == 0:
+            wanted = ", ".join(str(size) for size in self.input_shape)
+            raise StructureError(f"x has shape {x.shape}; this network wants (N, {wanted}), N > 0")
+        if x.dtype != vector.dtype:
+            raise StructureError(f"x is {x.dtype}, the parameter vector {vector.dtype}: convert x first")
+
+    # ---- descriptions
+
+    def config(self) -> dict[str, Any]:
+        """The network as plain JSON values, from which `from_config` builds it again."""
+        return {
+            "layers": [layer.config() for layer in self.layers],
+            "input_shape": list(self.input_shape),
+            "loss": self.loss.config(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Sequential:
+        """The network that `config()` described. Raises StructureError for anything else."""
+        try:
+            layers = [Layer.from_config(c) for c in config["layers"]]
+            return cls(layers, config["input_shape"], Loss.from_config(config["loss"]))
+        except (KeyError, TypeError) as error:
+            raise StructureError(f"not the description of a network: {error!r} in {config!r:.80}") from None
+
+    def summary(self) -> str:
+        """A table of layers, output shapes and parameter counts."""
+        rows = [("layer", "", "output", "parameters"), ("input", "", _times(self.input_shape), "")]
+        for name, layer, shape, ps in zip(self.names, self.layers, self.shapes, self.parameters, strict=True):
+            count = sum(int(np.prod(p.shape)) for p in ps.values())
+            rows.append((name, _options(layer), _times(shape), f"{count:,}" if ps else ""))
+        widths = [max(len(row[i]) for row in rows) for i in range(4)]
+        lines = [
+            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
+        ]
+        lines.append(f"{self.layout.size:,} parameters, {self.layout.size * 4 / 1e6:.2f} MB as float32")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Sequential({list(self.layers)}, {self.input_shape}, {self.loss})"
+
+
+def _names(layers: Sequence[Layer]) -> list[str]:
+    """conv1, relu1, conv2, ...: the kind of layer and its number among its kind."""
+    short = {"Conv2D": "conv", "MaxPool2D": "pool", "LocalResponseNorm": "lrn"}
+    counts: dict[str, int] = {}
+    names = []
+    for layer in layers:
+        kind = type(layer).__name__
+        counts[kind] = counts.get(kind, 0) + 1
+        names.append(f"{short.get(kind, kind.lower())}{counts[kind]}")
+    return names
+
+
+def _times(shape: Shape) -> str:
+    return " x ".join(str(size) for size in shape)
+
+
+def _options(layer: Layer) -> str:
+    """The hyper-parameters of a layer that are plain values, as in ``5x5/1 same``."""
+    config = layer.config()
+    return " ".join(f"{k}={v}" for k, v in config.items() if k != "is" and not isinstance(v, (dict, list)))

@@ -1,0 +1,93 @@
+"""Max-pooling, as two passes over one axis each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from nnlite.errors import StructureError
+from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
+from nnlite.nn.parameters import Shape
+from nnlite.nn.window import Window
+
+
+@dataclass(frozen=True)
+class MaxPool2D(Layer):
+    """The largest entry of every window: x (H, W, n, C) -> y (H', W', n, C).
+
+    A maximum over a square is a maximum over columns of maxima over rows, so each axis is pooled on its own.
+    Of equal entries the first in reading order wins and gets the whole gradient, as in PyTorch.
+    """
+
+    kernel: int
+    stride: int
+    padding: str = "same"
+    needs_input: ClassVar[bool] = False
+    needs_output: ClassVar[bool] = False
+
+    def windows(self, shape: Shape) -> tuple[Window, Window]:
+        """The windows along H and W for images of `shape` (C, H, W)."""
+        if len(shape) != 3:
+            raise StructureError(f"MaxPool2D wants images (C, H, W), got {shape}")
+        rows, columns = (
+            Window.along(size, self.kernel, self.stride, self.padding, "MaxPool2D") for size in shape[1:]
+        )
+        return rows, columns
+
+    def output_shape(self, shape: Shape) -> Shape:
+        rows, columns = self.windows(shape)
+        return (shape[0], rows.count, columns.count)
+
+    def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
+        height, width, n, channels = x.shape
+        rows, columns = self.windows((channels, height, width))
+        by_width = ws.temp("by_width", (height, columns.count, n, channels))
+        _pool_forward(x.swapaxes(0, 1), by_width.swapaxes(0, 1), columns, "w", ws)
+        y = ws.output((rows.count, columns.count, n, channels))
+        _pool_forward(by_width, y, rows, "h", ws)
+        return y
+
+    def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor:
+        height, width, n, channels = x.shape
+        rows, columns = self.windows((channels, height, width))
+        d_by_width = ws.temp("d_by_width", (height, columns.count, n, channels))
+        _pool_backward(dy, d_by_width, rows, "h", ws)
+        dx = ws.temp("dx", x.shape)
+        _pool_backward(d_by_width.swapaxes(0, 1), dx.swapaxes(0, 1), columns, "w", ws)
+        return dx
+
+
+def _pool_forward(x: Tensor, y: Tensor, window: Window, axis: str, ws: Workspace) -> None:
+    """y[o] = max over u of x[o * stride + u - before], along the leading axis; masks say where y rose."""
+    for offset in range(window.kernel):
+        outputs, entries = window.meeting(offset)
+        candidate, best = x[entries], y[outputs]
+        if offset == 0:
+            y[: outputs.start] = -np.inf
+            y[outputs.stop :] = -np.inf
+            best[...] = candidate
+            continue
+        if ws.training:
+            np.greater(candidate, best, out=_mask(ws, axis, offset, candidate))
+        np.maximum(best, candidate, out=best)
+
+
+def _pool_backward(dy: Tensor, dx: Tensor, window: Window, axis: str, ws: Workspace) -> None:
+    """Send each dy[o] to the last offset whose mask rose there, or to offset 0. Destroys dy."""
+    dx[...] = 0
+    for offset in reversed(range(window.kernel)):
+        outputs, entries = window.meeting(offset)
+        rest, target = dy[outputs], dx[entries]
+        if offset == 0:
+            np.add(target, rest, out=target)
+            continue
+        taken = ws.temp(f"taken_{axis}", rest.shape)
+        np.multiply(rest, _mask(ws, axis, offset, rest), out=taken)
+        np.subtract(rest, taken, out=rest)
+        np.add(target, taken, out=target)
+
+
+def _mask(ws: Workspace, axis: str, offset: int, like: Tensor) -> Tensor:
+    return ws.keep(f"rose_{axis}{offset}", like.shape, bool)

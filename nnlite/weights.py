@@ -80,9 +80,7 @@ def encode(vector: Vector, shapes: TensorShapes, metadata: Metadata | None = Non
     return b"".join(encode_parts(vector, shapes, metadata))
 
 
-def encode_parts(
-    vector: Vector, shapes: TensorShapes, metadata: Metadata | None = None
-) -> tuple[bytes, memoryview]:
+def encode_parts(vector: Vector, shapes: TensorShapes, metadata: Metadata | None = None) -> tuple[bytes, memoryview]:
     """A weights file as (header, data), where data is the vector's own memory: do not change it meanwhile.
 
     vector: (P,) float32, contiguous, with P the sum of the sizes of `shapes`.
@@ -132,9 +130,7 @@ def check_shapes(found: TensorShapes, expected: TensorShapes, where: str, hint: 
             _refuse(f"{where} has {_quote(name)} as tensor {place}; the network wants {_quote(wanted)}", hint)
 
 
-def save(
-    path: str | os.PathLike[str], vector: Vector, shapes: TensorShapes, metadata: Metadata | None = None
-) -> None:
+def save(path: str | os.PathLike[str], vector: Vector, shapes: TensorShapes, metadata: Metadata | None = None) -> None:
     """Write a weights file, whole or not at all: a reader, or a crash, never meets half of one.
 
     Raises StructureError as `encode_parts`, and StoreError when the file cannot be written.

@@ -48,9 +48,7 @@ def run(
 
 
 def _add_debug(parser: argparse.ArgumentParser, default: bool | str) -> None:
-    parser.add_argument(
-        "--debug", action="store_true", default=default, help="show the traceback of an error"
-    )
+    parser.add_argument("--debug", action="store_true", default=default, help="show the traceback of an error")
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for child in set(action.choices.values()):

@@ -195,9 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     def add(
         word: str, do: Callable[[argparse.Namespace], int], example: str, *parents: argparse.ArgumentParser
     ) -> argparse.ArgumentParser:
-        child = subparsers.add_parser(
-            word, help=do.__doc__, description=do.__doc__, parents=[*parents, common]
-        )
+        child = subparsers.add_parser(word, help=do.__doc__, description=do.__doc__, parents=[*parents, common])
         child.set_defaults(do=do)
         return _formatted(child, example)
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import secrets
+import shlex
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +36,21 @@ EXAMPLES = """examples:
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
     store = open_store(args.store)
+    _check_processes(args)
     if args.resume:
         spec = read_spec(store, args.resume)
         if args.dry_run:
             return _show_plan(spec, args, None)
+        out = _out(spec, args)
         attempts = runs.reopen(store, spec)
     else:
         dataset, spec = _plan(args)
         if args.dry_run:
             return _show_plan(spec, args, dataset)
+        out = _out(spec, args)
         _introduce(spec, args, dataset)
         runs.begin(store, store, spec, dataset)
         attempts = dict.fromkeys(range(spec.num_workers), 1)
-    out = Path(args.out or f"{spec.run}.safetensors")
-    _check_writable(out)
     return _drive(store, spec, attempts, out, args)
 
 
@@ -79,9 +83,9 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     case, file = cases.find(args.case)
     dataset = _dataset(case, args)
     network = case.network(dataset.input_shape, dataset.num_classes)
-    own_classes = any(not layer.builtin for layer in network.layers) or not network.loss.builtin
+    optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
     tree = Tree.for_workers(args.workers, args.tree)
-    batch_size = args.batch_size or case.batch_size
+    batch_size = args.batch_size if args.batch_size is not None else case.batch_size
     spec = RunSpec(
         run=args.run or _run_id(case.name),
         case=case.name,
@@ -91,15 +95,23 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         num_rounds=_num_rounds(args, case, dataset, batch_size),
         batch_size=batch_size,
         network=network.config(),
-        optimizer=cases.optimizer(case, args.optimizer, args.learning_rate).config(),
-        data=_data_spec(dataset, args.augment if args.augment is not None else case.augment),
+        optimizer=optimizer.config(),
+        data=_data_spec(dataset, _augmentation(args, case, dataset)),
         steps_per_round=args.steps_per_round,
         eval_every=args.eval_every,
         target_accuracy=args.target_accuracy,
         checkpoint_every=args.checkpoint_every,
-        case_file=str(file) if file and own_classes else None,
+        case_file=str(file) if file and _has_own((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
+
+
+def _has_own(described: Any) -> bool:
+    """Whether something described, or anything in it, is of a class that only the user's case file defines."""
+    if isinstance(described, nn.Described):
+        parts = [getattr(described, field.name) for field in fields(described)]  # type: ignore[arg-type]
+        return not described.builtin or _has_own(parts)
+    return isinstance(described, (tuple, list)) and any(_has_own(part) for part in described)
 
 
 def _dataset(case: cases.Case, args: argparse.Namespace) -> data.Dataset:
@@ -107,6 +119,15 @@ def _dataset(case: cases.Case, args: argparse.Namespace) -> data.Dataset:
         return case.dataset()
     name = args.dataset or case.dataset
     return data.load(name, data_dir=Path(args.data) if args.data else None)
+
+
+def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
+    augment = args.augment if args.augment is not None else case.augment
+    if augment is None or not (augment.flip or augment.crop):
+        return None
+    if len(dataset.input_shape) != 3:
+        raise UsageError(f"--augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")
+    return augment
 
 
 def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
@@ -117,7 +138,7 @@ def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
         num_test=len(dataset.test),
         mean=dataset.mean,
         std=dataset.std,
-        augment={"flip": augment.flip, "crop": augment.crop} if augment and (augment.flip or augment.crop) else None,
+        augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
     )
 
 
@@ -133,7 +154,7 @@ def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Datase
 
 
 def _run_id(case: str) -> str:
-    name = "".join(c if c.isalnum() else "-" for c in case.lower())[:32].strip("-") or "run"
+    name = re.sub(r"[^a-z0-9]", "-", case.lower())[:32].strip("-") or "run"
     return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
@@ -145,12 +166,21 @@ def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
     return min(spec.num_workers, os.cpu_count() or 1)
 
 
-def _check_writable(out: Path) -> None:
-    """Find out now, not after an hour of training, that the weights cannot be written."""
+def _check_processes(args: argparse.Namespace) -> None:
+    if args.processes is not None and args.processes < 0:
+        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
+    if args.processes and args.store.startswith("memory://"):
+        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+
+
+def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
+    """The file for the weights; now, not after an hour of training, is the time to find it unwritable."""
+    out = Path(args.out or f"{spec.run}.safetensors")
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder: name a file")
     if not os.access(out.parent, os.W_OK):
         raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    return out
 
 
 # ---- what people see
@@ -205,8 +235,9 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: arg
 
 
 def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
-    store = "" if args.store == DEFAULT_STORE else f" --store {args.store}"
-    return f"python -m tools.train --resume {spec.run}{store}"
+    store = "" if args.store == DEFAULT_STORE else f" --store {shlex.quote(args.store)}"
+    out = f" --out {shlex.quote(args.out)}" if args.out else ""
+    return f"python -m tools.train --resume {spec.run}{store}{out}"
 
 
 # ---- the command line
@@ -215,20 +246,22 @@ DEFAULT_STORE = ".nnlite"
 
 
 def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(","))
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers, root to workers, like 1,4,20") from None
 
 
 def _augment(text: str) -> data.Augment:
     """none | flip | crop:4 | flip,crop:4"""
+    if text == "none":
+        return data.Augment()
     flip, crop = False, 0
     for part in text.split(","):
-        name, _, value = part.partition(":")
-        if name == "flip":
-            flip = True
-        elif name == "crop":
-            crop = int(value)
-        elif name != "none":
-            raise ValueError(text)
+        found = re.fullmatch(r"flip|crop:(\d+)", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f"{text!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
+        flip, crop = flip or part == "flip", int(found[1] or crop)
     return data.Augment(flip, crop)
 
 

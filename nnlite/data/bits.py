@@ -30,9 +30,7 @@ def generate(num_train: int = NUM_TRAIN, num_test: int = NUM_TEST) -> Dataset:
     """
     total = num_train + num_test
     if num_train < 1 or num_test < 1 or total > 2**NUM_BITS:
-        raise UsageError(
-            f"bits has 1 to {2**NUM_BITS} different rows, not {num_train} train and {num_test} test"
-        )
+        raise UsageError(f"bits has 1 to {2**NUM_BITS} different rows, not {num_train} train and {num_test} test")
     numbers = permutation(2**NUM_BITS, _SEED)[:total]
     x = rows(numbers)
     y = target(x)

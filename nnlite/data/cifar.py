@@ -94,9 +94,7 @@ def _read_archive(path: Path) -> dict[str, bytes]:
     except FileNotFoundError:
         raise DataNotFound(f"no file {path}") from None
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(
-            f"{path}: truncated or corrupt archive ({error}). Delete it and get it again."
-        ) from error
+        raise DataError(f"{path}: truncated or corrupt archive ({error}). Delete it and get it again.") from error
     missing = [name for name in _FILES if name not in found]
     if missing:
         raise DataError(f"{path}: truncated, or not CIFAR-10: no {', '.join(missing)} in it")

@@ -27,8 +27,7 @@ class Split:
     def __post_init__(self) -> None:
         if self.x.dtype.name not in _X_DTYPES or self.x.ndim not in (2, 4):
             raise DataError(
-                f"x must be (N, C, H, W) or (N, D) of {', '.join(_X_DTYPES)}, "
-                f"not {self.x.shape} {self.x.dtype}"
+                f"x must be (N, C, H, W) or (N, D) of {', '.join(_X_DTYPES)}, not {self.x.shape} {self.x.dtype}"
             )
         if self.y.dtype.kind not in "iu" or self.y.ndim != 1:
             raise DataError(f"y must be (N,) integers, not {self.y.shape} {self.y.dtype}")
@@ -119,9 +118,7 @@ def check_targets(y: np.ndarray, num_classes: int, where: str) -> None:
         if not np.all((y == 1) | (y == -1)):
             raise DataError(f"{where}: mislabelled: expected -1 and +1, found {np.unique(y)[:5].tolist()}")
     elif int(y.min()) < 0 or int(y.max()) >= num_classes:
-        raise DataError(
-            f"{where}: mislabelled: expected labels 0 to {num_classes - 1}, found {y.min()} to {y.max()}"
-        )
+        raise DataError(f"{where}: mislabelled: expected labels 0 to {num_classes - 1}, found {y.min()} to {y.max()}")
 
 
 def to_float(
@@ -142,9 +139,7 @@ def to_float(
         return out
     channels = x.shape[1] if x.ndim == 4 else 1
     if len(mean) != len(std) or len(mean) not in (1, channels):
-        raise UsageError(
-            f"mean has {len(mean)} and std {len(std)} numbers; x {x.shape} wants 1 or {channels} of both"
-        )
+        raise UsageError(f"mean has {len(mean)} and std {len(std)} numbers; x {x.shape} wants 1 or {channels} of both")
     shape = (len(mean), 1, 1) if x.ndim == 4 else (1,)
     deviation = np.asarray(std, np.float64)
     scale = (1 / (255 * deviation)).astype(np.float32).reshape(shape)

@@ -42,9 +42,7 @@ def num_classes(split: str) -> int:
 def stems(split: str) -> tuple[str, ...]:
     """The official names of the four files of a split, without `.gz`."""
     return tuple(
-        f"emnist-{split}-{part}-{kind}-ubyte"
-        for part in ("train", "test")
-        for kind in ("images-idx3", "labels-idx1")
+        f"emnist-{split}-{part}-{kind}-ubyte" for part in ("train", "test") for kind in ("images-idx3", "labels-idx1")
     )
 
 

@@ -44,8 +44,7 @@ class Entry:
 def _mnist_resources(md5s: tuple[str, ...], *bases: str) -> tuple[Resource, ...]:
     names = [f"{stem}.gz" for stem in STEMS]
     return tuple(
-        Resource(name, md5, tuple(base + name for base in bases))
-        for name, md5 in zip(names, md5s, strict=True)
+        Resource(name, md5, tuple(base + name for base in bases)) for name, md5 in zip(names, md5s, strict=True)
     )
 
 

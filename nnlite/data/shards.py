@@ -55,9 +55,7 @@ def decode(data: bytes, where: str) -> Split:
         raise DataError(f"{where}: truncated: a shard has {_HEADER.size} bytes of header, found {len(data)}")
     magic, version, len_x, len_y = _HEADER.unpack_from(data)
     if magic != _MAGIC or version != _VERSION:
-        raise DataError(
-            f"{where}: not a shard of version {_VERSION}: found {magic.hex(' ')} and version {version}"
-        )
+        raise DataError(f"{where}: not a shard of version {_VERSION}: found {magic.hex(' ')} and version {version}")
     middle, end = _HEADER.size + len_x, _HEADER.size + len_x + len_y
     if len(data) != end:
         raise DataError(f"{where}: expected {end} bytes, found {len(data)}")

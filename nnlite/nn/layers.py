@@ -103,6 +103,7 @@ class Dropout(Layer):
     needs_input: ClassVar[bool] = False
     in_place: ClassVar[bool] = True
     needs_output: ClassVar[bool] = False
+    may_return_input: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -135,6 +136,7 @@ class Flatten(Layer):
 
     needs_input: ClassVar[bool] = False
     needs_output: ClassVar[bool] = False
+    may_return_input: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (prod(shape),)

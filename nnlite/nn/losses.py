@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     def value_and_gradient(self, outputs: Tensor, targets: NDArray[np.generic], out: Tensor) -> float:
+        self._check_labels(outputs, targets)
         columns = np.arange(outputs.shape[1])
         np.subtract(outputs, outputs.max(axis=0), out=out)
         at_label = out[targets, columns]
@@ -52,6 +54,21 @@ class SoftmaxCrossEntropy(Loss):
 
     def num_correct(self, outputs: Tensor, targets: NDArray[np.generic]) -> int:
         return int(np.count_nonzero(outputs.argmax(axis=0) == targets))
+
+    def _check_labels(self, outputs: Tensor, targets: NDArray[np.generic]) -> None:
+        """NumPy would count a label of -1 from behind, and broadcast a column of labels."""
+        num_classes, num_samples = outputs.shape
+        if targets.shape != (num_samples,) or targets.dtype.kind not in "iu":
+            raise StructureError(
+                f"SoftmaxCrossEntropy wants integer labels of shape ({num_samples},), got {targets.dtype} "
+                f"of shape {targets.shape}"
+            )
+        lowest, highest = int(targets.min()), int(targets.max())
+        if lowest < 0 or highest >= num_classes:
+            raise StructureError(
+                f"SoftmaxCrossEntropy: labels from {lowest} to {highest} for a network of {num_classes} outputs; "
+                f"wanted 0 to {num_classes - 1}"
+            )
 
 
 @dataclass(frozen=True)
@@ -72,7 +89,7 @@ class HalfSquaredError(Loss):
         same_sign = (outputs > 0) == (self._columns(outputs, targets) > 0)
         return int(np.count_nonzero(same_sign.all(axis=0)))
 
-    def _columns(self, outputs: Tensor, targets: NDArray[np.generic]) -> NDArray[np.generic]:
+    def _columns(self, outputs: Tensor, targets: NDArray[Any]) -> Tensor:
         """Targets as (K, N)."""
         columns = targets[None, :] if targets.ndim == 1 else targets.T
         if columns.shape != outputs.shape:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from nnlite.errors import RunError
@@ -59,7 +60,7 @@ class LocalPlatform:
         self._processes.clear()
 
     def _spawn(self, invocations: list[Invocation]) -> None:
-        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=_python_path())
         for name in BLAS_THREADS:
             environment[name] = str(self.blas_threads)
         command = [sys.executable, "-m", "nnlite.runtime.process"]
@@ -127,6 +128,11 @@ class _Process:
         for pipe in (self.popen.stdin, self.popen.stdout):
             if pipe is not None:
                 pipe.close()
+
+
+def _python_path() -> str:
+    """Where a worker process imports from: first the very nnlite that runs here, wherever that is."""
+    return os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
 
 
 def _drain(source: queue.SimpleQueue[Invocation]) -> list[Invocation]:

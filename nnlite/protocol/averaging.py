@@ -50,9 +50,7 @@ class Averaging:
             yield Create(key, data)
         yield from self.close(round, data)
 
-    def _siblings(
-        self, round: int, level: int, node: int, siblings: range, data: Any
-    ) -> Program[Sequence[Any] | None]:
+    def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
         """What all children of my parent made, in order, or None while one is missing. My neighbour is asked
         for first and alone: unless I am among the last, that one answer usually settles it."""
         others = [n for n in (*siblings[siblings.index(node) + 1 :], *siblings) if n != node]

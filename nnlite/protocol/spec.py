@@ -63,6 +63,8 @@ class RunSpec:
             raise UsageError(
                 f"run id {self.run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
             )
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
         _at_least(1, "workers", self.num_workers)
         _at_least(0, "rounds", self.num_rounds)
         _at_least(1, "batch size", self.batch_size)

@@ -265,8 +265,6 @@ def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     for worker in range(spec.num_workers):
         attempt = None
         while attempt is None:
-            attempt = yield from lease.take_over(
-                rounds.keys.lease(worker), (yield Get(rounds.keys.lease(worker)))
-            )
+            attempt = yield from lease.take_over(rounds.keys.lease(worker), (yield Get(rounds.keys.lease(worker))))
         attempts[worker] = attempt
     return attempts

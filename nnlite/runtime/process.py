@@ -15,6 +15,7 @@ from nnlite.store import open_store
 
 def main() -> int:
     """Read the payload from standard input, run its invocations, tell of them on standard output."""
+    sys.stdout = sys.stderr  # what a user's own code prints must not get between the messages
     payload = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_command, daemon=True).start()
     try:
@@ -28,11 +29,16 @@ def main() -> int:
     except NnliteError as error:
         _tell("error", {"kind": type(error).__name__, "message": str(error)})
         return 1
+    except Exception as error:  # of a user's own layer, say: the next attempt would only meet it again
+        kind = type(error).__name__
+        where = "(unexpected: --processes 0 --debug shows where)"
+        _tell("error", {"kind": kind, "message": f"a worker failed: {kind}: {error} {where}"})
+        return 1
     return 0
 
 
 def _tell(event: str, values: dict[str, Any]) -> None:
-    print(json.dumps({"event": event, **values}), flush=True)
+    print(json.dumps({"event": event, **values}), file=sys.__stdout__, flush=True)
 
 
 def _end_with_the_command() -> None:

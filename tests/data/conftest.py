@@ -45,10 +45,6 @@ def mnist_arrays():
     """Four small arrays as in MNIST's files: 20 train and 10 test images of 28 x 28."""
     rng = np.random.default_rng(0)
     return {
-        stem: (
-            rng.integers(0, 256, (n, 28, 28), np.uint8)
-            if "images" in stem
-            else np.arange(n, dtype=np.uint8) % 10
-        )
+        stem: (rng.integers(0, 256, (n, 28, 28), np.uint8) if "images" in stem else np.arange(n, dtype=np.uint8) % 10)
         for stem, n in zip(mnist.STEMS, (20, 20, 10, 10), strict=True)
     }

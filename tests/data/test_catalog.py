@@ -33,16 +33,12 @@ def test_an_unknown_name_lists_the_known():
         catalog.load("imagenet")
     assert all(name in str(error.value) for name in catalog.names())
     assert data.names() == catalog.names()
-    assert {"mnist", "fashion-mnist", "fashion-sample", "emnist-bymerge", "cifar10", "bits"} <= set(
-        data.names()
-    )
+    assert {"mnist", "fashion-mnist", "fashion-sample", "emnist-bymerge", "cifar10", "bits"} <= set(data.names())
 
 
 @pytest.mark.parametrize("folder", [".", "mnist", "MNIST/raw"])
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_data_folder_may_be_the_folder_itself_or_have_it_inside(
-    folder, packed, tmp_path, mnist_arrays, write_idx
-):
+def test_a_data_folder_may_be_the_folder_itself_or_have_it_inside(folder, packed, tmp_path, mnist_arrays, write_idx):
     inner = write_idx(mnist_arrays, tmp_path / folder)
     if not packed:
         for path in inner.glob("*.gz"):
@@ -78,9 +74,7 @@ def test_a_data_folder_without_the_files_is_an_error_although_the_cache_has_them
         catalog.load("mnist", data_dir=empty)
     message = str(error.value)
     assert "\n" not in message
-    assert all(
-        word in message for word in (f"--data={empty}", "MNIST/raw", *(f"{s}.gz" for s in mnist.STEMS))
-    )
+    assert all(word in message for word in (f"--data={empty}", "MNIST/raw", *(f"{s}.gz" for s in mnist.STEMS)))
     monkeypatch.setenv("NNLITE_DATA", str(empty))
     with pytest.raises(DataNotFound, match="NNLITE_DATA="):
         catalog.load("mnist")
@@ -199,11 +193,7 @@ def test_emnist_comes_with_the_names_of_its_mapping(tmp_path, write_idx):
 
 def test_the_environment_is_read_in_one_function_only():
     package = Path(catalog.__file__).parent
-    readers = [
-        path.name
-        for path in package.rglob("*.py")
-        if "environ" in path.read_text().replace("environment", "")
-    ]
+    readers = [path.name for path in package.rglob("*.py") if "environ" in path.read_text().replace("environment", "")]
     assert readers == ["catalog.py"]
 
 

@@ -87,9 +87,7 @@ def test_any_bytes_are_an_array_or_a_data_error(data):
     assert idx.encode(array) == data
 
 
-@pytest.mark.parametrize(
-    "shape", [(2**32 - 1,) * 3, (0, 2**32 - 1, 2**32 - 1, 2**32 - 1), (0,) * 100, (1,) * 255]
-)
+@pytest.mark.parametrize("shape", [(2**32 - 1,) * 3, (0, 2**32 - 1, 2**32 - 1, 2**32 - 1), (0,) * 100, (1,) * 255])
 def test_impossible_shapes_are_refused(shape):
     header = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
     with pytest.raises(DataError):

@@ -101,9 +101,7 @@ def test_any_flipped_bit_gives_a_split_or_a_data_error():
             except DataError:
                 continue
             assert len(split.x) == len(split.y) == 2
-            assert (
-                position not in header_and_structure or split.x.dtype == np.int8 or split.y.dtype == np.int8
-            )
+            assert position not in header_and_structure or split.x.dtype == np.int8 or split.y.dtype == np.int8
 
 
 def test_rows_and_labels_must_be_as_many():

@@ -219,9 +219,7 @@ print("done", flush=True)
 os.killpg(0, 9)
 """
     command = [sys.executable, "-c", code, str(root)]
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True, start_new_session=True)
     begin_s = time.monotonic()
     assert process.communicate(timeout=30)[0] == "done\n"
     assert time.monotonic() - begin_s < 10
@@ -294,9 +292,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     store = FileStore(small_disk / "store")
     store.put("a", b"old")
-    with pytest.raises(
-        StoreError, match=r"cannot write 'a' in file:///.*4,000,000 bytes wanted, [\d,]+ free"
-    ):
+    with pytest.raises(StoreError, match=r"cannot write 'a' in file:///.*4,000,000 bytes wanted, [\d,]+ free"):
         store.put("a", BIG)
     assert store.get("a").data == b"old"
     assert files_below(small_disk / "store") == ["a"]
@@ -334,9 +330,7 @@ def test_any_failing_call_leaves_the_old_value_and_no_litter(
 
     with monkeypatch.context() as patch:
         patch.setattr(module.os, call, fail)
-        wanted = (
-            "check the file system" if number == errno.EIO else "3 bytes wanted, .* free; free some space"
-        )
+        wanted = "check the file system" if number == errno.EIO else "3 bytes wanted, .* free; free some space"
         with pytest.raises(StoreError, match=f"cannot write 'a'.*{os.strerror(number)}.*{wanted}") as caught:
             store.put("a", b"new")
     assert not isinstance(caught.value, (NotFound, Conflict))
@@ -357,9 +351,7 @@ def test_short_writes_are_continued(store: FileStore, monkeypatch: pytest.Monkey
 
 def test_a_path_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(
-        StoreError, match=r"/file is not a folder, so no store; remove it or choose another path"
-    ):
+    with pytest.raises(StoreError, match=r"/file is not a folder, so no store; remove it or choose another path"):
         FileStore(tmp_path / "file")
     below = FileStore(tmp_path / "file" / "store")
     for verb in (lambda: below.get("a"), lambda: below.put("a", b""), lambda: below.delete("a")):

@@ -46,9 +46,7 @@ def test_an_unknown_scheme_lists_the_known_ones(url: str) -> None:
         open_store(url)
 
 
-@pytest.mark.parametrize(
-    "url", ["file://", "file://relative/path", "file://host/path", "file:///a%00b", "a\0b"]
-)
+@pytest.mark.parametrize("url", ["file://", "file://relative/path", "file://host/path", "file:///a%00b", "a\0b"])
 def test_a_malformed_file_url_shows_a_right_one(url: str) -> None:
     with pytest.raises(UsageError, match="expected file:///absolute/path"):
         open_store(url)

@@ -38,7 +38,8 @@ class Progress:
 
     def _round(self, values: dict[str, Any]) -> None:
         now_s = time.monotonic()
-        seconds, self._last_s = now_s - self._last_s, now_s
+        seconds = values["seconds"] or now_s - self._last_s
+        self._last_s = now_s
         self._flush(values["accuracy"])
         if values["num_samples"]:
             rate = values["num_samples"] / seconds

@@ -10,7 +10,6 @@ import secrets
 import shlex
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,12 @@ def main(args: argparse.Namespace) -> int:
     store = open_store(args.store)
     _check_processes(args)
     if args.resume:
+        _check_resume(args)
         spec = read_spec(store, args.resume)
         if args.dry_run:
             return _show_plan(spec, args, None)
         out = _out(spec, args)
-        attempts = runs.reopen(store, spec)
+        attempts, first_round = runs.reopen(store, spec)
     else:
         dataset, spec = _plan(args)
         if args.dry_run:
@@ -50,14 +50,15 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         _introduce(spec, args, dataset)
         runs.begin(store, store, spec, dataset)
-        attempts = dict.fromkeys(range(spec.num_workers), 1)
-    return _drive(store, spec, attempts, out, args)
+        attempts, first_round = dict.fromkeys(range(spec.num_workers), 1), 0
+    driver = runs.Driver(store, spec, _num_processes(args, spec), first_round=first_round)
+    return _drive(driver, attempts, out, args)
 
 
-def _drive(store: Any, spec: RunSpec, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
-    began_s = time.monotonic()
-    progress = Progress(spec.num_rounds, 0, args.json)
-    driver = runs.Driver(store, spec, _num_processes(args, spec), tell=progress.tell)
+def _drive(driver: runs.Driver, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
+    store, spec, began_s = driver.store, driver.spec, time.monotonic()
+    progress = Progress(spec.num_rounds, driver.first_round, args.json)
+    driver.tell = progress.tell
     try:
         last = driver.drive(attempts)
     except KeyboardInterrupt:
@@ -81,8 +82,8 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
     case, file = cases.find(args.case)
-    dataset = _dataset(case, args)
-    network = case.network(dataset.input_shape, dataset.num_classes)
+    dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
+    network = cases.network(case, dataset)
     optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
     tree = Tree.for_workers(args.workers, args.tree)
     batch_size = args.batch_size if args.batch_size is not None else case.batch_size
@@ -101,24 +102,9 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         eval_every=args.eval_every,
         target_accuracy=args.target_accuracy,
         checkpoint_every=args.checkpoint_every,
-        case_file=str(file) if file and _has_own((*network.layers, network.loss, optimizer)) else None,
+        case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
-
-
-def _has_own(described: Any) -> bool:
-    """Whether something described, or anything in it, is of a class that only the user's case file defines."""
-    if isinstance(described, nn.Described):
-        parts = [getattr(described, field.name) for field in fields(described)]  # type: ignore[arg-type]
-        return not described.builtin or _has_own(parts)
-    return isinstance(described, (tuple, list)) and any(_has_own(part) for part in described)
-
-
-def _dataset(case: cases.Case, args: argparse.Namespace) -> data.Dataset:
-    if args.dataset is None and callable(case.dataset):
-        return case.dataset()
-    name = args.dataset or case.dataset
-    return data.load(name, data_dir=Path(args.data) if args.data else None)
 
 
 def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
@@ -164,6 +150,15 @@ def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
     if args.store.startswith("memory://"):
         return 0  # other processes could not see it
     return min(spec.num_workers, os.cpu_count() or 1)
+
+
+def _check_resume(args: argparse.Namespace) -> None:
+    """What a run is was said when it began: saying it again could only be ignored."""
+    defaults = vars(_parser().parse_args([]))
+    here = ("resume", "store", "processes", "out", "json", "dry_run", "debug")
+    for name in defaults.keys() - set(here):
+        if getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
 
 def _check_processes(args: argparse.Namespace) -> None:
@@ -278,8 +273,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
     what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
     how = parser.add_argument_group("how")
-    how.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
-    how.add_argument("--epochs", type=int, help="the same counted in passes over the data")
+    length = how.add_mutually_exclusive_group()
+    length.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
+    length.add_argument("--epochs", type=int, help="the same counted in passes over the data")
     how.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
     how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
     how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")

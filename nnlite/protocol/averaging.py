@@ -17,7 +17,7 @@ from typing import Any
 
 from nnlite.protocol import contribution, head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, Get, GetMany, Model, Note, Program
+from nnlite.protocol.effects import Create, Delete, Get, GetMany, Model, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
@@ -28,6 +28,7 @@ class Averaging:
 
     def __init__(self, spec: RunSpec):
         self.spec, self.keys, self.tree = spec, Keys(spec.run), spec.tree
+        self.began_s: float | None = None  #: when the round began for us, by our clock; people like to know
 
     # ---- climbing
 
@@ -75,7 +76,8 @@ class Averaging:
             metadata = {k: v for k, v in merged.metadata.items() if k not in ("tally", "sha256")}
             checkpoint = contribution.encode(Model(merged.vector, dict(merged.shapes), metadata), tally)
             yield Create(self.keys.checkpoint(round + 1), checkpoint)
-        yield Create(self.keys.summary(round), summary(round, tally))
+        seconds = (yield Now()) - self.began_s if self.began_s is not None else None
+        yield Create(self.keys.summary(round), summary(round, tally, seconds))
 
         def moved(now: Head) -> Head:
             if now.round != round or now.status != RUNNING:
@@ -140,10 +142,11 @@ class Averaging:
         return data
 
 
-def summary(round: int, tally: Tally) -> bytes:
-    """What people want to know of a round, as JSON."""
+def summary(round: int, tally: Tally, seconds: float | None) -> bytes:
+    """What people want to know of a round, as JSON; `seconds` are those of whoever closed it."""
     values = {
         "round": round,
+        "seconds": seconds,
         "num_samples": tally.num_samples,
         "loss": tally.loss,
         "accuracy": tally.accuracy,

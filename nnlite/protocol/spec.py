@@ -59,10 +59,7 @@ class RunSpec:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise RunError(f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", self.run):
-            raise UsageError(
-                f"run id {self.run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
-            )
+        check_run(self.run)
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
         _at_least(1, "workers", self.num_workers)
@@ -119,6 +116,12 @@ class RunSpec:
             if isinstance(error, UsageError):
                 raise
             raise RunError(f"{where} is not a run's specification: {error}") from None
+
+
+def check_run(run: str) -> None:
+    """Raise UsageError for what cannot be the id of a run."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", run):
+        raise UsageError(f"run id {run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
 
 
 def _at_least(least: int, what: str, value: int) -> None:

@@ -40,7 +40,7 @@ class Left:
     reason: str
 
 
-class Leave(Exception):  # noqa: N818 - not an error: how deep code says that this invocation is over
+class Leave(Exception):  # not an error: how deep code says that this invocation is over
     """Raised inside a program to end it."""
 
 
@@ -130,6 +130,7 @@ class Worker(Waiter):
 
     def _round(self, round: int) -> Program[Head]:
         """Score, train, contribute, wait. -> the next head."""
+        self.rounds.began_s = yield Now()
         if (yield from self._contributed_before(round)):
             return (yield from self.wait(round))
         where = self.keys.checkpoint(round)
@@ -207,9 +208,9 @@ class Worker(Waiter):
 class Watcher(Waiter):
     """The command that started a run: invokes its workers, tells of every round, replaces the dead."""
 
-    def __init__(self, spec: RunSpec):
+    def __init__(self, spec: RunSpec, first_round: int = 0):
         super().__init__(spec)
-        self.told = 0  #: rounds whose summary was told
+        self.told = first_round  #: the next round whose summary is to be told
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""

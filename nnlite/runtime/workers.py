@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from nnlite.errors import NotFound, RunError
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.worker import Worker
 from nnlite.runtime.performer import Performer, Scheduler, tell_nobody
 from nnlite.runtime.trainer import Trainer
@@ -16,6 +16,7 @@ from nnlite.store import Store, open_store
 
 def read_spec(store: Store, run: str) -> RunSpec:
     """The specification of a run. Raises RunError when the store has no such run."""
+    check_run(run)
     key = Keys(run).spec
     try:
         return RunSpec.from_json(store.get(key).data, key)

@@ -16,7 +16,7 @@ from typing import Any
 from nnlite import cases, data, nn
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.spec import DataSpec, RunSpec
+from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
@@ -35,9 +35,8 @@ EXAMPLES = """examples:
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
     store = open_store(args.store)
-    _check_processes(args)
+    _check(args)
     if args.resume:
-        _check_resume(args)
         spec = read_spec(store, args.resume)
         if args.dry_run:
             return _show_plan(spec, args, None)
@@ -57,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _drive(driver: runs.Driver, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
     store, spec, began_s = driver.store, driver.spec, time.monotonic()
-    progress = Progress(spec.num_rounds, driver.first_round, args.json)
+    progress = Progress(spec, driver.first_round, args.json)
     driver.tell = progress.tell
     try:
         last = driver.drive(attempts)
@@ -98,6 +97,9 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         network=network.config(),
         optimizer=optimizer.config(),
         data=_data_spec(dataset, _augmentation(args, case, dataset)),
+        protocol=args.protocol,
+        push_every=args.push_every,
+        pull_every=args.pull_every,
         steps_per_round=args.steps_per_round,
         eval_every=args.eval_every,
         target_accuracy=args.target_accuracy,
@@ -152,20 +154,16 @@ def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
     return min(spec.num_workers, os.cpu_count() or 1)
 
 
-def _check_resume(args: argparse.Namespace) -> None:
-    """What a run is was said when it began: saying it again could only be ignored."""
-    defaults = vars(_parser().parse_args([]))
-    here = ("resume", "store", "processes", "out", "json", "dry_run", "debug")
-    for name in defaults.keys() - set(here):
-        if getattr(args, name) != defaults[name]:
-            raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
-
-
-def _check_processes(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored, or go wrong later."""
     if args.processes is not None and args.processes < 0:
         raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
     if args.processes and args.store.startswith("memory://"):
         raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+    defaults = vars(_parser().parse_args([]))
+    for name in sorted(defaults.keys() - {"resume", "store", "processes", "out", "json", "dry_run", "debug"}):
+        if args.resume and getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
@@ -193,6 +191,9 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "optimizer": repr(optimizer),
         "workers": f"{spec.num_workers} in {_num_processes(args, spec)} processes, "
         f"merge tree {','.join(map(str, spec.tree_widths))}",
+        "protocol": f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"
+        if spec.protocol == "downpour"
+        else "averaging",
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
     }
@@ -222,7 +223,8 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: arg
         print(json.dumps({**values, "seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}))
         return
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
-    print(f"test accuracy {accuracy} after {last.result} rounds, {seconds:.1f} s ({last.reason})")
+    made = "rounds" if spec.protocol == "averaging" else "checkpoints"
+    print(f"test accuracy {accuracy} after {last.result} {made}, {seconds:.1f} s ({last.reason})")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
@@ -283,6 +285,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--learning-rate", type=float, metavar="R")
     how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
     how.add_argument("--eval-every", type=int, default=1, metavar="N", help="rounds between test accuracies")
+    how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
+    how.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates")
+    how.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: steps between checkpoints")
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=["local"], default="local", help="where workers run (default local)")
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")

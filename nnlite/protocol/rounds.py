@@ -1,4 +1,4 @@
-"""Synchronous model averaging: every worker contributes to a round, the last to arrive merges.
+"""Rounds: every worker contributes, the last to arrive merges.
 
 A round r begins with checkpoint r. Every worker trains on its shard, creates its contribution, and climbs the
 merge tree: *if all children of my parent node are there, merge them and create the node; else leave it to the
@@ -23,7 +23,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 
 
-class Averaging:
+class Rounds:
     """The moves of a round, for workers and for whoever repairs."""
 
     def __init__(self, spec: RunSpec):
@@ -82,16 +82,17 @@ class Averaging:
         def moved(now: Head) -> Head:
             if now.round != round or now.status != RUNNING:
                 return now  # a zombie closing an old round, or a run that was stopped meanwhile
-            return replace(following, counter=now.counter)
+            next_head = replace(following, counter=now.counter)
+            return replace(next_head, applied=now.applied, steps=now.steps, finished=now.finished)
 
         stands = yield from head.change(self.keys.head, moved)
         if stands is not None:
             yield Note("closed", {"round": round, "status": stands.status})
 
     def _after(self, round: int, tally: Tally) -> Head:
-        """The head after `round`, as a function of what came out of it."""
+        """Where the head of a running `round` moves, as a function of what came out of it."""
         target, accuracy = self.spec.target_accuracy, tally.accuracy
-        if round >= self.spec.num_rounds:
+        if round >= self.spec.num_rounds or self.spec.protocol == "downpour":
             return Head(round, DONE, "all rounds done", round, accuracy)
         if target is not None and accuracy is not None and accuracy >= target:
             return Head(round, DONE, f"reached test accuracy {accuracy:.4f}", round, accuracy)

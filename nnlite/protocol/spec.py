@@ -12,6 +12,7 @@ from nnlite.errors import RunError, UsageError
 from nnlite.protocol.tree import Tree
 
 FORMAT = 1
+PROTOCOLS = ("averaging", "downpour")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class RunSpec:
     network: dict[str, Any]
     optimizer: dict[str, Any]
     data: DataSpec
+    protocol: str = "averaging"  #: or "downpour", where a round is only a count of steps
+    push_every: int = 10  #: steps between the updates of a worker (downpour)
+    pull_every: int = 10  #: steps between its looks for a newer checkpoint (downpour)
     steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
     eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored
     target_accuracy: float | None = None
@@ -70,6 +74,12 @@ class RunSpec:
         _at_least(1, "max_attempts", self.max_attempts)
         if self.steps_per_round is not None:
             _at_least(1, "steps per round", self.steps_per_round)
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+        _at_least(1, "push_every", self.push_every)
+        _at_least(1, "pull_every", self.pull_every)
+        if self.protocol == "downpour" and self.target_accuracy is not None:
+            raise UsageError("downpour scores the final checkpoint only: it cannot stop at a target accuracy")
         if self.num_workers > self.data.num_train:
             raise UsageError(
                 f"{self.num_workers} workers, but {self.data.name} has only {self.data.num_train} training "

@@ -13,12 +13,12 @@ import numpy as np
 from nnlite.data import Dataset, shards
 from nnlite.errors import Conflict, NnliteError, NotFound, RunError
 from nnlite.platform.local import LocalPlatform
-from nnlite.protocol import contribution, head, worker
+from nnlite.protocol import contribution, head, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.worker import Watcher
+from nnlite.protocol.watcher import Watcher
 from nnlite.runtime import trainer
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
@@ -84,7 +84,7 @@ def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
         raise RunError(f"run {spec.run} has no head in {store.url}: it cannot be resumed")
     if found[0].status == DONE:
         raise RunError(f"run {spec.run} is done ({found[0].reason}): there is nothing to resume")
-    return perform(worker.reopen(spec), performer), found[0].round
+    return perform(watcher.reopen(spec), performer), found[0].round
 
 
 @dataclass
@@ -164,8 +164,7 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     if last.result is None:
         raise RunError(f"run {spec.run} is {last.status}, at round {last.round}: {last.reason or 'no result yet'}")
     where = Keys(spec.run).checkpoint(last.result)
-    network, optimizer = trainer.build(spec)
-    state = trainer.State(network, optimizer)
+    network, state = trainer.build(spec)[0], trainer.State.of(spec)
     state.read(store.get(where).data, where)
     about = {
         "run": spec.run,

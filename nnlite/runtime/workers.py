@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from nnlite.errors import NotFound, RunError
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
-from nnlite.protocol.worker import Worker
 from nnlite.runtime.performer import Performer, Scheduler, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
@@ -48,5 +48,5 @@ class Workers:
 
         trainer = Trainer(self.spec, worker, self.data_store)
         performer = Performer(self.store, trainer, invoke=self._invoke or self.add, tell=tell)
-        program = Worker(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
+        program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
         self.scheduler.add(program, performer)

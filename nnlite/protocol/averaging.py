@@ -1,0 +1,74 @@
+"""Synchronous model averaging: what a worker does in every round."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nnlite.protocol import head
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Adopt, Collect, Get, Model, Now, Program, Score, Train
+from nnlite.protocol.head import FAILED, Head
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import Leave
+from nnlite.protocol.worker import Worker
+
+NOTHING = Model(np.empty(0, np.float32), {})  #: the contribution of who only scored
+
+
+class AveragingWorker(Worker):
+    """Scores, trains, contributes, waits: round after round."""
+
+    def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
+        super().__init__(spec, worker, attempt, holder)
+        self.joined = attempt == 1  #: whether this invocation has looked at what earlier attempts left
+
+    def work(self) -> Program[None]:
+        """Round after round, until the head says that the run is over."""
+        now_head = yield from self.read_head()
+        while True:
+            now_head = yield from self._round(now_head.round)
+
+    def _round(self, round: int) -> Program[Head]:
+        """Score, train, contribute, wait. -> the next head."""
+        self.rounds.began_s = yield Now()
+        if (yield from self._contributed_before(round)):
+            return (yield from self.wait(round))
+        where = self.keys.checkpoint(round)
+        found = yield Get(where)
+        if found is None:
+            return (yield from self._after_lost_checkpoint(round))
+        yield Adopt(round, found.data, where)
+        tally, model = Tally(), NOTHING
+        if self.spec.scores(round):
+            scored = yield from self.until_finished(Score(self.spec.slice_s), round)
+            tally += Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
+        if round < self.spec.num_rounds:
+            trained = yield from self.until_finished(Train(self.spec.slice_s), round)
+            tally += Tally(trained.num_samples, trained.loss_sum)
+            model = yield Collect()
+            if not np.isfinite(model.vector).all():
+                yield from self.diverged(round)
+        yield from self.rounds.contribute(round, self.worker, model, tally)
+        yield from self.rounds.collect(round, self.worker)
+        return (yield from self.wait(round))
+
+    def _contributed_before(self, round: int) -> Program[bool]:
+        """Whether an earlier attempt died after contributing to this round; if so, climb from there."""
+        if self.joined:
+            return False
+        self.joined = True
+        leaf = self.rounds.tree.leaf_level
+        found = yield Get(self.keys.node(round, leaf, self.worker))
+        if found is None:
+            return False
+        yield from self.rounds.climb(round, leaf, self.worker, found.data)
+        return True
+
+    def _after_lost_checkpoint(self, round: int) -> Program[Head]:
+        """A checkpoint that is not there: either the run has moved on and collected it, or it is lost."""
+        now_head = yield from self.read_head()
+        if now_head.round == round:
+            reason = f"checkpoint {self.keys.checkpoint(round)} is missing in the store"
+            yield from head.end(self.keys.head, FAILED, reason)
+            raise Leave(reason)
+        return now_head

@@ -52,17 +52,20 @@ class Rounds:
         yield from self.close(round, data)
 
     def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
-        """What all children of my parent made, in order, or None while one is missing. My neighbour is asked
-        for first and alone: unless I am among the last, that one answer usually settles it."""
-        others = [n for n in (*siblings[siblings.index(node) + 1 :], *siblings) if n != node]
-        others = list(dict.fromkeys(others))
-        parts = {node: data}
-        for batch in (others[:1], others[1:]):
-            keys = tuple(self.keys.node(round, level, n) for n in batch)
-            found = (yield GetMany(keys)) if keys else []
+        """What all children of my parent made, in order, or None while one is missing.
+
+        They are asked for in growing handfuls, my neighbour first: whoever is not among the last finds a gap after
+        one or two requests, and the last of all needs few round trips for many siblings.
+        """
+        others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
+        parts, asked = {node: data}, 0
+        while asked < len(others):
+            handful = others[asked : asked + max(1, asked)]
+            found = yield GetMany(tuple(self.keys.node(round, level, n) for n in handful))
             if any(f is None for f in found):
                 return None
-            parts.update((n, f.data) for n, f in zip(batch, found, strict=True))
+            parts.update((n, f.data) for n, f in zip(handful, found, strict=True))
+            asked += len(handful)
         return [parts[n] for n in siblings]
 
     # ---- closing

@@ -50,7 +50,7 @@ PROTOCOL_NEVER = {
     "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
 }  # fmt: skip
 MAX_LINES, MAX_FUNCTION_LINES = 300, 40
-LONG: dict[str, int] = {"tools/train.py": 310}  # "path" or "path:function" -> lines, where a limit cannot be kept
+LONG: dict[str, int] = {}  # "path" or "path:function" -> lines, where a limit cannot be kept
 
 
 @dataclass(frozen=True)
@@ -198,15 +198,13 @@ def test_tools_import_nnlite_and_one_another():
         assert one.lazy or package not in LAZY_ONLY, f"{one}: only inside the function that needs it"
 
 
-# makes a bomb to show that nobody opens it
-MAKES_BOMBS = {"tests.data.test_cifar"}
 DANGEROUS_MODULES = {"marshal", "shelve", "dill", "cloudpickle", "joblib"} | {"".join(("pick", "le"))}
 
 
 def dangers(path: Path) -> Iterator[str]:
     """What could run code that somebody else wrote."""
     for one in imports_of(path):
-        if one.target.partition(".")[0] in DANGEROUS_MODULES and one.module not in MAKES_BOMBS:
+        if one.target.partition(".")[0] in DANGEROUS_MODULES:
             yield str(one)
     for node in ast.walk(ast.parse(path.read_text())):
         if not isinstance(node, ast.Call):

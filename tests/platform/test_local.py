@@ -117,7 +117,7 @@ def test_who_was_replaced_leaves_at_its_next_beat(platform, store):
     hear(platform, "began", 1)
     key, attempt = Keys("small").lease(0), None
     while attempt is None:  # until it is not beating just now
-        attempt = perform(lease.take_over(key, store.get(key)), Performer(store))
+        attempt = perform(lease.take_over(key, store.get(key)), Performer(store)).attempt
     assert attempt == 2
     assert hear(platform, "left", 1)[0]["reason"] == "another invocation has taken over"
 

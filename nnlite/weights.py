@@ -31,7 +31,7 @@ TensorShapes = Mapping[str, tuple[int, ...]]  # in the order in which the tensor
 Metadata = Mapping[str, str]
 Vector = npt.NDArray[np.float32]
 
-MAX_HEADER_BYTES = 25_000_000  # some 200,000 tensors; beyond it a header is an attack on our memory
+MAX_HEADER_BYTES = 4_000_000  # some 30,000 tensors; beyond it a header is an attack on our memory
 MAX_TENSOR_BYTES = 2**62  # NumPy cannot express more in a shape, not even with a 0 in it
 MAX_NUM_DIMENSIONS = 32  # NumPy 1.26 has 32, NumPy 2 has 64
 DATA_ALIGNMENT_BYTES = 64

@@ -228,7 +228,7 @@ ATTACKS: dict[str, tuple[bytes, str]] = {
     "empty header": (blob_of(b""), "begin with"),
     "header longer than the file": ((100).to_bytes(8, "little") + b"{}", "claims 100 bytes"),
     "header of 2**64 - 1 bytes": (b"\xff" * 8 + b"{}", "claims"),
-    "header over the cap": (blob_of(b"{}".ljust(weights.MAX_HEADER_BYTES + 1)), "claims 25,000,001"),
+    "header over the cap": (blob_of(b"{}".ljust(weights.MAX_HEADER_BYTES + 1)), "claims 4,000,001"),
     "not UTF-8": (blob_of(b'{"\xff":1}'), "utf-8"),
     "UTF-16": (blob_of('{"a":1}'.encode("utf-16")), "begin with"),
     "byte order mark": (blob_of(b"\xef\xbb\xbf{}"), "begin with"),

@@ -13,7 +13,7 @@ whether they agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -95,6 +95,8 @@ class Layer(Described):
     needs_output: ClassVar[bool] = True  #: backward reads the y of its forward
     in_place: ClassVar[bool] = False  #: forward puts y where x was, if ws.may_overwrite_input
     random: ClassVar[bool] = False  #: forward draws from ws.rng
+    increasing: ClassVar[bool] = False  #: works on each number alone and never turns an order round: so max commutes
+    takes_maximum: ClassVar[bool] = False  #: every y is the largest of some x of its channel
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one output sample for one input sample of `shape`. Raises StructureError if it cannot be."""
@@ -103,6 +105,20 @@ class Layer(Described):
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """What this layer learns for inputs of `shape`, in the order in which it lies in the vector."""
         return {}
+
+    def steps(self, shape: Shape) -> Sequence[Layer]:
+        """Layers to run in a row in place of this one, for inputs of `shape`; they share its parameters."""
+        return (self,)
+
+    def prepare(self, p: Tensors, ws: Workspace) -> Tensors:
+        """The parameters that a step on images uses, in the form it wants: made once, before a minibatch
+        passes block by block. Its backward writes gradients with respect to these."""
+        return p
+
+    def collect(self, d: Tensors, g: Tensors, ws: Workspace) -> None:
+        """Turn `d`, the sum over all blocks of gradients with respect to what `prepare` returned, into `g`."""
+        for name, tensor in d.items():
+            np.copyto(g[name], tensor)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         """y for a block x. `p` are this layer's parameters by name."""

@@ -51,8 +51,10 @@ class Sequential:
     A network is not for use by several threads at once: its scratch memory is made once and used again.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None):
-        self.layers = tuple(layers)
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None, *, threads: int = 1
+    ):
+        self.layers, self.threads = tuple(layers), threads
         self.input_shape: Shape = tuple(input_shape)
         self.loss = loss or SoftmaxCrossEntropy()
         self.names = _names(self.layers)

@@ -26,6 +26,7 @@ class MaxPool2D(Layer):
     padding: str = "same"
     needs_input: ClassVar[bool] = False
     needs_output: ClassVar[bool] = False
+    takes_maximum: ClassVar[bool] = True
 
     def windows(self, shape: Shape) -> tuple[Window, Window]:
         """The windows along H and W for images of `shape` (C, H, W)."""

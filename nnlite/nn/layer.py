@@ -112,7 +112,7 @@ class Layer(Described):
 
     def prepare(self, p: Tensors, ws: Workspace) -> Tensors:
         """The parameters that a step on images uses, in the form it wants: made once, before a minibatch
-        passes block by block. Its backward writes gradients with respect to these."""
+        passes block by block. Its backward writes gradients with respect to those that have a parameter's name."""
         return p
 
     def collect(self, d: Tensors, g: Tensors, ws: Workspace) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from nnlite.errors import StructureError
 from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
+from nnlite.nn.masks import times_mask
 from nnlite.nn.parameters import Shape
 
 
@@ -72,13 +73,6 @@ class ReLU(Layer):
         positive = ws.temp("positive", dy.shape, bool)
         np.greater(y, 0, out=positive)
         return times_mask(dy, positive, ws, out=dy)
-
-
-def times_mask(x: Tensor, mask: Tensor, ws: Workspace, out: Tensor) -> Tensor:
-    """x * mask for a boolean mask: twice as fast over numbers than when NumPy converts it piece by piece."""
-    as_number = ws.temp("mask as number", mask.shape)
-    np.copyto(as_number, mask)
-    return np.multiply(x, as_number, out=out)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlite.errors import StructureError
 from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
+from nnlite.nn.masks import times_mask
 from nnlite.nn.parameters import Shape
 from nnlite.nn.window import Window
 
@@ -68,26 +69,45 @@ def _pool_forward(x: Tensor, y: Tensor, window: Window, axis: str, ws: Workspace
         if offset == 0:
             y[: outputs.start] = -np.inf
             y[outputs.stop :] = -np.inf
-            best[...] = candidate
+            before = candidate  # the first is not copied: the second is compared with it where it lies
+            if window.kernel == 1 or window.meeting(1)[0] != outputs:
+                np.copyto(best, candidate)
+                before = None
             continue
+        if before is None:
+            before = best
         if ws.training:
-            np.greater(candidate, best, out=_mask(ws, axis, offset, candidate))
-        np.maximum(best, candidate, out=best)
+            np.greater(candidate, before, out=_mask(ws, axis, offset, candidate))
+        np.maximum(before, candidate, out=best)
+        before = None
 
 
 def _pool_backward(dy: Tensor, dx: Tensor, window: Window, axis: str, ws: Workspace) -> None:
-    """Send each dy[o] to the last offset whose mask rose there, or to offset 0. Destroys dy."""
-    dx[...] = 0
+    """Send each dy[o] to the last offset whose mask rose there, or to offset 0. Destroys dy.
+
+    Offsets that are `stride` apart meet the same entries: of those, the first to come writes, the others add.
+    """
+    written = set()
     for offset in reversed(range(window.kernel)):
         outputs, entries = window.meeting(offset)
         rest, target = dy[outputs], dx[entries]
-        if offset == 0:
-            np.add(target, rest, out=target)
-            continue
-        taken = ws.temp(f"taken_{axis}", rest.shape)
-        np.multiply(rest, _mask(ws, axis, offset, rest), out=taken)
-        np.subtract(rest, taken, out=rest)
-        np.add(target, taken, out=target)
+        lane = (offset - window.before) % window.stride
+        is_first = lane not in written
+        written.add(lane)
+        if is_first:
+            dx[lane : entries.start : window.stride] = 0
+            dx[entries.start + len(target) * window.stride :: window.stride] = 0
+        taken = rest
+        if offset > 0:
+            taken = target if is_first else ws.temp(f"taken_{axis}", rest.shape)
+            times_mask(rest, _mask(ws, axis, offset, rest), ws, out=taken)
+            np.subtract(rest, taken, out=rest)
+        elif is_first:
+            np.copyto(target, rest)
+        if not is_first:
+            np.add(target, taken, out=target)
+    for lane in set(range(window.stride)) - written:
+        dx[lane :: window.stride] = 0
 
 
 def _mask(ws: Workspace, axis: str, offset: int, like: Tensor) -> Tensor:

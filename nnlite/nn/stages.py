@@ -103,7 +103,11 @@ class ImageStage:
         num_samples = d_features.shape[1]
         columns = d_features.reshape(*self.output_shape, num_samples)
         if self._sums is None:
-            self._sums = BlockGradients(self._prepared, self.threads, self.dtype)
+            learned = [
+                {name: d[name] for name in d if name in g[step.owner]}
+                for step, d in zip(self.steps, self._prepared, strict=True)
+            ]
+            self._sums = BlockGradients(learned, self.threads, self.dtype)
         sums = self._sums
 
         def run(thread: int) -> None:

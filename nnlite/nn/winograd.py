@@ -37,12 +37,15 @@ class Winograd(Convolution, described=False):
     """
 
     def prepare(self, p: Tensors, ws: Workspace) -> Tensors:
-        """U = G2 weight: (points, C, filters)."""
+        """U = G2 weight: (points, C, filters), and its transpose: BLAS has no fast kernel for a product with
+        a transposed small matrix on its right."""
         weight = p["weight"]
         points = (OUTPUTS + self.kernel - 1) ** 2
         u = ws.temp("U", (points, *weight.shape[2:]))
         np.matmul(self._matrices(ws)[1], weight.reshape(self.kernel**2, -1), out=u.reshape(points, -1))
-        return {"weight": u}
+        transposed = ws.temp("U.T", (points, *weight.shape[:1:-1]))
+        np.copyto(transposed, u.transpose(0, 2, 1))
+        return {"weight": u, "transposed": transposed}
 
     def collect(self, d: Tensors, g: Tensors, ws: Workspace) -> None:
         du = d["weight"]
@@ -68,10 +71,9 @@ class Winograd(Convolution, described=False):
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
         a2, _, b2 = self._matrices(ws)
-        u = p["weight"]
         _, _, n, channels = x.shape
         down, across = self._tiles()
-        num_tiles, points = n * down * across, len(u)
+        num_tiles, points = n * down * across, len(p["weight"])
         d_outputs = ws.temp("d outputs", (num_tiles, OUTPUTS**2, self.filters), zeroed=True)
         for of_dy, of_tiles in self._same_pixels(dy, d_outputs):
             np.copyto(of_tiles, of_dy)
@@ -82,7 +84,7 @@ class Winograd(Convolution, described=False):
         if not ws.input_gradient:
             return None
         dv = ws.temp("by tile", (num_tiles, points, channels))
-        np.matmul(dm, u.transpose(0, 2, 1), out=dv.transpose(1, 0, 2))
+        np.matmul(dm, p["transposed"], out=dv.transpose(1, 0, 2))
         return self._scattered(dv, b2.T, x, ws)
 
     # ---- tiles of inputs: they overlap

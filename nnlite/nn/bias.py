@@ -35,8 +35,6 @@ class ChannelBias(Layer, described=False):
         return y
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor:
-        # BLAS sums columns five times as fast as np.sum.
         pixels = dy.reshape(-1, dy.shape[-1])
-        ones = ws.once(f"{len(pixels)} ones", lambda: np.ones(len(pixels), ws.dtype))
-        np.matmul(ones, pixels, out=g["bias"])
+        np.matmul(ws.ones(len(pixels)), pixels, out=g["bias"])
         return dy

@@ -45,7 +45,18 @@ class Conv2D(Layer):
     algorithm: str = "auto"
     needs_output: ClassVar[bool] = False
 
-    def __post_init__(self) -> None:
+    def windows(self, shape: Shape) -> tuple[Window, Window]:
+        """The windows along H and W for images of `shape` (C, H, W)."""
+        if len(shape) != 3:
+            raise StructureError(f"Conv2D wants images (C, H, W), got {shape}")
+        self._check()
+        rows, columns = (
+            Window.along(size, self.kernel, self.stride, self.padding, "Conv2D") for size in shape[1:]
+        )
+        return rows, columns
+
+    def _check(self) -> None:
+        """Raise StructureError for options that cannot be."""
         if self.filters < 1:
             raise StructureError(f"Conv2D needs at least 1 filter, got {self.filters}")
         if self.algorithm not in ("auto", *ALGORITHMS):
@@ -55,15 +66,6 @@ class Conv2D(Layer):
                 f"Conv2D: algorithm 'winograd' is for stride 1 and kernels of 3 or 5, got stride {self.stride}, "
                 f"kernel {self.kernel}: leave it at 'auto'"
             )
-
-    def windows(self, shape: Shape) -> tuple[Window, Window]:
-        """The windows along H and W for images of `shape` (C, H, W)."""
-        if len(shape) != 3:
-            raise StructureError(f"Conv2D wants images (C, H, W), got {shape}")
-        rows, columns = (
-            Window.along(size, self.kernel, self.stride, self.padding, "Conv2D") for size in shape[1:]
-        )
-        return rows, columns
 
     def output_shape(self, shape: Shape) -> Shape:
         rows, columns = self.windows(shape)
@@ -98,7 +100,8 @@ class Conv2D(Layer):
         return np.add(y, p["bias"], out=y)
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
-        np.sum(dy.reshape(-1, self.filters), axis=0, out=g["bias"])
+        pixels = dy.reshape(-1, self.filters)
+        np.matmul(ws.ones(len(pixels)), pixels, out=g["bias"])
         convolution = self.convolution((x.shape[3], *x.shape[:2]))
         prepared = convolution.prepare(p, ws)
         d = {"weight": ws.temp("d prepared", prepared["weight"].shape)}

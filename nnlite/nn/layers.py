@@ -48,7 +48,7 @@ class Dense(Layer):
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
         np.matmul(x, dy.T, out=g["weight"])
-        np.sum(dy, axis=1, out=g["bias"])
+        np.matmul(dy, ws.ones(x.shape[1]), out=g["bias"])
         if not ws.input_gradient:
             return None
         dx = ws.temp("dx", x.shape)

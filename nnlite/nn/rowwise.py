@@ -35,8 +35,7 @@ class Rowwise(Convolution, described=False):
         dy_rows = dy.reshape(len(dy), -1, self.filters)
         of_rows = ws.temp("dW of each row", (len(dy), matrices.shape[1], self.filters))
         np.matmul(matrices, dy_rows, out=of_rows)
-        ones = ws.once(f"{len(dy)} ones", lambda: np.ones(len(dy), ws.dtype))
-        np.matmul(ones, of_rows.reshape(len(dy), -1), out=g["weight"].reshape(-1))
+        np.matmul(ws.ones(len(dy)), of_rows.reshape(len(dy), -1), out=g["weight"].reshape(-1))
         return self._input_gradient(p["weight"], dy_rows, x, ws) if ws.input_gradient else None
 
     def _input_gradient(self, weight: Tensor, dy_rows: Tensor, x: Tensor, ws: Workspace) -> Tensor:

@@ -1,1 +1,27 @@
-"""nnlite: neural networks on serverless functions, in pure NumPy."""
+"""nnlite: neural networks on serverless functions, in pure NumPy.
+
+>>> import nnlite
+>>> model = nnlite.load("fashion.safetensors")          # what `python -m tools.train` wrote
+>>> labels = model.predict(images).argmax(axis=1)       # images: (N, C, H, W) uint8
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nnlite.runtime.model_file import TrainedModel as TrainedModel
+    from nnlite.runtime.model_file import load as load
+    from nnlite.runtime.model_file import save as save
+
+__version__ = "0.1.0"
+_FROM_MODEL_FILE = ("TrainedModel", "load", "save")
+
+
+def __getattr__(name: str) -> Any:
+    """Import what was asked for only now: a function that starts cold pays for every import."""
+    if name in _FROM_MODEL_FILE:
+        from nnlite.runtime import model_file
+
+        return getattr(model_file, name)
+    raise AttributeError(f"module 'nnlite' has no attribute {name!r}")

@@ -40,10 +40,16 @@ class Chain:
         kept = True  # whether the following layer's output is kept; whoever comes after the chain may read it
         for index in reversed(range(len(self.layers))):
             layer, ws = self.layers[index], self.workspaces[index]
-            inherits = following is not None and self.workspaces[index + 1].may_overwrite_input and kept
+            inherits = (
+                following is not None
+                and kept
+                and (self.workspaces[index + 1].may_overwrite_input or following.may_return_input)
+            )
             kept = layer.needs_output or following is None or following.needs_input or inherits
             ws.output_is_kept = kept
-            ws.may_overwrite_input = layer.in_place and index > 0 and not self.layers[index - 1].needs_output
+            before = self.layers[index - 1] if index > 0 else None
+            nobody_elses = before is not None and not before.needs_output and not before.may_return_input
+            ws.may_overwrite_input = layer.in_place and nobody_elses
             following = layer
 
     def forward(self, p: Sequence[Tensors], x: Tensor, training: bool, rng: np.random.Generator | None) -> Tensor:

@@ -65,7 +65,7 @@ def _build(value: Any) -> Any:
         return value
     fields = dict(value)
     name = fields.pop("is", None)
-    if name not in _registry:
+    if not isinstance(name, str) or name not in _registry:
         known = ", ".join(sorted(_registry))
         raise StructureError(f"unknown class {name!r} in a description; known here: {known}")
     try:

@@ -98,6 +98,7 @@ class Layer(Described):
     needs_input: ClassVar[bool] = True  #: backward reads the x of its forward
     needs_output: ClassVar[bool] = True  #: backward reads the y of its forward
     in_place: ClassVar[bool] = False  #: forward puts y where x was, if ws.may_overwrite_input
+    may_return_input: ClassVar[bool] = False  #: forward may return x itself, so nobody behind may overwrite it
     random: ClassVar[bool] = False  #: forward draws from ws.rng
     increasing: ClassVar[bool] = False  #: works on each number alone and never turns an order round: so max commutes
     takes_maximum: ClassVar[bool] = False  #: every y is the largest of some x of its channel

@@ -105,6 +105,7 @@ class Dropout(Layer):
     needs_input: ClassVar[bool] = False
     in_place: ClassVar[bool] = True
     needs_output: ClassVar[bool] = False
+    may_return_input: ClassVar[bool] = True
     random: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -137,6 +138,7 @@ class Flatten(Layer):
 
     needs_input: ClassVar[bool] = False
     needs_output: ClassVar[bool] = False
+    may_return_input: ClassVar[bool] = True
 
     def output_shape(self, shape: Shape) -> Shape:
         return (prod(shape),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,7 @@ class SoftmaxCrossEntropy(Loss):
         num_samples = outputs.shape[1]
         np.subtract(outputs, np.maximum.reduce(outputs, axis=0), out=out)
         # Where the labels' entries lie in `out` read as a row: one index is found faster than two.
-        labels = np.multiply(targets, num_samples, dtype=np.intp, casting="unsafe") + np.arange(num_samples)
+        labels = self._labels(outputs, targets) * num_samples + np.arange(num_samples)
         flat = out.reshape(-1)
         at_label = flat[labels]
         np.exp(out, out=out)
@@ -55,6 +56,22 @@ class SoftmaxCrossEntropy(Loss):
 
     def num_correct(self, outputs: Tensor, targets: NDArray[np.generic]) -> int:
         return int(np.count_nonzero(outputs.argmax(axis=0) == targets))
+
+    def _labels(self, outputs: Tensor, targets: NDArray[np.generic]) -> NDArray[np.intp]:
+        """The labels, checked: NumPy would count a label of -1 from behind, and broadcast a column of labels."""
+        num_classes, num_samples = outputs.shape
+        if targets.shape != (num_samples,) or targets.dtype.kind not in "iu":
+            raise StructureError(
+                f"SoftmaxCrossEntropy wants integer labels of shape ({num_samples},), got {targets.dtype} "
+                f"of shape {targets.shape}"
+            )
+        labels = targets.astype(np.intp)
+        if np.maximum.reduce(labels.view(np.uintp)) >= num_classes:  # read so, what is below 0 is huge
+            raise StructureError(
+                f"SoftmaxCrossEntropy: labels from {targets.min()} to {targets.max()} for a network of "
+                f"{num_classes} outputs; wanted 0 to {num_classes - 1}"
+            )
+        return labels
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,7 @@ class HalfSquaredError(Loss):
         same_sign = (outputs > 0) == (self._columns(outputs, targets) > 0)
         return int(np.count_nonzero(same_sign.all(axis=0)))
 
-    def _columns(self, outputs: Tensor, targets: NDArray[np.generic]) -> NDArray[np.generic]:
+    def _columns(self, outputs: Tensor, targets: NDArray[Any]) -> Tensor:
         """Targets as (K, N)."""
         columns = targets[None, :] if targets.ndim == 1 else targets.T
         if columns.shape != outputs.shape:

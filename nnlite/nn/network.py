@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.errors import StructureError
-from nnlite.nn.config import Described
+from nnlite.nn.execution import Execution
 from nnlite.nn.layer import Layer, Parameter, Tensor
+from nnlite.nn.layers import Flatten
 from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
-from nnlite.nn.execution import Execution
 
 PREDICT_BATCH = 256  # samples at a time when only predicting
 
@@ -57,6 +57,8 @@ class Sequential:
         self.layers, self.threads = tuple(layers), threads
         self.input_shape: Shape = tuple(input_shape)
         self.loss = loss or SoftmaxCrossEntropy()
+        if not self.input_shape or not all(isinstance(size, int) and size > 0 for size in self.input_shape):
+            raise StructureError(f"the input shape is {self.input_shape}; wanted positive whole numbers")
         self.names = _names(self.layers)
         self.shapes, self.parameters = self._infer()  #: output shape, and parameters, of every layer
         self.output_shape = self.shapes[-1] if self.shapes else self.input_shape
@@ -74,11 +76,17 @@ class Sequential:
     def _infer(self) -> tuple[list[Shape], list[dict[str, Parameter]]]:
         shape, shapes, parameters = self.input_shape, [], []
         for name, layer in zip(self.names, self.layers, strict=True):
+            before = shape
             try:
                 parameters.append(layer.parameters(shape))
                 shape = layer.output_shape(shape)
             except StructureError as error:
                 raise StructureError(f"layer {name}: {error}") from None
+            if len(shape) != len(before) and type(layer) is not Flatten:
+                raise StructureError(
+                    f"layer {name}: makes {shape} of {before}, but only Flatten() turns images into vectors: "
+                    "return (C, 1, 1) and put Flatten() behind it"
+                )
             shapes.append(shape)
         return shapes, parameters
 
@@ -115,8 +123,7 @@ class Sequential:
         """
         self._check(vector, x)
         self.layout.check(out, "the gradient")
-        if len(y) != len(x):
-            raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
+        _check_lengths(x, y)
         execution = self._execution(vector.dtype)
         outputs = execution.forward(vector, x, training=True, rng=rng)
         d_outputs = execution.array("d_outputs", outputs.shape)
@@ -134,6 +141,7 @@ class Sequential:
 
     def evaluate(self, vector: Tensor, x: Tensor, y: NDArray[np.generic]) -> Evaluation:
         """Loss and hits over N samples, in batches of a few hundred."""
+        _check_lengths(x, y)
         total = Evaluation(0.0, 0, 0)
         for start in range(0, len(x), PREDICT_BATCH):
             part = slice(start, start + PREDICT_BATCH)
@@ -197,6 +205,11 @@ class Sequential:
         return f"Sequential({list(self.layers)}, {self.input_shape}, {self.loss})"
 
 
+def _check_lengths(x: Tensor, y: NDArray[np.generic]) -> None:
+    if len(y) != len(x):
+        raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
+
+
 def _names(layers: Sequence[Layer]) -> list[str]:
     """conv1, relu1, conv2, ...: the kind of layer and its number among its kind."""
     short = {"Conv2D": "conv", "MaxPool2D": "pool", "LocalResponseNorm": "lrn"}
@@ -204,8 +217,9 @@ def _names(layers: Sequence[Layer]) -> list[str]:
     names = []
     for layer in layers:
         kind = type(layer).__name__
-        counts[kind] = counts.get(kind, 0) + 1
-        names.append(f"{short.get(kind, kind.lower())}{counts[kind]}")
+        name = short.get(kind, kind.lower())
+        counts[name] = counts.get(name, 0) + 1
+        names.append(f"{name}{counts[name]}")
     return names
 
 

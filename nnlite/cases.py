@@ -1,0 +1,131 @@
+"""Cases: a dataset, a network with its loss, an optimizer and defaults. A file of one's own holds one more."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnlite import data, nn
+from nnlite.errors import UsageError
+from nnlite.nn import models
+
+Network = Callable[[tuple[int, ...], int], nn.Sequential]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to train on what, and how, unless the command line says otherwise.
+
+    dataset: a name that `python -m tools.data list` shows, or a function that returns a `data.Dataset`.
+    network: a function of the dataset's input shape and number of classes; its loss comes with it.
+    """
+
+    name: str
+    title: str
+    dataset: str | Callable[[], data.Dataset]
+    network: Network
+    optimizer: nn.Optimizer
+    batch_size: int = 100
+    num_rounds: int = 10
+    augment: data.Augment | None = None
+
+
+CASES = {
+    case.name: case
+    for case in (
+        Case(
+            name="a",
+            title="an MLP 20-100-100-100-100-100-1 on generated bits",
+            dataset="bits",
+            network=lambda shape, num_classes: models.bits_mlp(shape),
+            optimizer=nn.Momentum(0.02),
+            batch_size=50,
+            num_rounds=10,
+        ),
+        Case(
+            name="b",
+            title="a convolutional network on CIFAR-10",
+            dataset="cifar10",
+            network=models.cifar_cnn,
+            optimizer=nn.Momentum(0.01),
+            batch_size=100,
+            num_rounds=12,
+        ),
+        Case(
+            name="c",
+            title="an MLP 784-64-64-10 on MNIST",
+            dataset="mnist",
+            network=models.mlp,
+            optimizer=nn.Momentum(0.05),
+            batch_size=100,
+            num_rounds=10,
+        ),
+        Case(
+            name="emnist",
+            title="an MLP 784-100-47 with dropout on EMNIST",
+            dataset="emnist-bymerge",
+            network=models.emnist_mlp,
+            optimizer=nn.Momentum(0.05),
+            batch_size=64,
+            num_rounds=10,
+        ),
+    )
+}
+
+
+def find(name: str) -> tuple[Case, Path | None]:
+    """The case of that name, or in that file (and then, the file). Raises UsageError when there is none."""
+    if name in CASES:
+        return CASES[name], None
+    path = Path(name)
+    if path.suffix == ".py":
+        return load_file(path), path.resolve()
+    raise UsageError(f"no case {name!r}; there are {', '.join(CASES)}, or give a file of your own: --case my_case.py")
+
+
+def load_file(path: str | Path) -> Case:
+    """Run a user's case file and return its `case`. It is your own code: nnlite fetches none from anywhere.
+
+    Raises UsageError when there is no such file, when it fails, or when it defines no `case`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UsageError(f"no case file {path}")
+    module_spec = importlib.util.spec_from_file_location(f"case_file_{path.stem}", path)
+    if module_spec is None or module_spec.loader is None:
+        raise UsageError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"case file {path} fails: {type(error).__name__}: {error}") from error
+    case = getattr(module, "case", None)
+    if not isinstance(case, Case):
+        raise UsageError(f"case file {path} defines no `case = nnlite.cases.Case(...)`")
+    return case
+
+
+OPTIMIZERS: dict[str, nn.Optimizer] = {
+    "sgd": nn.SGD(0.1),
+    "momentum": nn.Momentum(0.01),
+    "nesterov": nn.Nesterov(0.01),
+    "rmsprop": nn.RMSProp(0.001),
+    "adam": nn.Adam(0.001),
+}
+
+
+def optimizer(case: Case, name: str | None, learning_rate: float | None) -> nn.Optimizer:
+    """The case's optimizer, or the one of that name with its usual learning rate; at another rate if given."""
+    if name is not None and name not in OPTIMIZERS:
+        raise UsageError(f"no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
+    chosen = OPTIMIZERS[name] if name else case.optimizer
+    if type(chosen) is type(case.optimizer):
+        chosen = case.optimizer
+    try:
+        return chosen.with_learning_rate(learning_rate) if learning_rate is not None else chosen
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,9 @@
+"""Data: file formats, the catalog of datasets, shards and minibatches."""
+
+from nnlite.data import shards
+from nnlite.data.augment import Augment
+from nnlite.data.catalog import load, names
+from nnlite.data.dataset import Dataset, Split, to_float
+from nnlite.data.minibatches import Batcher, Minibatches
+
+__all__ = ["Augment", "Batcher", "Dataset", "Minibatches", "Split", "load", "names", "shards", "to_float"]

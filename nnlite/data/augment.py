@@ -1,0 +1,47 @@
+"""Augmentation: random flips and shifts of images, drawn from a generator that the caller gives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnlite.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What may be done to an image in training.
+
+    flip: mirror it left to right, every other time.
+    crop: shift it by up to so many pixels each way; black (0) moves in.
+    Raises UsageError for a negative crop.
+    """
+
+    flip: bool = False
+    crop: int = 0
+
+    def __post_init__(self) -> None:
+        if self.crop < 0:
+            raise UsageError(f"crop is a number of pixels, 0 or more, not {self.crop}")
+
+    def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Images changed at random: (n, C, H, W) of any dtype -> the same shape and dtype, a new array.
+
+        Raises UsageError when x are not images, or smaller than the crop.
+        """
+        if x.ndim != 4 or self.crop >= min(x.shape[2:]):
+            raise UsageError(f"{self} wants images (n, C, H, W) larger than the crop, not {x.shape}")
+        out = self._shift(x, rng) if self.crop else x.copy()
+        if self.flip:
+            mirrored = rng.random(len(x)) < 0.5
+            out[mirrored] = out[mirrored, :, :, ::-1]
+        return out
+
+    def _shift(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        n, _, height, width = x.shape
+        edge = (self.crop, self.crop)
+        padded = np.pad(x, ((0, 0), (0, 0), edge, edge))
+        windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), axis=(2, 3))
+        top, left = rng.integers(0, 2 * self.crop + 1, size=(2, n))
+        # (n, C, 2*crop+1, 2*crop+1, H, W) -> (n, C, H, W): one window an image
+        shifted: np.ndarray = windows[np.arange(n), :, top, left]
+        return shifted

@@ -1,0 +1,1 @@
+"""Where functions run: processes of this machine, and clouds."""

@@ -1,0 +1,142 @@
+"""The local platform: worker processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from nnlite.errors import RunError
+
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+Invocation = tuple[int, int]  # (worker, attempt)
+
+
+class LocalPlatform:
+    """Starts `python -m nnlite.runtime.process` for groups of invocations, and knows when they die.
+
+    Messages go through pipes, one JSON object a line: the payload in, events out. A process whose input pipe
+    closes ends itself, so nothing outlives the command that started it, however that ends.
+    """
+
+    def __init__(self, run: str, store_url: str, num_processes: int, blas_threads: int = 1):
+        if num_processes < 1:
+            raise RunError(f"{num_processes} processes: wanted at least 1")
+        self.run, self.store_url = run, store_url
+        self.num_processes, self.blas_threads = num_processes, blas_threads
+        self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._processes: list[_Process] = []
+        self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
+
+    def start(self, invocations: Iterable[Invocation]) -> None:
+        """Spread many invocations evenly over the processes."""
+        all_of_them = list(invocations)
+        count = min(self.num_processes, len(all_of_them))
+        for index in range(count):
+            self._spawn(all_of_them[index::count])
+
+    def invoke(self, worker: int, attempt: int) -> None:
+        """Start one more invocation, in a process of its own."""
+        self._spawn([(worker, attempt)])
+
+    def casualties(self) -> list[Invocation]:
+        """Invocations whose process died under them, each told once."""
+        return _drain(self._dead)
+
+    def pids(self) -> list[int]:
+        """Process ids of what is running."""
+        return [p.popen.pid for p in self._processes if p.popen.poll() is None]
+
+    def close(self, grace_s: float = 2.0) -> None:
+        """Let processes end that are about to, end the others, and wait for all of them."""
+        for process in self._processes:
+            process.close(grace_s)
+        self._processes.clear()
+
+    def _spawn(self, invocations: list[Invocation]) -> None:
+        environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=_python_path())
+        for name in BLAS_THREADS:
+            environment[name] = str(self.blas_threads)
+        command = [sys.executable, "-m", "nnlite.runtime.process"]
+        try:
+            popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                text=True,
+                start_new_session=True,  # Ctrl-C is for the command alone: it ends its workers itself
+            )
+        except OSError as error:
+            raise RunError(f"cannot start a worker process: {error}") from error
+        payload = {"store": self.store_url, "run": self.run, "invocations": invocations}
+        self._processes.append(_Process(popen, payload, self._hear, self._dead))
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["event"] == "invoke":
+            self.invoke(event["worker"], event["attempt"])
+        else:
+            self.events.put(event)
+
+
+class _Process:
+    """One process, and a thread that listens to it."""
+
+    def __init__(
+        self, popen: subprocess.Popen[str], payload: dict[str, Any], hear: Any, dead: queue.SimpleQueue[Invocation]
+    ):
+        self.popen = popen
+        self._hear, self._dead = hear, dead
+        self._alive = {tuple(invocation) for invocation in payload["invocations"]}
+        self._send(payload)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _send(self, payload: dict[str, Any]) -> None:
+        assert self.popen.stdin is not None
+        try:
+            self.popen.stdin.write(json.dumps(payload) + "\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            return  # it died at once: `_listen` reads the end of its output and says so
+
+    def _listen(self) -> None:
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            event = json.loads(line)
+            if event["event"] == "left":
+                self._alive.discard((event["worker"], event["attempt"]))
+            self._hear(event)
+        self.popen.wait()
+        for worker, attempt in sorted(self._alive):
+            self._dead.put((worker, attempt))
+
+    def close(self, grace_s: float) -> None:
+        try:
+            self.popen.wait(grace_s if not self._alive else 0)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+        self._alive.clear()
+        self.popen.wait()
+        self._thread.join()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _python_path() -> str:
+    """Where a worker process imports from: first the very nnlite that runs here, wherever that is."""
+    return os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+
+
+def _drain(source: queue.SimpleQueue[Invocation]) -> list[Invocation]:
+    drained = []
+    while not source.empty():
+        drained.append(source.get())
+    return drained

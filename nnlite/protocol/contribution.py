@@ -1,0 +1,88 @@
+"""A contribution: what one worker, or a merge of several, brings to a round."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlite import weights
+from nnlite.errors import WeightsError
+from nnlite.protocol.effects import Model
+
+MERGE_CHUNK = 1 << 16  # entries: a piece of the sum and of one addend fit into the cache
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over the samples of a contribution; they say nothing of time, so the same work has the same bytes."""
+
+    num_samples: int = 0
+    loss_sum: float = 0.0
+    num_scored: int = 0  #: test samples scored with the checkpoint the round began with
+    num_correct: int = 0
+    score_loss_sum: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        mine, theirs = asdict(self), asdict(other)
+        return Tally(**{name: mine[name] + theirs[name] for name in mine})
+
+    @property
+    def loss(self) -> float | None:
+        """Mean training loss of the round."""
+        return self.loss_sum / self.num_samples if self.num_samples else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Test accuracy of the round's first checkpoint."""
+        return self.num_correct / self.num_scored if self.num_scored else None
+
+
+def encode(model: Model, tally: Tally) -> bytes:
+    """A contribution as bytes: a weights file whose metadata hold the tally."""
+    metadata = {**model.metadata, "tally": json.dumps(asdict(tally))}
+    return weights.encode(model.vector, model.shapes, metadata)
+
+
+def decode(data: Any, where: str) -> tuple[weights.Weights, Tally]:
+    """The weights and the tally. Raises WeightsError for bytes that are no contribution."""
+    found = weights.decode(data, where)
+    try:
+        return found, Tally(**json.loads(found.metadata["tally"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{where} is a weights file but no contribution to a round: {error!r}") from None
+
+
+def merge(parts: Sequence[Any], where: str) -> bytes:
+    """The sample-weighted mean of encoded contributions, in the order given: same parts, same bytes.
+
+    Parts that trained on nothing count with their tally alone. Raises WeightsError for a damaged part and
+    StructureError when parts have different tensors.
+    """
+    decoded = [decode(part, f"{where}, part {i}") for i, part in enumerate(parts)]
+    tally = sum((t for _, t in decoded[1:]), decoded[0][1])
+    trained = [(w, t.num_samples) for w, t in decoded if t.num_samples] or [(decoded[0][0], 1)]
+    first = trained[0][0]
+    for other, _ in trained[1:]:
+        weights.check_shapes(other.shapes, first.shapes, where, "Were parts made by different runs?")
+    mean = weighted_mean([w.vector for w, _ in trained], [n for _, n in trained])
+    metadata = {k: v for k, v in first.metadata.items() if k not in ("tally", "sha256")}
+    return encode(Model(mean, dict(first.shapes), metadata), tally)
+
+
+def weighted_mean(vectors: Sequence[NDArray[np.float32]], counts: Sequence[int]) -> NDArray[np.float32]:
+    """sum(counts[i] * vectors[i]) / sum(counts), float32 (P,), added up in the order given."""
+    total = sum(counts)
+    shares = [np.float32(count / total) for count in counts]
+    out = np.empty_like(vectors[0])
+    for start in range(0, len(out), MERGE_CHUNK):
+        part = slice(start, start + MERGE_CHUNK)
+        piece = out[part]
+        np.multiply(vectors[0][part], shares[0], out=piece)
+        for vector, share in zip(vectors[1:], shares[1:], strict=True):
+            piece += vector[part] * share
+    return out

@@ -1,0 +1,162 @@
+"""Effects: what a protocol asks for, and what it is answered.
+
+A protocol is a generator that yields these and is sent the answers. It does no I/O, reads no clock and draws
+no random numbers, so the same program runs for real (`runtime.performer`) and in virtual time, and every
+`yield` is a place where a test can kill, delay, duplicate or fail it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Program = Generator["Effect", Any, T]  #: a protocol that returns a T in the end
+
+
+class Found(Protocol):
+    """What a store answers: a value, and the version to swap it by."""
+
+    @property
+    def data(self) -> Any:
+        """The bytes."""
+
+    @property
+    def version(self) -> Any:
+        """Opaque: compare for equality only."""
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Base class of everything that can be asked for."""
+
+
+# ---- the store
+
+
+@dataclass(frozen=True)
+class Get(Effect):
+    """-> Found, or None when there is no such key."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class GetMany(Effect):
+    """-> list of Found or None, in the order of the keys."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Create(Effect):
+    """-> True, or False when the key was there already (with, by our rules, the same bytes)."""
+
+    key: str
+    data: Any
+
+
+@dataclass(frozen=True)
+class Swap(Effect):
+    """Replace exactly what was read; `found` None creates. -> True, or False when it had changed."""
+
+    key: str
+    data: bytes
+    found: Found | None
+
+
+@dataclass(frozen=True)
+class Delete(Effect):
+    """-> None, whether or not the key was there."""
+
+    key: str
+
+
+# ---- time
+
+
+@dataclass(frozen=True)
+class Now(Effect):
+    """-> seconds of a clock that never goes back, by which nobody else's times can be compared."""
+
+
+@dataclass(frozen=True)
+class Sleep(Effect):
+    """-> None after at least `seconds`."""
+
+    seconds: float
+
+
+# ---- computing
+
+
+@dataclass(frozen=True)
+class Adopt(Effect):
+    """Take over the weights and optimizer state of a checkpoint, and stand at the start of `round`. -> None"""
+
+    round: int
+    data: Any
+    where: str
+
+
+@dataclass(frozen=True)
+class Train(Effect):
+    """Train on until the round is over or `seconds` have passed, at least one step. -> Progress"""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Score(Effect):
+    """Score this worker's slice of the test split, for about `seconds`. -> Progress of the scoring"""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Collect(Effect):
+    """-> Model: the weights and optimizer state as they stand."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Sums since the round's training, or scoring, began."""
+
+    finished: bool
+    num_samples: int
+    loss_sum: float
+    num_correct: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """One vector, the names and shapes of what lies in it, and what else its file should say."""
+
+    vector: Any
+    shapes: dict[str, tuple[int, ...]]
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+# ---- the platform
+
+
+@dataclass(frozen=True)
+class Invoke(Effect):
+    """Start `worker` once more, as `attempt`; may be lost, or happen twice. -> None"""
+
+    worker: int
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Casualties(Effect):
+    """-> list of (worker, attempt) that the platform knows to be dead since the last time it was asked."""
+
+
+@dataclass(frozen=True)
+class Note(Effect):
+    """Tell whoever watches. -> None"""
+
+    event: str
+    values: dict[str, Any] = field(default_factory=dict)

@@ -1,0 +1,70 @@
+"""The head of a run: which round it is, whether the run goes on, and why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from nnlite.errors import StoreError
+from nnlite.protocol.effects import Found, Get, Program, Swap
+
+RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
+
+
+@dataclass(frozen=True)
+class Head:
+    """The only object that is ever replaced. `counter` makes every value differ from all before it."""
+
+    round: int = 0
+    status: str = RUNNING
+    reason: str = ""
+    result: int | None = None  #: the checkpoint that is the run's outcome, once it is done
+    accuracy: float | None = None  #: its test accuracy
+    counter: int = 0
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON, UTF-8."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Head:
+        """Read what `to_json` wrote. Raises StoreError for anything else."""
+        try:
+            head = cls(**json.loads(bytes(data)))
+            if not isinstance(head.round, int) or head.status not in (RUNNING, DONE, STOPPED, FAILED):
+                raise ValueError(f"round {head.round!r}, status {head.status!r}")
+            return head
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{where} is not the head of a run (damaged, or not ours): {error}") from None
+
+
+def read(key: str) -> Program[tuple[Head, Found] | None]:
+    """The head and the version of it, or None when there is none."""
+    found = yield Get(key)
+    return (Head.from_json(found.data, key), found) if found else None
+
+
+def change(key: str, how: Callable[[Head], Head]) -> Program[Head | None]:
+    """Replace the head by `how` of it, again and again until nobody was faster. `how` leaves it alone by
+    returning it unchanged. -> the head that stands, or None when there is none."""
+    while True:
+        found = yield from read(key)
+        if found is None:
+            return None
+        head, version = found
+        wanted = how(head)
+        if wanted == head:
+            return head
+        wanted = replace(wanted, counter=head.counter + 1)
+        if (yield Swap(key, wanted.to_json(), version)):
+            return wanted
+
+
+def end(key: str, status: str, reason: str) -> Program[Head | None]:
+    """End a run that is still running, as stopped or failed."""
+
+    def ended(head: Head) -> Head:
+        return replace(head, status=status, reason=reason) if head.status == RUNNING else head
+
+    return (yield from change(key, ended))

@@ -1,0 +1,38 @@
+"""The keys of a run: every name can be computed from the run's id, so nothing is ever listed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Names of everything that belongs to `run`."""
+
+    run: str
+
+    @property
+    def spec(self) -> str:
+        """The specification; created once."""
+        return f"runs/{self.run}/spec.json"
+
+    @property
+    def head(self) -> str:
+        """The one object that is replaced: which round it is, and whether the run goes on."""
+        return f"runs/{self.run}/head.json"
+
+    def checkpoint(self, version: int) -> str:
+        """Weights and optimizer state with which round `version` begins; immutable."""
+        return f"runs/{self.run}/ckpt/{version:08d}"
+
+    def node(self, round: int, level: int, node: int) -> str:
+        """A contribution (at the last level), or the merge of those below; immutable."""
+        return f"runs/{self.run}/rounds/{round:06d}/{level}/{node:05d}"
+
+    def summary(self, round: int) -> str:
+        """What came out of a round, for people; immutable."""
+        return f"runs/{self.run}/rounds/{round:06d}/summary.json"
+
+    def lease(self, worker: int) -> str:
+        """Who is `worker` at the moment; swapped."""
+        return f"runs/{self.run}/leases/{worker:05d}.json"

@@ -1,0 +1,90 @@
+"""Leases: who is a worker at the moment, without comparing anybody's clock with anybody else's.
+
+A lease names the attempt and the invocation (`holder`) that acts for a worker; the holder swaps it now and then
+(a beat). A watcher that has seen one version of it for longer than its time to live, by the watcher's own clock,
+calls it dead and swaps in the next attempt, unheld, then invokes that attempt. One watcher wins the swap. The
+old holder, if it lives after all, loses its next beat and leaves.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from nnlite.errors import StoreError
+from nnlite.protocol.effects import Found, Get, Program, Swap
+
+OPEN = ""  # the holder of a lease that waits for its invocation
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The record behind `runs/{run}/leases/{worker}.json`."""
+
+    attempt: int
+    holder: str
+    beat: int = 0
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON, UTF-8."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Lease:
+        """Read what `to_json` wrote. Raises StoreError for anything else."""
+        try:
+            return cls(**json.loads(bytes(data)))
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{where} is not a lease (damaged, or not ours): {error}") from None
+
+
+def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
+    """Become the holder, or None: this invocation is a duplicate or too late, and should leave."""
+    while True:
+        found = yield Get(key)
+        if found is not None:
+            current = Lease.from_json(found.data, key)
+            if current.attempt == attempt and current.holder == holder:
+                return current  # our own write, whose reply was lost
+            if current.attempt > attempt or (current.attempt == attempt and current.holder != OPEN):
+                return None
+        mine = Lease(attempt, holder)
+        if (yield Swap(key, mine.to_json(), found)):
+            return mine
+
+
+def renew(key: str, lease: Lease) -> Program[Lease | None]:
+    """One beat. None: somebody else has taken over, leave."""
+    found = yield Get(key)
+    if found is None:
+        return None
+    current = Lease.from_json(found.data, key)
+    if (current.attempt, current.holder) != (lease.attempt, lease.holder):
+        return None
+    beaten = replace(current, beat=current.beat + 1)
+    swapped = yield Swap(key, beaten.to_json(), found)
+    return beaten if swapped else (yield from renew(key, lease))
+
+
+def take_over(key: str, found: Found | None) -> Program[int | None]:
+    """Open the next attempt in place of exactly the lease that was `found`. -> that attempt, or None when
+    somebody was faster. A lease that was never there stands for a first attempt that got lost."""
+    attempt = Lease.from_json(found.data, key).attempt + 1 if found else 2
+    return attempt if (yield Swap(key, Lease(attempt, OPEN).to_json(), found)) else None
+
+
+class Watch:
+    """What one watcher has seen of leases, and since when by its own clock."""
+
+    def __init__(self, ttl_s: float):
+        self.ttl_s = ttl_s
+        self._seen: dict[str, tuple[object, float]] = {}
+
+    def is_dead(self, key: str, found: Found | None, now_s: float) -> bool:
+        """Whether this very version has been seen for longer than the time to live."""
+        version = found.version if found else None
+        seen = self._seen.get(key)
+        if seen is None or seen[0] != version:
+            self._seen[key] = (version, now_s)
+            return False
+        return now_s - seen[1] > self.ttl_s

@@ -1,0 +1,126 @@
+"""The specification of a run: the whole truth about it, validated at the door and never changed."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+from nnlite.errors import RunError, UsageError
+from nnlite.protocol.tree import Tree
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where a worker finds its samples, and how bytes become numbers."""
+
+    name: str
+    digest: str
+    num_train: int
+    num_test: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    store: str | None = None  #: URL of the store with the shards; None: the run's own
+    augment: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Same spec and seed, same weights. Network and optimizer are descriptions (`nn.config`), never code."""
+
+    run: str
+    case: str
+    seed: int
+    num_workers: int
+    tree_widths: tuple[int, ...]
+    num_rounds: int
+    batch_size: int
+    network: dict[str, Any]
+    optimizer: dict[str, Any]
+    data: DataSpec
+    steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
+    eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored
+    target_accuracy: float | None = None
+    checkpoint_every: int = 0  #: keep every n-th checkpoint besides the newest two; 0: none
+    case_file: str | None = None  #: a user's file whose own layers the workers must import
+    lease_ttl_s: float = 60.0
+    straggler_timeout_s: float = 30.0
+    beat_s: float = 2.0
+    poll_s: float = 0.01
+    max_poll_s: float = 0.25
+    slice_s: float = 0.5
+    max_attempts: int = 10
+    format: int = field(default=FORMAT)
+
+    def __post_init__(self) -> None:
+        if self.format != FORMAT:
+            raise RunError(f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", self.run):
+            raise UsageError(
+                f"run id {self.run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
+            )
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
+        _at_least(1, "workers", self.num_workers)
+        _at_least(0, "rounds", self.num_rounds)
+        _at_least(1, "batch size", self.batch_size)
+        _at_least(1, "eval_every", self.eval_every)
+        _at_least(0, "checkpoint_every", self.checkpoint_every)
+        _at_least(1, "max_attempts", self.max_attempts)
+        if self.steps_per_round is not None:
+            _at_least(1, "steps per round", self.steps_per_round)
+        if self.num_workers > self.data.num_train:
+            raise UsageError(
+                f"{self.num_workers} workers, but {self.data.name} has only {self.data.num_train} training "
+                f"samples: use at most {self.data.num_train} workers"
+            )
+        if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
+            raise UsageError(f"target accuracy {self.target_accuracy}: wanted a fraction above 0, at most 1")
+        for name in ("lease_ttl_s", "straggler_timeout_s", "beat_s", "poll_s", "max_poll_s", "slice_s"):
+            value = getattr(self, name)
+            if not (isfinite(value) and value > 0):
+                raise UsageError(f"{name} = {value}: wanted a positive number of seconds")
+        Tree.for_workers(self.num_workers, self.tree_widths)
+
+    @property
+    def tree(self) -> Tree:
+        """The merge tree."""
+        return Tree(self.tree_widths)
+
+    def scores(self, round: int) -> bool:
+        """Whether the checkpoint that round `round` begins with is scored on the test split."""
+        return round == self.num_rounds or (round > 0 and round % self.eval_every == 0)
+
+    def keeps(self, version: int) -> bool:
+        """Whether this checkpoint stays when it is no longer needed."""
+        return self.checkpoint_every > 0 and version % self.checkpoint_every == 0
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON, UTF-8."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> RunSpec:
+        """Read what `to_json` wrote. Raises RunError for anything else."""
+        try:
+            values = json.loads(bytes(data))
+            unknown = set(values) - {f.name for f in fields(cls)}
+            if unknown:
+                raise TypeError(f"unknown entries {sorted(unknown)}")
+            found = values.pop("data")
+            found.update(mean=tuple(found["mean"]), std=tuple(found["std"]))
+            values["tree_widths"] = tuple(values["tree_widths"])
+            return cls(data=DataSpec(**found), **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise RunError(f"{where} is not a run's specification: {error}") from None
+
+
+def _at_least(least: int, what: str, value: int) -> None:
+    if value < least:
+        raise UsageError(f"{what}: {value}, wanted at least {least}")

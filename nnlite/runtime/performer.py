@@ -1,0 +1,150 @@
+"""The performer: does for real what programs ask for, several programs in turn."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nnlite.errors import Conflict, NotFound
+from nnlite.protocol import effects as fx
+from nnlite.runtime.trainer import Trainer
+from nnlite.store import ABSENT, Store
+
+Teller = Callable[[str, dict[str, Any]], None]
+
+
+def tell_nobody(event: str, values: dict[str, Any]) -> None:
+    """A `Teller` for programs that nobody watches."""
+
+
+@dataclass
+class Performer:
+    """Performs the effects of one program, but for Sleep, which is its `Scheduler`'s."""
+
+    store: Store
+    trainer: Trainer | None = None
+    invoke: Callable[[int, int], None] | None = None
+    casualties: Callable[[], list[tuple[int, int]]] = list
+    tell: Teller = tell_nobody
+
+    def perform(self, effect: fx.Effect) -> Any:
+        """The answer to an effect, as `protocol.effects` promises it."""
+        handler: Callable[[Any], Any] | None = getattr(self, f"_{type(effect).__name__.lower()}", None)
+        if handler is None:
+            raise TypeError(f"no performer for {effect!r}")
+        return handler(effect)
+
+    def _get(self, effect: fx.Get) -> Any:
+        try:
+            return self.store.get(effect.key)
+        except NotFound:
+            return None
+
+    def _getmany(self, effect: fx.GetMany) -> Any:
+        return self.store.get_many(effect.keys)
+
+    def _create(self, effect: fx.Create) -> bool:
+        return self._conditional(effect.key, effect.data, ABSENT)
+
+    def _swap(self, effect: fx.Swap) -> bool:
+        return self._conditional(effect.key, effect.data, effect.found.version if effect.found else ABSENT)
+
+    def _conditional(self, key: str, data: Any, condition: Any) -> bool:
+        try:
+            self.store.put(key, data, if_version=condition)
+            return True
+        except (Conflict, NotFound):
+            return False
+
+    def _delete(self, effect: fx.Delete) -> None:
+        self.store.delete(effect.key)
+
+    def _now(self, effect: fx.Now) -> float:
+        return time.monotonic()
+
+    def _adopt(self, effect: fx.Adopt) -> None:
+        self._mine.adopt(effect.round, effect.data, effect.where)
+
+    def _train(self, effect: fx.Train) -> fx.Progress:
+        return self._mine.train(effect.seconds)
+
+    def _score(self, effect: fx.Score) -> fx.Progress:
+        return self._mine.score(effect.seconds)
+
+    def _collect(self, effect: fx.Collect) -> fx.Model:
+        return self._mine.collect()
+
+    def _invoke(self, effect: fx.Invoke) -> None:
+        if self.invoke is not None:
+            self.invoke(effect.worker, effect.attempt)
+
+    def _casualties(self, effect: fx.Casualties) -> list[tuple[int, int]]:
+        return self.casualties()
+
+    def _note(self, effect: fx.Note) -> None:
+        self.tell(effect.event, effect.values)
+
+    @property
+    def _mine(self) -> Trainer:
+        if self.trainer is None:
+            raise TypeError("a program that trains needs a performer with a trainer")
+        return self.trainer
+
+
+class Scheduler:
+    """Runs programs in turn in one thread: a program goes on until it sleeps, or has trained for a while."""
+
+    def __init__(self) -> None:
+        self._ready: deque[tuple[fx.Program[Any], Performer, Any]] = deque()
+        self._sleeping: list[tuple[float, int, fx.Program[Any], Performer]] = []
+        self._order = itertools.count()
+        self.results: dict[int, Any] = {}
+
+    def add(self, program: fx.Program[Any], performer: Performer) -> int:
+        """Take a program in. -> the key of its result in `results`, once it is over."""
+        self._ready.append((program, performer, None))
+        return id(program)
+
+    def run(self, until: int | None = None) -> None:
+        """Run until every program is over, or the one whose key is `until`."""
+        while (self._ready or self._sleeping) and (until is None or until not in self.results):
+            self._wake()
+            if self._ready:
+                self._advance(*self._ready.popleft())
+
+    def _wake(self) -> None:
+        if not self._ready:
+            time.sleep(max(0.0, self._sleeping[0][0] - time.monotonic()))
+        while self._sleeping and self._sleeping[0][0] <= time.monotonic():
+            _, _, program, performer = heapq.heappop(self._sleeping)
+            self._ready.append((program, performer, None))
+
+    def _advance(self, program: fx.Program[Any], performer: Performer, answer: Any) -> None:
+        while True:
+            try:
+                effect = program.send(answer)
+            except StopIteration as end:
+                self.results[id(program)] = end.value
+                return
+            if isinstance(effect, fx.Sleep):
+                entry = (time.monotonic() + effect.seconds, next(self._order), program, performer)
+                heapq.heappush(self._sleeping, entry)
+                return
+            answer = performer.perform(effect)
+            if isinstance(effect, (fx.Train, fx.Score)) and (self._ready or self._sleeping):
+                self._ready.append((program, performer, answer))
+                return
+
+
+def perform(program: fx.Program[fx.T], performer: Performer) -> fx.T:
+    """Run one program to its end. -> what it returns."""
+    scheduler = Scheduler()
+    key = scheduler.add(program, performer)
+    scheduler.run(until=key)
+    result: fx.T = scheduler.results[key]
+    return result

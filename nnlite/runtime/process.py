@@ -1,0 +1,51 @@
+"""A worker process of the local platform: `python -m nnlite.runtime.process`, spoken to through pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import Any
+
+from nnlite.errors import NnliteError
+from nnlite.runtime.workers import Workers
+from nnlite.store import open_store
+
+
+def main() -> int:
+    """Read the payload from standard input, run its invocations, tell of them on standard output."""
+    sys.stdout = sys.stderr  # what a user's own code prints must not get between the messages
+    payload = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_the_command, daemon=True).start()
+    try:
+        store = open_store(payload["store"])
+        workers = Workers(
+            store, payload["run"], invoke=lambda w, a: _tell("invoke", {"worker": w, "attempt": a}), tell=_tell
+        )
+        for worker, attempt in payload["invocations"]:
+            workers.add(worker, attempt)
+        workers.scheduler.run()
+    except NnliteError as error:
+        _tell("error", {"kind": type(error).__name__, "message": str(error)})
+        return 1
+    except Exception as error:  # of a user's own layer, say: the next attempt would only meet it again
+        kind = type(error).__name__
+        where = "(unexpected: --processes 0 --debug shows where)"
+        _tell("error", {"kind": kind, "message": f"a worker failed: {kind}: {error} {where}"})
+        return 1
+    return 0
+
+
+def _tell(event: str, values: dict[str, Any]) -> None:
+    print(json.dumps({"event": event, **values}), file=sys.__stdout__, flush=True)
+
+
+def _end_with_the_command() -> None:
+    """The command holds the other end of standard input: when it is gone, so are we."""
+    sys.stdin.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""The life of a run: begun, driven, stopped, taken up again, and its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nnlite.data import Dataset, shards
+from nnlite.errors import Conflict, NnliteError, NotFound, RunError
+from nnlite.platform.local import LocalPlatform
+from nnlite.protocol import contribution, head, worker
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.worker import Watcher
+from nnlite.runtime import trainer
+from nnlite.runtime.model_file import TrainedModel
+from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
+from nnlite.runtime.workers import Workers
+from nnlite.store import ABSENT, Data, Store
+
+
+def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset) -> None:
+    """Put everything there that workers will look for. Raises RunError when the run's id is taken."""
+    upload(data_store, spec, dataset)
+    try:
+        store.put(Keys(spec.run).spec, spec.to_json(), if_version=ABSENT)
+    except Conflict:
+        raise RunError(
+            f"there is a run {spec.run!r} in {store.url} already: go on with it by --resume {spec.run}, "
+            "or choose another --run"
+        ) from None
+    complete(store, spec)
+
+
+def complete(store: Store, spec: RunSpec) -> None:
+    """Create what follows from the specification alone: checkpoint 0 and the first head."""
+    keys = Keys(spec.run)
+    if not _exists(store, keys.head):
+        _create(store, keys.checkpoint(0), contribution.encode(trainer.initial(spec), Tally()))
+        _create(store, keys.head, Head().to_json())
+
+
+def _exists(store: Store, key: str) -> bool:
+    try:
+        store.get(key)
+        return True
+    except NotFound:
+        return False
+
+
+def _create(store: Store, key: str, data: Data) -> None:
+    """Put `key` there, unless it is."""
+    with suppress(Conflict):
+        store.put(key, data, if_version=ABSENT)
+
+
+def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
+    """Cut both splits into shards, named by content, and put those there that are not."""
+    for part, split, count in (
+        ("train", dataset.train, spec.num_workers),
+        ("test", dataset.test, trainer.num_test_slices(spec)),
+    ):
+        for shard, rows in enumerate(shards.assign(len(split), count)):
+            key = shards.key(spec.data.name, spec.data.digest, part, count, shard)
+            _create(store, key, shards.encode(split.take(rows)))
+
+
+def reopen(store: Store, spec: RunSpec) -> dict[int, int]:
+    """Let a run go on. -> the attempt to invoke each worker with. Raises RunError when it is done."""
+    complete(store, spec)
+    performer = Performer(store)
+    found = perform(head.read(Keys(spec.run).head), performer)
+    if found is not None and found[0].status == DONE:
+        raise RunError(f"run {spec.run} is done ({found[0].reason}): there is nothing to resume")
+    return perform(worker.reopen(spec), performer)
+
+
+@dataclass
+class Driver:
+    """Drives a run on this machine: in `num_processes` processes, or with 0 in this one."""
+
+    store: Store
+    spec: RunSpec
+    num_processes: int
+    blas_threads: int = 1
+    tell: Teller = tell_nobody
+    started: Callable[[LocalPlatform], Any] | None = None  #: for whoever wants to see the processes
+
+    def drive(self, attempts: dict[int, int]) -> Head:
+        """Start the workers, watch to the end. -> the last head.
+
+        Ctrl-C, and any error here or in a worker, stops the workers and the run; what it has stays.
+        """
+        platform = self._platform()
+        try:
+            last = self._watch(platform, attempts)
+        except KeyboardInterrupt:
+            self._end(STOPPED, "interrupted")
+            raise
+        except NnliteError as error:
+            self._end(FAILED, str(error))
+            raise
+        finally:
+            if platform is not None:
+                platform.close()
+        return last
+
+    def _platform(self) -> LocalPlatform | None:
+        if self.num_processes == 0:
+            return None
+        platform = LocalPlatform(self.spec.run, self.store.url, self.num_processes, self.blas_threads)
+        if self.started is not None:
+            self.started(platform)
+        return platform
+
+    def _watch(self, platform: LocalPlatform | None, attempts: dict[int, int]) -> Head:
+        scheduler = Scheduler()
+        performer = Performer(self.store, tell=self.tell)
+        if platform is None:
+            workers = Workers(self.store, self.spec.run, scheduler=scheduler)
+            performer.invoke = workers.add
+            for item in attempts.items():
+                workers.add(*item)
+        else:
+            performer.invoke = platform.invoke
+            performer.casualties = lambda: self._casualties(platform)
+            platform.start(attempts.items())
+        key = scheduler.add(Watcher(self.spec).program({}), performer)
+        scheduler.run(until=key)
+        last: Head = scheduler.results[key]
+        return last
+
+    def _casualties(self, platform: LocalPlatform) -> list[tuple[int, int]]:
+        """The dead; an error that a worker reported is raised here, as it would only come again."""
+        while not platform.events.empty():
+            event = platform.events.get()
+            if event["event"] == "error":
+                raise RunError(event["message"])
+            self.tell(event["event"], event)
+        return platform.casualties()
+
+    def _end(self, status: str, reason: str) -> None:
+        try:
+            perform(head.end(Keys(self.spec.run).head, status, reason), Performer(self.store))
+        except NnliteError as error:  # the store itself fails: the first error is the one to report
+            self.tell("unsaved", {"reason": str(error)})
+
+
+def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
+    """The outcome of a run that is done. Raises RunError when it is not."""
+    if last.result is None:
+        raise RunError(f"run {spec.run} is {last.status}, at round {last.round}: {last.reason or 'no result yet'}")
+    where = Keys(spec.run).checkpoint(last.result)
+    network, optimizer = trainer.build(spec)
+    state = trainer.State(network, optimizer)
+    state.read(store.get(where).data, where)
+    about = {
+        "run": spec.run,
+        "case": spec.case,
+        "dataset": spec.data.name,
+        "test_accuracy": json.dumps(last.accuracy),
+        "rounds": str(last.result),
+    }
+    return TrainedModel(network, np.array(state.weights), spec.data.mean, spec.data.std, about)

@@ -1,0 +1,176 @@
+"""The trainer: one worker's network, optimizer and shard, moved on by effects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlite import weights
+from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
+from nnlite.nn import Evaluation, Optimizer, Sequential
+from nnlite.nn.parameters import aligned_empty
+from nnlite.protocol.effects import Model, Progress
+from nnlite.protocol.spec import RunSpec
+from nnlite.store import Store
+
+SCORE_ROWS = 512  # test samples scored between two looks at the clock
+MASKS = 2  # the last word of a seed for dropout: orders of rows end in 0, augmentation in 1
+
+
+def build(spec: RunSpec) -> tuple[Sequential, Optimizer]:
+    """The network and the optimizer that a specification describes."""
+    if spec.case_file is not None:
+        from nnlite.cases import load_file
+
+        load_file(spec.case_file)  # defines the user's own layers
+    return Sequential.from_config(spec.network), Optimizer.from_config(spec.optimizer)
+
+
+class State:
+    """Weights and optimizer slots as rows of one array, so that they are stored and averaged as one vector.
+
+    A vector holds (1 + num_slots) * P entries: the weights, then each slot, with the same names behind the
+    slot's: "momentum:conv1/weight".
+    """
+
+    def __init__(self, network: Sequential, optimizer: Optimizer):
+        size = network.layout.size
+        self.rows: NDArray[np.float32] = aligned_empty((1 + len(optimizer.slot_names), size)).astype(np.float32)
+        prefixes = ["", *(f"{slot}:" for slot in optimizer.slot_names)]
+        self.shapes = {prefix + name: shape for prefix in prefixes for name, shape in network.layout.items()}
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """(P,) float32."""
+        row: NDArray[np.float32] = self.rows[0]
+        return row
+
+    @property
+    def slots(self) -> NDArray[np.float32]:
+        """(num_slots, P) float32."""
+        return self.rows[1:]
+
+    def model(self) -> Model:
+        """Everything as one vector."""
+        return Model(self.rows.reshape(-1), self.shapes)
+
+    def read(self, data: Any, where: str) -> None:
+        """Take over a checkpoint. Raises WeightsError or StructureError when it is not one of ours."""
+        found = weights.decode(data, where)
+        hint = "Was it written by a run with another network or optimizer?"
+        self.rows.reshape(-1)[:] = found.vector_in(self.shapes, where, hint)
+
+
+def initial(spec: RunSpec) -> Model:
+    """Checkpoint 0: weights drawn from the run's seed, slots of zeros."""
+    network, optimizer = build(spec)
+    state = State(network, optimizer)
+    state.rows[...] = 0
+    state.weights[:] = network.init(np.random.default_rng(spec.seed))
+    return state.model()
+
+
+class Trainer:
+    """Performs Adopt, Train, Score and Collect for one worker. What a step does depends on its number alone,
+    so a worker that starts again at a checkpoint does the very same work."""
+
+    def __init__(self, spec: RunSpec, worker: int, data_store: Store, clock: Callable[[], float] = time.monotonic):
+        self.spec, self.worker, self.clock = spec, worker, clock
+        self._store = data_store
+        self.network, self.optimizer = build(spec)
+        self.state = State(self.network, self.optimizer)
+        self.gradient = self.network.empty()
+        self._begin_round(0)
+
+    def _begin_round(self, round: int) -> None:
+        self.round = round
+        self.steps_done = 0
+        self.trained = Progress(False, 0, 0.0)
+        self.scored = Evaluation(0.0, 0, 0)
+
+    def adopt(self, round: int, data: Any, where: str) -> None:
+        """Stand at the start of `round`, with the checkpoint's weights and slots."""
+        self.state.read(data, where)
+        self._begin_round(round)
+
+    def collect(self) -> Model:
+        """The weights and slots as they stand; a view, valid until the next step."""
+        return self.state.model()
+
+    # ---- training
+
+    @property
+    def steps_per_round(self) -> int:
+        """Steps of this worker in a round."""
+        return self.spec.steps_per_round or self._minibatches.steps_per_epoch
+
+    def train(self, seconds: float) -> Progress:
+        """Take steps until the round is over or the time is up, at least one."""
+        until = self.clock() + seconds
+        with np.errstate(all="ignore"):  # overflow shows in the loss, and the protocol looks at that
+            while self.steps_done < self.steps_per_round:
+                self._step(self.round * self.steps_per_round + self.steps_done)
+                if not np.isfinite(self.trained.loss_sum) or self.clock() >= until:
+                    break
+        done = self.steps_done >= self.steps_per_round
+        return Progress(done, self.trained.num_samples, self.trained.loss_sum)
+
+    def _step(self, step: int) -> None:
+        x, y = self._batcher.batch(step)
+        rng = np.random.default_rng([self.spec.seed, self.worker, step, MASKS]) if self.network.is_random else None
+        loss = self.network.loss_and_gradient(self.state.weights, x, y, out=self.gradient, rng=rng)
+        self.optimizer.update_inplace(self.state.weights, self.gradient, self.state.slots, step)
+        so_far = self.trained
+        self.trained = Progress(False, so_far.num_samples + len(y), so_far.loss_sum + loss * len(y))
+        self.steps_done += 1
+
+    # ---- scoring
+
+    def score(self, seconds: float) -> Progress:
+        """Score this worker's slice of the test split, until it is through or the time is up."""
+        until, test = self.clock() + seconds, self._test
+        with np.errstate(all="ignore"):
+            while test is not None and self.scored.count < len(test):
+                part = slice(self.scored.count, self.scored.count + SCORE_ROWS)
+                x = to_float(test.x[part], self.spec.data.mean, self.spec.data.std)
+                self.scored += self.network.evaluate(self.state.weights, x, test.y[part])
+                if self.clock() >= until:
+                    break
+        done = test is None or self.scored.count >= len(test)
+        return Progress(done, self.scored.count, self.scored.loss_sum, self.scored.num_correct)
+
+    # ---- data
+
+    @cached_property
+    def _train(self) -> Split:
+        return self._shard("train", self.spec.num_workers)
+
+    @cached_property
+    def _test(self) -> Split | None:
+        num_slices = num_test_slices(self.spec)
+        return self._shard("test", num_slices) if self.worker < num_slices else None
+
+    def _shard(self, part: str, num_shards: int) -> Split:
+        data = self.spec.data
+        key = shards.key(data.name, data.digest, part, num_shards, self.worker)
+        return shards.decode(self._store.get(key).data, key)
+
+    @cached_property
+    def _minibatches(self) -> Minibatches:
+        return Minibatches(len(self._train), self.spec.batch_size, self.spec.seed, self.worker)
+
+    @cached_property
+    def _batcher(self) -> Batcher:
+        data = self.spec.data
+        augment = Augment(**data.augment) if data.augment else None
+        return Batcher(self._train, data.mean, data.std, self._minibatches, augment)
+
+
+def num_test_slices(spec: RunSpec) -> int:
+    """Into how many slices the test split is cut: one a worker, but none empty."""
+    return min(spec.num_workers, spec.data.num_test)

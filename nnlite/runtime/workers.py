@@ -1,0 +1,51 @@
+"""Workers of a run in this process: what every platform calls, in the end, to do an invocation's work."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from nnlite.errors import NotFound, RunError
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.worker import Worker
+from nnlite.runtime.performer import Performer, Scheduler, tell_nobody
+from nnlite.runtime.trainer import Trainer
+from nnlite.store import Store, open_store
+
+
+def read_spec(store: Store, run: str) -> RunSpec:
+    """The specification of a run. Raises RunError when the store has no such run."""
+    key = Keys(run).spec
+    try:
+        return RunSpec.from_json(store.get(key).data, key)
+    except NotFound:
+        raise RunError(f"no run {run!r} in {store.url}: check the run's id and --store") from None
+
+
+class Workers:
+    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here."""
+
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        invoke: Callable[[int, int], None] | None = None,
+        tell: Callable[..., None] = tell_nobody,
+        scheduler: Scheduler | None = None,
+    ):
+        self.store, self.spec = store, read_spec(store, run)
+        self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
+        self.scheduler = scheduler or Scheduler()
+        self._invoke, self._tell = invoke, tell
+
+    def add(self, worker: int, attempt: int) -> None:
+        """Take in one more invocation."""
+
+        def tell(event: str, values: dict[str, object]) -> None:
+            self._tell(event, {"worker": worker, "attempt": attempt, **values})
+
+        trainer = Trainer(self.spec, worker, self.data_store)
+        performer = Performer(self.store, trainer, invoke=self._invoke or self.add, tell=tell)
+        program = Worker(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
+        self.scheduler.add(program, performer)

@@ -1,0 +1,123 @@
+"""Whatever is lost, doubled, late or dead: a run ends, in bounded time, with the same bytes as without faults."""
+
+from functools import cache
+
+import pytest
+
+from nnlite.errors import RunError
+from nnlite.protocol.head import DONE, FAILED
+from nnlite.runtime.simulator import Faults
+from tests.protocol.toy import simulate, spec
+
+SEEDS = 1000
+CHUNKS = 20  # of seeds, so that a failure is found soon and shown alone
+BOUND_S = 2_000.0  # virtual: far above what any of these runs need, far below for ever
+SHAPES = [(4, (1, 4)), (3, (1, 2, 3)), (5, (1, 2, 2, 5)), (1, (1,)), (2, (1, 2))]
+
+
+def outcome(simulation):
+    """The final checkpoint, after a run that must end well; a failure shows the seed and the story."""
+    try:
+        last = simulation.run(BOUND_S)
+    except RunError as error:
+        fail(simulation, str(error))
+    if last.status != DONE or last.result != simulation.spec.num_rounds:
+        fail(simulation, f"ended as {last}")
+    return last.accuracy, simulation.store[simulation.keys.checkpoint(last.result)].data
+
+
+def fail(simulation, why):
+    story = "\n".join(simulation.story[-60:])
+    pytest.fail(f"seed {simulation.seed}, {simulation.faults}: {why}\n{story}")
+
+
+def without_faults(run_spec):
+    return outcome(simulate(run_spec))
+
+
+@cache
+def expected_for(workers, widths):
+    return without_faults(spec(workers, 2, widths))
+
+
+def schedule(seed):
+    """Every seed its own mix of troubles."""
+    return Faults(
+        crash_rate=(0.0, 0.005, 0.02, 0.05)[seed % 4],
+        lose_rate=(0.0, 0.1, 0.3)[seed % 3],
+        double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
+        straggler_rate=(0.0, 0.2)[seed // 2 % 2],
+        cold_start_s=(0.5, 15.0)[seed // 7 % 2],
+    )
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_thousand_schedules_end_with_the_same_bytes(chunk):
+    for seed in range(chunk, SEEDS, CHUNKS):
+        workers, widths = SHAPES[seed % len(SHAPES)]
+        run_spec = spec(workers, 2, widths)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        if outcome(simulation) != expected_for(workers, widths):
+            fail(simulation, "other bytes than without faults")
+
+
+def test_many_workers_in_a_deep_tree():
+    run_spec = spec(40, 2, (1, 4, 13, 40))
+    expected = without_faults(run_spec)
+    for seed in range(5):
+        faults = Faults(crash_rate=0.005, lose_rate=0.1, double_rate=0.2, straggler_rate=0.1)
+        simulation = simulate(run_spec, seed, faults)
+        assert outcome(simulation) == expected, f"seed {seed}"
+
+
+def test_killing_one_invocation_at_every_single_effect_changes_nothing():
+    """Every yield of the whole run is a place to die: before the effect takes place, or right after."""
+    run_spec = spec(3, 2, (1, 2, 3))
+    expected = without_faults(run_spec)
+    crashes = 0
+    for after in (False, True):
+        effect = 0
+        while True:
+            effect += 1
+            simulation = simulate(run_spec, 1, Faults(crash_at=effect, crash_after=after))
+            assert outcome(simulation) == expected, f"killed at effect {effect}, after: {after}"
+            if simulation.num_effects < effect:
+                break
+            crashes += simulation.counts["crashes"]
+    assert crashes > 300  # the rest of the effects were the watcher's, who lives
+
+
+def test_nobody_waits_beyond_the_bound_and_replacements_are_few():
+    """Five lost workers cost a few timeouts, not hours, and not many more invocations than were lost."""
+    run_spec = spec(8, 3)
+    for seed in range(40):
+        simulation = simulate(run_spec, seed, Faults(crash_rate=0.02, max_crashes=5))
+        outcome(simulation)
+        per_crash_s = run_spec.lease_ttl_s + 3 * run_spec.straggler_timeout_s
+        assert simulation.now_s < 30 + simulation.counts["crashes"] * per_crash_s, f"seed {seed}"
+        assert simulation.counts["invocations"] <= 8 + 2 * simulation.counts["crashes"], f"seed {seed}"
+
+
+def test_a_worker_that_always_dies_ends_the_run_instead_of_going_on_for_ever():
+    simulation = simulate(spec(2, 3, max_attempts=4), 0, Faults(crash_rate=0.9))
+    last = simulation.run(BOUND_S)
+    assert last.status == FAILED
+    assert "allows 4 attempts" in last.reason
+    assert simulation.counts["invocations"] <= 2 * 4
+
+
+def test_a_finished_run_leaves_its_checkpoints_and_no_contributions():
+    simulation = simulate(spec(5, 6, (1, 2, 5), checkpoint_every=2))
+    simulation.run(BOUND_S)
+    kept = sorted(key for key in simulation.store if "/ckpt/" in key)
+    assert kept == [simulation.keys.checkpoint(v) for v in (0, 2, 4, 5, 6)]
+    left = [key for key in simulation.store if "/rounds/" in key and not key.endswith("summary.json")]
+    assert left == []
+
+
+def test_reaching_the_target_accuracy_ends_the_run_with_that_checkpoint():
+    simulation = simulate(spec(4, 9, target_accuracy=0.3))
+    last = simulation.run(BOUND_S)
+    assert (last.status, last.result) == (DONE, 1)
+    assert last.accuracy >= 0.3
+    assert simulation.keys.checkpoint(1) in simulation.store

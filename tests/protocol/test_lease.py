@@ -1,0 +1,87 @@
+"""Leases: one holder at a time, duplicates leave, and no clock is compared with another."""
+
+from nnlite.protocol import lease
+from nnlite.protocol.effects import Get, Swap
+from nnlite.protocol.lease import Lease, Watch
+from nnlite.runtime.simulator import Stored
+
+
+def perform(program, store):
+    """Run a lease program against a dict of Stored. -> its result."""
+    answer = None
+    while True:
+        try:
+            effect = program.send(answer)
+        except StopIteration as end:
+            return end.value
+        if isinstance(effect, Get):
+            answer = store.get(effect.key)
+        else:
+            assert isinstance(effect, Swap)
+            answer = store.get(effect.key) == effect.found
+            if answer:
+                version = effect.found.version + 1 if effect.found else 1
+                store[effect.key] = Stored(effect.data, version)
+
+
+def holder_of(store):
+    return Lease.from_json(store["k"].data, "k")
+
+
+def test_the_first_invocation_becomes_the_holder_and_its_duplicate_leaves():
+    store = {}
+    assert perform(lease.acquire("k", 1, "me"), store) == Lease(1, "me")
+    assert perform(lease.acquire("k", 1, "my double"), store) is None
+    assert holder_of(store) == Lease(1, "me")
+
+
+def test_a_write_whose_reply_was_lost_is_recognized():
+    store = {}
+    perform(lease.acquire("k", 1, "me"), store)
+    assert perform(lease.acquire("k", 1, "me"), store) == Lease(1, "me")
+
+
+def test_the_next_attempt_takes_the_lease_and_the_old_holder_finds_out():
+    store = {}
+    old = perform(lease.acquire("k", 1, "old"), store)
+    assert perform(lease.take_over("k", store["k"]), store) == 2
+    assert perform(lease.renew("k", old), store) is None
+    assert perform(lease.acquire("k", 1, "late"), store) is None
+    new = perform(lease.acquire("k", 2, "new"), store)
+    assert new == Lease(2, "new")
+    assert perform(lease.renew("k", new), store) == Lease(2, "new", beat=1)
+
+
+def test_of_two_who_take_over_what_they_saw_one_wins():
+    store = {}
+    perform(lease.acquire("k", 1, "me"), store)
+    seen = store["k"]
+    assert perform(lease.take_over("k", seen), store) == 2
+    assert perform(lease.take_over("k", seen), store) is None
+
+
+def test_a_beat_saves_from_being_taken_over():
+    store = {}
+    mine = perform(lease.acquire("k", 1, "me"), store)
+    seen = store["k"]
+    perform(lease.renew("k", mine), store)
+    assert perform(lease.take_over("k", seen), store) is None
+
+
+def test_a_worker_that_never_came_is_replaced_by_its_second_attempt():
+    store = {}
+    assert perform(lease.take_over("k", None), store) == 2
+    assert perform(lease.acquire("k", 1, "late"), store) is None
+
+
+def test_a_lease_is_dead_only_after_one_version_was_seen_for_longer_than_its_time():
+    watch = Watch(ttl_s=10)
+    first, second = Stored(b"1", 1), Stored(b"2", 2)
+    assert not watch.is_dead("k", first, 1000.0)  # what was before we looked does not count
+    assert not watch.is_dead("k", first, 1010.0)
+    assert not watch.is_dead("k", second, 1011.0)  # a beat: the clock starts again
+    assert not watch.is_dead("k", second, 1020.0)
+    assert watch.is_dead("k", second, 1021.5)
+    assert not watch.is_dead("other", second, 1021.5)
+    assert not watch.is_dead("absent", None, 0.0)
+    assert watch.is_dead("absent", None, 10.5)

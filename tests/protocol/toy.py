@@ -1,0 +1,73 @@
+"""A toy learner with integers for weights, and specs for runs of it: exact sums, no data, no network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nnlite.protocol import contribution
+from nnlite.protocol.effects import Model, Progress
+from nnlite.protocol.spec import DataSpec, RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime.simulator import Faults, Simulation
+
+SIZE = 6
+SHAPES = {"weight": (2, 3)}
+SLICES = 3  # in which a round's training and scoring are done
+
+
+class ToyLearner:
+    """Moves its weights by a function of (worker, round), as a trainer with a shard of `samples` would."""
+
+    def __init__(self, worker: int):
+        self.worker, self.samples = worker, 10 + worker
+        self.weights = np.zeros(SIZE, np.float32)
+        self.round = self.slices = self.scored = 0
+
+    def adopt(self, round: int, data: Any, where: str) -> None:
+        self.weights[:] = contribution.decode(data, where)[0].vector
+        self.round, self.slices, self.scored = round, 0, 0
+
+    def train(self, seconds: float) -> Progress:
+        self.slices += 1
+        self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.round
+        share = self.samples * self.slices // SLICES
+        return Progress(self.slices == SLICES, share, float(share))
+
+    def score(self, seconds: float) -> Progress:
+        self.scored += 1
+        return Progress(self.scored == SLICES, self.scored, 0.5 * self.scored, self.scored % 2)
+
+    def collect(self) -> Model:
+        return Model(self.weights, SHAPES)
+
+
+def spec(num_workers: int = 4, num_rounds: int = 3, widths: tuple[int, ...] | None = None, **more: Any) -> RunSpec:
+    """A run of the toy."""
+    return RunSpec(
+        run="toy",
+        case="toy",
+        seed=0,
+        num_workers=num_workers,
+        tree_widths=Tree.for_workers(num_workers, widths).widths,
+        num_rounds=num_rounds,
+        batch_size=1,
+        network={},
+        optimizer={},
+        data=DataSpec("toy", "0" * 64, 1000, 100, (0.0,), (1.0,)),
+        **{
+            "lease_ttl_s": 20.0,
+            "straggler_timeout_s": 5.0,
+            "beat_s": 1.0,
+            "max_poll_s": 1.0,
+            "max_attempts": 1000,
+            **more,
+        },
+    )
+
+
+def simulate(run_spec: RunSpec, seed: int = 0, faults: Faults | None = None) -> Simulation:
+    """A simulation of toy learners, ready to run."""
+    initial = Model(np.arange(SIZE, dtype=np.float32), SHAPES)
+    return Simulation(run_spec, initial, ToyLearner, seed, faults or Faults())

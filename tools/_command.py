@@ -1,0 +1,77 @@
+"""What every command has in common: how it ends, and how it says what went wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import select
+import sys
+from collections.abc import Callable, Sequence
+
+from nnlite.errors import NnliteError, UsageError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(
+    main: Callable[[argparse.Namespace], int],
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parse `argv` (by default the command line), call `main`, and return the code to exit with.
+
+    0 or what `main` returns; 1 after any error, said in one line on stderr; 2 for a command line that cannot
+    be meant (by argparse or a UsageError); 130 after Ctrl-C. When whoever reads stdout has gone (`| head`),
+    it ends quietly with 0. `--debug`, added here to the parser and its subcommands, shows the traceback.
+    """
+    _add_debug(parser, default=False)
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit as error:  # argparse has said why, or printed its help
+        return error.code if isinstance(error.code, int) else EXIT_USAGE
+    try:
+        code = main(args)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _stdout_is_broken():
+            return 0
+        if args.debug:
+            raise
+        print(f"error: {_one_line(error)}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
+
+
+def _add_debug(parser: argparse.ArgumentParser, default: bool | str) -> None:
+    parser.add_argument("--debug", action="store_true", default=default, help="show the traceback of an error")
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in set(action.choices.values()):
+                _add_debug(child, argparse.SUPPRESS)  # else it would undo a --debug before the subcommand
+
+
+def _stdout_is_broken() -> bool:
+    """Whether the broken pipe is stdout's, and not a socket's; if so, nothing is written to it any more."""
+    try:
+        fd = sys.stdout.fileno()
+        poll = select.poll()
+    except (AttributeError, OSError):  # stdout is not a file, or this platform has no poll
+        return False
+    poll.register(fd, 0)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    # what is still buffered would be written, and fail again, when the interpreter ends
+    os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
+    return True
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if isinstance(error, NnliteError):
+        return text
+    return f"{type(error).__name__}: {text} (unexpected: --debug shows where)"

@@ -1,0 +1,306 @@
+"""Train a network: `python -m tools.train --case b`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import secrets
+import shlex
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from nnlite import cases, data, nn
+from nnlite.errors import RunError, UsageError
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.spec import DataSpec, RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime import model_file, runs, trainer
+from nnlite.runtime.workers import read_spec
+from nnlite.store import open_store
+from tools._command import run
+from tools._progress import Progress
+
+EXAMPLES = """examples:
+  python -m tools.train --case b --dataset fashion-sample --workers 2
+  python -m tools.train --case c --data ../shared/data --target-accuracy 0.97
+  python -m tools.train --case my_case.py --optimizer adam --learning-rate 0.001
+  python -m tools.train --resume b-20260101-120000-3f2a
+"""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Begin or resume a run, drive it to its end, and write its weights."""
+    store = open_store(args.store)
+    _check_processes(args)
+    if args.resume:
+        spec = read_spec(store, args.resume)
+        if args.dry_run:
+            return _show_plan(spec, args, None)
+        out = _out(spec, args)
+        attempts = runs.reopen(store, spec)
+    else:
+        dataset, spec = _plan(args)
+        if args.dry_run:
+            return _show_plan(spec, args, dataset)
+        out = _out(spec, args)
+        _introduce(spec, args, dataset)
+        runs.begin(store, store, spec, dataset)
+        attempts = dict.fromkeys(range(spec.num_workers), 1)
+    return _drive(store, spec, attempts, out, args)
+
+
+def _drive(store: Any, spec: RunSpec, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
+    began_s = time.monotonic()
+    progress = Progress(spec.num_rounds, 0, args.json)
+    driver = runs.Driver(store, spec, _num_processes(args, spec), tell=progress.tell)
+    try:
+        last = driver.drive(attempts)
+    except KeyboardInterrupt:
+        progress.close()
+        print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
+        return 130
+    finally:
+        progress.close()
+    if last.status != DONE:
+        raise RunError(f"run {spec.run} {last.status}: {last.reason}; its checkpoints stay in {store.url}")
+    model_file.save(out, runs.result(store, spec, last))
+    _show_result(spec, last, out, time.monotonic() - began_s, args)
+    return 0
+
+
+# ---- the plan
+
+
+def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
+    """The dataset, and the specification that the command line describes."""
+    if not args.case:
+        raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
+    case, file = cases.find(args.case)
+    dataset = _dataset(case, args)
+    network = case.network(dataset.input_shape, dataset.num_classes)
+    optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
+    tree = Tree.for_workers(args.workers, args.tree)
+    batch_size = args.batch_size if args.batch_size is not None else case.batch_size
+    spec = RunSpec(
+        run=args.run or _run_id(case.name),
+        case=case.name,
+        seed=args.seed,
+        num_workers=args.workers,
+        tree_widths=tree.widths,
+        num_rounds=_num_rounds(args, case, dataset, batch_size),
+        batch_size=batch_size,
+        network=network.config(),
+        optimizer=optimizer.config(),
+        data=_data_spec(dataset, _augmentation(args, case, dataset)),
+        steps_per_round=args.steps_per_round,
+        eval_every=args.eval_every,
+        target_accuracy=args.target_accuracy,
+        checkpoint_every=args.checkpoint_every,
+        case_file=str(file) if file and _has_own((*network.layers, network.loss, optimizer)) else None,
+    )
+    return dataset, spec
+
+
+def _has_own(described: Any) -> bool:
+    """Whether something described, or anything in it, is of a class that only the user's case file defines."""
+    if isinstance(described, nn.Described):
+        parts = [getattr(described, field.name) for field in fields(described)]  # type: ignore[arg-type]
+        return not described.builtin or _has_own(parts)
+    return isinstance(described, (tuple, list)) and any(_has_own(part) for part in described)
+
+
+def _dataset(case: cases.Case, args: argparse.Namespace) -> data.Dataset:
+    if args.dataset is None and callable(case.dataset):
+        return case.dataset()
+    name = args.dataset or case.dataset
+    return data.load(name, data_dir=Path(args.data) if args.data else None)
+
+
+def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
+    augment = args.augment if args.augment is not None else case.augment
+    if augment is None or not (augment.flip or augment.crop):
+        return None
+    if len(dataset.input_shape) != 3:
+        raise UsageError(f"--augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")
+    return augment
+
+
+def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
+    return DataSpec(
+        name=dataset.name,
+        digest=dataset.digest(),
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        mean=dataset.mean,
+        std=dataset.std,
+        augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
+    )
+
+
+def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset, batch_size: int) -> int:
+    """Rounds as given; or as many as make up the epochs; or the case's."""
+    if args.rounds is not None:
+        return int(args.rounds)
+    epochs = args.epochs if args.epochs is not None else case.num_rounds
+    if args.steps_per_round is None:
+        return int(epochs)
+    steps_per_epoch = -(-len(dataset.train) // (max(1, args.workers) * max(1, batch_size)))
+    return int(-(-epochs * steps_per_epoch // max(1, args.steps_per_round)))
+
+
+def _run_id(case: str) -> str:
+    name = re.sub(r"[^a-z0-9]", "-", case.lower())[:32].strip("-") or "run"
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
+    if args.processes is not None:
+        return int(args.processes)
+    if args.store.startswith("memory://"):
+        return 0  # other processes could not see it
+    return min(spec.num_workers, os.cpu_count() or 1)
+
+
+def _check_processes(args: argparse.Namespace) -> None:
+    if args.processes is not None and args.processes < 0:
+        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
+    if args.processes and args.store.startswith("memory://"):
+        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+
+
+def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
+    """The file for the weights; now, not after an hour of training, is the time to find it unwritable."""
+    out = Path(args.out or f"{spec.run}.safetensors")
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder: name a file")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    return out
+
+
+# ---- what people see
+
+
+def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None) -> dict[str, Any]:
+    network, optimizer = trainer.build(spec)
+    per_round = f"{spec.steps_per_round} steps" if spec.steps_per_round else "one local epoch"
+    note = f" ({dataset.note})" if dataset and dataset.note else ""
+    return {
+        "run": spec.run,
+        "case": spec.case,
+        "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
+        "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
+        "optimizer": repr(optimizer),
+        "workers": f"{spec.num_workers} in {_num_processes(args, spec)} processes, "
+        f"merge tree {','.join(map(str, spec.tree_widths))}",
+        "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
+        "store": args.store,
+    }
+
+
+def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -> None:
+    for name, value in _facts(spec, args, dataset).items():
+        print(f"{name:<10} {value}", file=sys.stderr)
+
+
+def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None) -> int:
+    """--dry-run: what would be done, on stdout."""
+    if args.json:
+        print(json.dumps({"event": "plan", **json.loads(spec.to_json())}))
+        return 0
+    for name, value in _facts(spec, args, dataset).items():
+        print(f"{name:<10} {value}")
+    print()
+    print(nn.Sequential.from_config(spec.network).summary())
+    print("\nnothing was started (--dry-run)")
+    return 0
+
+
+def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace) -> None:
+    if args.json:
+        values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
+        print(json.dumps({**values, "seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}))
+        return
+    accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
+    print(f"test accuracy {accuracy} after {last.result} rounds, {seconds:.1f} s ({last.reason})")
+    print(f"weights   {out}")
+    print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
+    print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
+    print("          a dense weight is (in, out): .T for torch; a conv weight (h, w, in, out): .permute(3, 2, 0, 1)")
+
+
+def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
+    store = "" if args.store == DEFAULT_STORE else f" --store {shlex.quote(args.store)}"
+    out = f" --out {shlex.quote(args.out)}" if args.out else ""
+    return f"python -m tools.train --resume {spec.run}{store}{out}"
+
+
+# ---- the command line
+
+DEFAULT_STORE = ".nnlite"
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers, root to workers, like 1,4,20") from None
+
+
+def _augment(text: str) -> data.Augment:
+    """none | flip | crop:4 | flip,crop:4"""
+    if text == "none":
+        return data.Augment()
+    flip, crop = False, 0
+    for part in text.split(","):
+        found = re.fullmatch(r"flip|crop:(\d+)", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f"{text!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
+        flip, crop = flip or part == "flip", int(found[1] or crop)
+    return data.Augment(flip, crop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.train",
+        description="Train a network on workers that average their weights after every round.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_argument_group("what")
+    what.add_argument("--case", help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`")
+    what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
+    what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
+    what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
+    how = parser.add_argument_group("how")
+    how.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
+    how.add_argument("--epochs", type=int, help="the same counted in passes over the data")
+    how.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
+    how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
+    how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
+    how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
+    how.add_argument("--learning-rate", type=float, metavar="R")
+    how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
+    how.add_argument("--eval-every", type=int, default=1, metavar="N", help="rounds between test accuracies")
+    where = parser.add_argument_group("where")
+    where.add_argument("--platform", choices=["local"], default="local", help="where workers run (default local)")
+    where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
+    where.add_argument("--processes", type=int, metavar="P", help="default: a worker each, as far as there are cores")
+    where.add_argument("--tree", type=_widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
+    where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
+    where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
+    where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
+    where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, _parser()))

@@ -91,6 +91,8 @@ def _pool_backward(dy: Tensor, dx: Tensor, window: Window, axis: str, ws: Worksp
     for offset in reversed(range(window.kernel)):
         outputs, entries = window.meeting(offset)
         rest, target = dy[outputs], dx[entries]
+        if len(target) == 0:
+            continue
         lane = (offset - window.before) % window.stride
         is_first = lane not in written
         written.add(lane)

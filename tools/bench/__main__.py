@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
-from tools._command import run
-from tools.bench import bytes_, start, steps
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
+
+from tools._command import run  # noqa: E402
+from tools.bench import bytes_, start, steps  # noqa: E402
 
 
 def main(args: argparse.Namespace) -> int:

@@ -36,9 +36,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--peers", nargs="*", choices=[a for a in ARMS if a != "nnlite"], help="only these peers")
     parser.add_argument("--python", action="append", default=[], metavar="PEER=PATH",
                         help="the interpreter that has this peer, if it is not this one")  # fmt: skip
-    parser.add_argument("--kernels", choices=("inherited", "native"), default="inherited",
-                        help="of OpenBLAS: what OPENBLAS_CORETYPE says, or its own choice for this processor "
-                        "(default %(default)s)")  # fmt: skip
+    parser.add_argument("--kernels", choices=("native", "inherited"), default="native",
+                        help="of OpenBLAS: its own choice for this processor, or what OPENBLAS_CORETYPE in the "
+                        "environment says, which would hold back NumPy alone (default %(default)s)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.set_defaults(do=main)
 

@@ -42,7 +42,7 @@ class SoftmaxCrossEntropy(Loss):
     """
 
     def value_and_gradient(self, outputs: Tensor, targets: NDArray[np.generic], out: Tensor) -> float:
-        num_samples = outputs.shape[1]
+        num_samples = int(outputs.shape[1])
         np.subtract(outputs, np.maximum.reduce(outputs, axis=0), out=out)
         # Where the labels' entries lie in `out` read as a row: one index is found faster than two.
         labels = self._labels(outputs, targets) * num_samples + np.arange(num_samples)
@@ -52,7 +52,7 @@ class SoftmaxCrossEntropy(Loss):
         total = np.add.reduce(out, axis=0)
         np.multiply(out, 1 / (total * num_samples), out=out)
         flat[labels] -= out.dtype.type(1 / num_samples)
-        return float(np.add.reduce(np.log(total)) - np.add.reduce(at_label)) / num_samples
+        return float(np.log(total).sum() - at_label.sum()) / num_samples
 
     def num_correct(self, outputs: Tensor, targets: NDArray[np.generic]) -> int:
         return int(np.count_nonzero(outputs.argmax(axis=0) == targets))
@@ -82,7 +82,7 @@ class HalfSquaredError(Loss):
     """
 
     def value_and_gradient(self, outputs: Tensor, targets: NDArray[np.generic], out: Tensor) -> float:
-        num_samples = outputs.shape[1]
+        num_samples = int(outputs.shape[1])
         np.subtract(outputs, self._columns(outputs, targets), out=out)
         value = 0.5 * float(np.vdot(out, out)) / num_samples
         np.multiply(out, out.dtype.type(1 / num_samples), out=out)

@@ -49,7 +49,7 @@ class LocalResponseNorm(Layer):
         bands = self._bands(x.shape[3], self.alpha, ws)
         for x_part, y_part, shrink_part, slope_part in _parts(x, y, shrink, slope):
             scale = ws.temp("scale", x_part.shape)
-            ones = ws.once(f"ones {x_part.shape}", lambda shape=x_part.shape: np.ones(shape, ws.dtype))
+            ones = ws.ones(x_part.size).reshape(x_part.shape)  # dividing a number by an array is not vectorized
             np.multiply(x_part, x_part, out=y_part)
             _window_sums(y_part, bands, out=scale)
             np.add(scale, self.bias, out=scale)

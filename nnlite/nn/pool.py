@@ -63,23 +63,20 @@ class MaxPool2D(Layer):
 
 def _pool_forward(x: Tensor, y: Tensor, window: Window, axis: str, ws: Workspace) -> None:
     """y[o] = max over u of x[o * stride + u - before], along the leading axis; masks say where y rose."""
-    for offset in range(window.kernel):
-        outputs, entries = window.meeting(offset)
+    (outputs, entries), *others = [window.meeting(offset) for offset in range(window.kernel)]
+    first = x[entries]
+    y[: outputs.start] = -np.inf
+    y[outputs.stop :] = -np.inf
+    # The first need not be copied, if the second can be compared with it where it lies.
+    is_copied = not others or others[0][0] != outputs
+    if is_copied:
+        np.copyto(y[outputs], first)
+    for offset, (outputs, entries) in enumerate(others, start=1):
         candidate, best = x[entries], y[outputs]
-        if offset == 0:
-            y[: outputs.start] = -np.inf
-            y[outputs.stop :] = -np.inf
-            before = candidate  # the first is not copied: the second is compared with it where it lies
-            if window.kernel == 1 or window.meeting(1)[0] != outputs:
-                np.copyto(best, candidate)
-                before = None
-            continue
-        if before is None:
-            before = best
+        before = best if is_copied or offset > 1 else first
         if ws.training:
             np.greater(candidate, before, out=_mask(ws, axis, offset, candidate))
         np.maximum(before, candidate, out=best)
-        before = None
 
 
 def _pool_backward(dy: Tensor, dx: Tensor, window: Window, axis: str, ws: Workspace) -> None:

@@ -42,7 +42,8 @@ class Rowwise(Convolution, described=False):
         """The adjoint of forward, step by step backward."""
         d_taps = ws.temp("d taps", self._taps_shape(x))
         d_taps[...] = 0
-        d_rows = ws.temp("d matrices", (len(dy_rows), self.kernel, d_taps[0].size // d_taps.shape[-1], d_taps.shape[-1]))
+        pixels = d_taps.shape[-1]
+        d_rows = ws.temp("d matrices", (len(dy_rows), self.kernel, self.kernel * x.shape[3], pixels))
         flat = weight.reshape(-1, self.filters)
         np.matmul(flat, dy_rows.transpose(0, 2, 1), out=d_rows.reshape(len(dy_rows), len(flat), -1))
         of_rows = d_taps.reshape(len(d_taps), *d_rows.shape[2:])
@@ -82,11 +83,14 @@ class Rowwise(Convolution, described=False):
         """The part of `padded` that is not padding, as (H, W, n, C)."""
         rows, columns = self.rows, self.columns
         inside = padded[rows.before : rows.before + rows.size, :, columns.before : columns.before + columns.size]
-        return inside.transpose(0, 2, 3, 1)
+        images: Tensor = inside.transpose(0, 2, 3, 1)
+        return images
 
     def _met(self, padded: Tensor, v: int) -> Tensor:
         """The numbers (H'', C, W', n) of `padded` that tap v along W meets."""
-        return padded[:, :, v : v + self.columns.count * self.stride : self.stride][:, :, : self.columns.count]
+        stop = v + (self.columns.count - 1) * self.stride + 1
+        met: Tensor = padded[:, :, v : stop : self.stride]
+        return met
 
     def _matrices(self, taps: Tensor) -> Tensor:
         """(H', kernel * kernel * C, W' * n), overlapping, without a copy."""

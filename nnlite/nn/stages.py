@@ -120,7 +120,7 @@ class ImageStage:
                     chain.backward(self._prepared, d, dy)
 
         parallel(run)
-        totals = sums.total(min(self.threads, -(-num_samples // self.block_size)))
+        totals = sums.total(sum(bool(self._blocks(num_samples, thread)) for thread in range(self.threads)))
         for step, ws, d in zip(self.steps, self._preparing, totals, strict=True):
             step.layer.collect(d, g[step.owner], ws)
 

@@ -8,8 +8,8 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
 
-from tools._command import run  # noqa: E402
-from tools.bench import bytes_, start, steps  # noqa: E402
+from tools._command import run
+from tools.bench import bytes_, start, steps
 
 
 def main(args: argparse.Namespace) -> int:

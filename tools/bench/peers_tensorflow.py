@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from itertools import pairwise
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -26,7 +27,7 @@ def make(workload: Workload, variant: str) -> Callable[[], object]:
         x_array = x_array.transpose(0, 2, 3, 1)
     x, y = tf.constant(x_array), tf.constant(y_array)
     sizes = DENSE[workload.case][0] if workload.case != "b" else ()
-    shapes = CNN_SHAPES if workload.case == "b" else list(zip(sizes, sizes[1:], strict=False))
+    shapes = CNN_SHAPES if workload.case == "b" else list(pairwise(sizes))
     variables = [(_weight(shape), tf.Variable(tf.zeros(shape[-1:]))) for shape in shapes]
     forward = _cifar_cnn if workload.case == "b" else _dense
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional
 
 from tools.bench.workload import DENSE, LEARNING_RATE, Workload
 
@@ -28,7 +29,7 @@ def make(workload: Workload, variant: str) -> Callable[[], object]:
     def step() -> float:
         optimizer.zero_grad()
         outputs = network(x)
-        loss = 0.5 * ((outputs[:, 0] - y) ** 2).mean() if workload.case == "a" else F.cross_entropy(outputs, y)
+        loss = 0.5 * ((outputs[:, 0] - y) ** 2).mean() if workload.case == "a" else functional.cross_entropy(outputs, y)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -39,7 +40,7 @@ def make(workload: Workload, variant: str) -> Callable[[], object]:
 def _dense(case: str) -> nn.Module:
     sizes, activation, rate = DENSE[case]
     modules: list[nn.Module] = []
-    for index, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (inputs, outputs) in enumerate(pairwise(sizes)):
         modules.append(nn.Linear(inputs, outputs))
         if index < len(sizes) - 2 or case == "a":
             modules.append(nn.Tanh() if activation == "tanh" else nn.ReLU())
@@ -61,15 +62,15 @@ class CifarCNN(nn.Module):
         self.lrn = self._lrn_by_convolution if tuned else self._lrn
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = self.lrn(F.max_pool2d(F.relu(self.conv1(x)), 3, 2, ceil_mode=True))
-        x = F.max_pool2d(self.lrn(F.relu(self.conv2(x))), 3, 2, ceil_mode=True)
-        x = F.relu(self.dense1(x.flatten(1)))
-        return self.dense3(F.relu(self.dense2(x)))
+        x = self.lrn(functional.max_pool2d(functional.relu(self.conv1(x)), 3, 2, ceil_mode=True))
+        x = functional.max_pool2d(self.lrn(functional.relu(self.conv2(x))), 3, 2, ceil_mode=True)
+        x = functional.relu(self.dense1(x.flatten(1)))
+        return self.dense3(functional.relu(self.dense2(x)))
 
     @staticmethod
     def _lrn(x: torch.Tensor) -> torch.Tensor:
-        return F.local_response_norm(x, 9, alpha=0.001, beta=0.75, k=1.0)
+        return functional.local_response_norm(x, 9, alpha=0.001, beta=0.75, k=1.0)
 
     def _lrn_by_convolution(self, x: torch.Tensor) -> torch.Tensor:
-        root = torch.rsqrt(F.conv2d(x * x, self.band) + 1.0)
+        root = torch.rsqrt(functional.conv2d(x * x, self.band) + 1.0)
         return x * (root * torch.sqrt(root))  # s**-0.75

@@ -72,7 +72,7 @@ class Contestant:
 
 
 def compare(
-    arms: Sequence[str], workload: Workload, num_rounds: int, pythons: Mapping[str, str], *, native_kernels: bool = False
+    arms: Sequence[str], workload: Workload, num_rounds: int, pythons: Mapping[str, str], *, native_kernels: bool
 ) -> list[Result]:
     """Measure `arms` in turns; those that are not installed are left out.
 

@@ -16,12 +16,14 @@ from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
 from nnlite.nn.rowwise import Rowwise
+from nnlite.nn.tiles import OUTPUTS
 from nnlite.nn.window import Window
 from nnlite.nn.winograd import Winograd
 
 ALGORITHMS: dict[str, type[Convolution]] = {"im2col": Im2col, "rowwise": Rowwise, "winograd": Winograd}
 WINOGRAD_KERNELS = (3, 5)
-MANY_CHANNELS = 12  # from here on Winograd's transforms cost less than it saves, and rows of C are long runs
+TRANSFORM_COST = 2.2  # of one number, in multiplications of a plain convolution; measured
+FEW_CHANNELS = 16  # up to here rowwise beats im2col; it keeps `kernel` copies of x until backward
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,12 @@ class Conv2D(Layer):
         return ALGORITHMS[name](self.filters, self.kernel, self.stride, *self.windows(shape))
 
     def _fastest(self, channels: int) -> str:
-        if channels < MANY_CHANNELS:
-            return "rowwise"
-        suits_winograd = self.stride == 1 and self.kernel in WINOGRAD_KERNELS and self.filters >= MANY_CHANNELS
-        return "winograd" if suits_winograd else "im2col"
+        if self.stride == 1 and self.kernel in WINOGRAD_KERNELS:
+            points = (OUTPUTS + self.kernel - 1) ** 2
+            plain = self.kernel**2 * channels * self.filters
+            if plain > TRANSFORM_COST * points * (channels + self.filters):
+                return "winograd"
+        return "rowwise" if channels <= FEW_CHANNELS else "im2col"
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         convolution = self.convolution((x.shape[3], *x.shape[:2]))

@@ -56,7 +56,8 @@ class LocalResponseNorm(Layer):
             np.divide(ones, scale, out=scale)
             self._power(scale, shrink_part, y_part)
             np.multiply(x_part, shrink_part, out=y_part)
-            np.multiply(y_part, scale, out=slope_part)
+            if ws.training:
+                np.multiply(y_part, scale, out=slope_part)
         return y
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor:

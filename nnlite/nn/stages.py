@@ -19,6 +19,7 @@ from nnlite.nn.chain import Chain
 from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
 from nnlite.nn.plan import plan
+from nnlite.nn.threads import in_turns
 
 BLOCK_BYTES = 1_400_000  # of the largest activation in a block of images: what a core keeps near itself
 RECENT_SIZES = 4  # batch sizes whose memory is kept: the full batch, the tail, and the same for evaluation
@@ -95,7 +96,10 @@ class ImageStage:
                 y = chain.forward(prepared, x[block].transpose(2, 3, 0, 1), training, rng)
                 columns[..., block] = y.transpose(3, 0, 1, 2)
 
-        parallel(run)
+        if training and any(layer.random for layer in self.layers):
+            in_turns(self.threads, run)  # one generator, always asked in the same order
+        else:
+            parallel(run)
 
     def backward(self, g: Sequence[Tensors], d_features: Tensor, parallel: Parallel) -> None:
         """Write the gradients of the minibatch that went forward last into `g`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 class Threads:
@@ -21,6 +21,15 @@ class Threads:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.count - 1, "nnlite")
         others = [self._pool.submit(work, thread) for thread in range(1, self.count)]
-        work(0)
+        try:
+            work(0)
+        finally:
+            wait(others)  # whatever happens: they use the network's memory
         for other in others:
             other.result()
+
+
+def in_turns(count: int, work: Callable[[int], None]) -> None:
+    """Run work(0) ... work(count - 1) one after the other."""
+    for thread in range(count):
+        work(thread)

@@ -165,3 +165,17 @@ def test_blocks_add_up(num_samples):
         assert np.array_equal(first, second)
         assert difference(first, expected) < TOLERANCE
         np.testing.assert_allclose(threaded.predict(vector, x), network.predict(vector, x), rtol=1e-5, atol=1e-5)
+
+
+def test_dropout_on_images_with_threads():
+    """One generator for all threads: the same draws every time, and a backward that uses the same mask."""
+    layers = [nn.Conv2D(4, 3), nn.Dropout(0.5), nn.Tanh(), nn.Flatten(), nn.Dense(3)]
+    network = nn.Sequential(layers, (2, 40, 40), threads=3)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((50, 2, 40, 40)), rng.integers(0, 3, 50)
+    assert nn.check_network(network, x, y, rng, num_entries=5).relative_error < 1e-6
+    vector = network.init(rng)
+    gradients = [network.empty(), network.empty()]
+    for gradient in gradients:
+        network.loss_and_gradient(vector, x.astype(np.float32), y, out=gradient, rng=np.random.default_rng(5))
+    assert np.array_equal(*gradients)

@@ -104,6 +104,8 @@ def test_cook_toom_without_enough_points():
         (nn.Conv2D(64, 5), 64, Winograd),
         (nn.Conv2D(64, 3), 32, Winograd),
         (nn.Conv2D(64, 5), 3, Rowwise),
+        (nn.Conv2D(16, 3), 16, Rowwise),
+        (nn.Conv2D(16, 5), 16, Winograd),
         (nn.Conv2D(64, 5, stride=2), 64, Im2col),
         (nn.Conv2D(64, 7), 64, Im2col),
         (nn.Conv2D(2, 5), 64, Im2col),

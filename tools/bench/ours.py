@@ -37,5 +37,4 @@ def _network(workload: Workload, variant: str) -> nn.Sequential:
         for layer in config["layers"]:
             if layer["is"] == "Conv2D":
                 layer["algorithm"] = "im2col"
-    network = nn.Sequential.from_config(config)
-    return nn.Sequential(network.layers, network.input_shape, network.loss, threads=workload.threads)
+    return nn.Sequential.from_config(config, threads=workload.threads)

@@ -6,6 +6,7 @@ along H come free, because the rows that one row of outputs needs lie one after 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,12 @@ class Rowwise(Convolution, described=False):
     """The taps (H'', kernel, C, W' * n): for each padded row of inputs, each tap v along W, and each channel,
     a long run of numbers. `kernel` rows are a matrix (kernel * kernel * C, W' * n), whose rows are in the order
     of the weight's; the matrices of two rows of outputs overlap. y[i] = matrix[i].T @ weight.
+
+    With `lanes` > 1 (stride 1 only, and W' a multiple) the columns of y are sorted by index modulo `lanes`, because
+    a pooling follows that wants every other column: so it finds them side by side. See `plan`.
     """
+
+    lanes: int = 1
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         width, n = self.columns.count, x.shape[2]
@@ -52,21 +58,20 @@ class Rowwise(Convolution, described=False):
             np.add(target, d_rows[:, u], out=target)
         padded = ws.temp("d padded", self._padded_shape(x))
         padded[...] = 0
-        by_tap = d_taps.reshape(*d_taps.shape[:3], self.columns.count, x.shape[2])
-        for v in range(self.kernel):
-            target = self._met(padded, v)
-            np.add(target, by_tap[:, v], out=target)
+        for of_padded, of_taps in self._same_numbers(padded, d_taps):
+            np.add(of_padded, of_taps, out=of_padded)
         dx = ws.temp("dx", x.shape)
-        np.copyto(dx, self._inside(padded))
+        for of_padded, of_dx in self._same_pixels(padded, dx):
+            np.copyto(of_dx, of_padded)
         return dx
 
     def _fill_taps(self, x: Tensor, ws: Workspace) -> Tensor:
         padded = ws.temp("padded", self._padded_shape(x), zeroed=True)
-        np.copyto(self._inside(padded), x)
+        for of_padded, of_x in self._same_pixels(padded, x):
+            np.copyto(of_padded, of_x)
         taps = self._taps(x, ws)
-        by_tap = taps.reshape(*taps.shape[:3], self.columns.count, x.shape[2])
-        for v in range(self.kernel):
-            np.copyto(by_tap[:, v], self._met(padded, v))
+        for of_padded, of_taps in self._same_numbers(padded, taps):
+            np.copyto(of_taps, of_padded)
         return taps
 
     def _taps(self, x: Tensor, ws: Workspace) -> Tensor:
@@ -75,22 +80,26 @@ class Rowwise(Convolution, described=False):
     def _taps_shape(self, x: Tensor) -> tuple[int, int, int, int]:
         return (self.rows.padded, self.kernel, x.shape[3], self.columns.count * x.shape[2])
 
-    def _padded_shape(self, x: Tensor) -> tuple[int, int, int, int]:
-        """(H'', C, W'', n)"""
-        return (self.rows.padded, x.shape[3], self.columns.padded, x.shape[2])
+    def _padded_shape(self, x: Tensor) -> tuple[int, int, int, int, int]:
+        """(H'', C, lanes, columns of a lane, n)"""
+        return (self.rows.padded, x.shape[3], self.lanes, -(-self.columns.padded // self.lanes), x.shape[2])
 
-    def _inside(self, padded: Tensor) -> Tensor:
-        """The part of `padded` that is not padding, as (H, W, n, C)."""
-        rows, columns = self.rows, self.columns
-        inside = padded[rows.before : rows.before + rows.size, :, columns.before : columns.before + columns.size]
-        images: Tensor = inside.transpose(0, 2, 3, 1)
-        return images
+    def _same_pixels(self, padded: Tensor, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of views (H, columns of a lane, n, C) of the same pixels."""
+        rows = slice(self.rows.before, self.rows.before + self.rows.size)
+        for lane in range(self.lanes):
+            of_lane, columns = self.columns.lane(lane, self.lanes)
+            yield padded[rows, :, lane, of_lane].transpose(0, 2, 3, 1), x[:, columns]
 
-    def _met(self, padded: Tensor, v: int) -> Tensor:
-        """The numbers (H'', C, W', n) of `padded` that tap v along W meets."""
-        stop = v + (self.columns.count - 1) * self.stride + 1
-        met: Tensor = padded[:, :, v : stop : self.stride]
-        return met
+    def _same_numbers(self, padded: Tensor, taps: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of views (H'', C, columns of a lane, n): for each tap along W, what it meets, and where it goes."""
+        count = self.columns.count // self.lanes
+        by_tap = taps.reshape(*taps.shape[:3], self.lanes, count, -1)
+        for v in range(self.kernel):
+            for lane in range(self.lanes):
+                start, of_lane = divmod(lane + v, self.lanes)
+                columns = slice(start, start + (count - 1) * self.stride + 1, self.stride)
+                yield padded[:, :, of_lane, columns], by_tap[:, v, :, lane]
 
     def _matrices(self, taps: Tensor) -> Tensor:
         """(H', kernel * kernel * C, W' * n), overlapping, without a copy."""

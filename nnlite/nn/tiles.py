@@ -116,9 +116,9 @@ class Tiles:
     def _sorted(self, padded: Tensor, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of views, (h, w, n, C), of the same pixels: for even and odd rows and columns of the padded image."""
         for odd_row in range(2):
-            of_padded_rows, of_rows = _every_other(self.rows, odd_row)
+            of_padded_rows, of_rows = self.rows.lane(odd_row, 2)
             for odd_column in range(2):
-                of_padded_columns, of_columns = _every_other(self.columns, odd_column)
+                of_padded_columns, of_columns = self.columns.lane(odd_column, 2)
                 inside = padded[:, odd_row, of_padded_rows, odd_column, of_padded_columns]
                 yield inside.transpose(1, 2, 0, 3), x[of_rows, of_columns]
 
@@ -134,13 +134,6 @@ class Tiles:
                 num_across = (columns.stop - columns.start) // width
                 pixels = y[rows, columns].reshape(-1, height, num_across, width, n, filters)
                 yield pixels.transpose(4, 0, 2, 1, 3, 5), tiles[:, down, across, :height, :width]
-
-
-def _every_other(window: Window, odd: int) -> tuple[slice, slice]:
-    """The even (or odd) entries of a padded axis that are not padding: (where they are kept, which they are)."""
-    first = (odd - window.before) % 2
-    start = (first + window.before) // 2
-    return slice(start, start + len(range(first, window.size, 2))), slice(first, window.size, 2)
 
 
 def _cut(size: int) -> Iterator[tuple[slice, int, slice]]:

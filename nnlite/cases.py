@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from nnlite import data, nn
-from nnlite.errors import UsageError
+from nnlite.errors import NnliteError, UsageError
 from nnlite.nn import models
 
+T = TypeVar("T")
 Network = Callable[[tuple[int, ...], int], nn.Sequential]
 
 
@@ -101,12 +103,52 @@ def load_file(path: str | Path) -> Case:
     sys.modules[module_spec.name] = module  # dataclasses look their module up
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"case file {path} fails: {type(error).__name__}: {error}") from error
     case = getattr(module, "case", None)
     if not isinstance(case, Case):
         raise UsageError(f"case file {path} defines no `case = nnlite.cases.Case(...)`")
     return case
+
+
+def dataset(case: Case, name: str | None = None, data_dir: Path | None = None) -> data.Dataset:
+    """The case's dataset, or the one of that name. Raises UsageError when the case's own function fails."""
+    chosen = name or case.dataset
+    if callable(chosen):
+        return _made(case, "dataset", chosen, data.Dataset)
+    return data.load(chosen, data_dir=data_dir)
+
+
+def network(case: Case, rows: data.Dataset) -> nn.Sequential:
+    """The case's network for a dataset. Raises UsageError when it fails or its outputs do not fit the classes."""
+    made = _made(case, "network", lambda: case.network(rows.input_shape, rows.num_classes), nn.Sequential)
+    if isinstance(made.loss, nn.SoftmaxCrossEntropy) and made.output_shape[0] < max(2, rows.num_classes):
+        targets = f"{rows.num_classes} classes" if rows.num_classes > 1 else "targets of -1 and +1"
+        raise UsageError(
+            f"case {case.name!r} has {made.output_shape[0]} outputs and a softmax, but {rows.name} has {targets}: "
+            "choose another --dataset, or another network and loss"
+        )
+    return made
+
+
+def _made(case: Case, what: str, make: Callable[[], T], kind: type[T]) -> T:
+    """What a function of the case makes: it may be a user's, and then its errors are, too."""
+    try:
+        made = make()
+    except NnliteError:
+        raise
+    except Exception as error:
+        raise UsageError(f"case {case.name!r}: its {what}: {type(error).__name__}: {error}") from error
+    if not isinstance(made, kind):
+        raise UsageError(f"case {case.name!r}: its {what} is of type {type(made).__name__}, wanted {kind.__name__}")
+    return made
+
+
+def has_own_classes(described: Any) -> bool:
+    """Whether something described, or anything in it, is of a class that only a user's case file defines."""
+    if isinstance(described, nn.Described):
+        return not described.builtin or has_own_classes(list(vars(described).values()))
+    return isinstance(described, (tuple, list)) and any(has_own_classes(part) for part in described)
 
 
 OPTIMIZERS: dict[str, nn.Optimizer] = {

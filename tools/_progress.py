@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import dataclass
 from typing import Any
+
+from nnlite.protocol.spec import RunSpec
 
 
 class Progress:
@@ -15,11 +18,15 @@ class Progress:
     appears one round late. `as_json` prints one object a line instead; a bar, on a terminal, goes to stderr.
     """
 
-    def __init__(self, num_rounds: int, first_round: int, as_json: bool):
-        self.num_rounds, self.as_json = num_rounds, as_json
+    def __init__(self, spec: RunSpec, first_round: int, as_json: bool):
+        self.num_rounds, self.as_json = spec.num_rounds, as_json
+        self._next = first_round + 1  #: the number of the next line
+        # in downpour a checkpoint is no round: a line stands for as many samples as a round has
+        self._samples_per_line = _samples_per_round(spec) if spec.protocol == "downpour" else 1
         self._last_s = time.monotonic()
+        self._sums, self._seen = _Sums(), 0
         self._waiting: dict[str, Any] | None = None  #: the last round, until its accuracy is known
-        self._bar = None if as_json else _bar(num_rounds, first_round)
+        self._bar = None if as_json else _bar(spec.num_rounds, first_round)
 
     def tell(self, event: str, values: dict[str, Any]) -> None:
         """Take in an event of the run (a `performer.Teller`)."""
@@ -38,19 +45,19 @@ class Progress:
 
     def _round(self, values: dict[str, Any]) -> None:
         now_s = time.monotonic()
-        seconds, self._last_s = now_s - self._last_s, now_s
-        self._flush(values["accuracy"])
-        if values["num_samples"]:
-            rate = values["num_samples"] / seconds
-            self._waiting = {
-                "event": "round",
-                "round": values["round"] + 1,
-                "loss": values["loss"],
-                "images_per_s": round(rate, 1),
-                "seconds": round(seconds, 3),
-            }
+        self._sums.add(values, now_s - self._last_s)
+        self._last_s = now_s
+        self._seen += values["num_samples"]
+        only_scored = values["num_samples"] == 0
+        if self._seen >= self._samples_per_line or (only_scored and self._sums.num_samples):
+            self._flush(None if only_scored else values["accuracy"])
+            self._waiting = {"event": "round", "round": self._next, **self._sums.values()}
+            self._sums, self._seen = _Sums(), self._seen % self._samples_per_line
+            self._next += 1
             if self._bar is not None:
                 self._bar.update()
+        if only_scored:
+            self._flush(values["accuracy"])
 
     def _flush(self, accuracy: float | None) -> None:
         if self._waiting is None:
@@ -76,6 +83,33 @@ class Progress:
         if self._bar is not None:
             self._bar.clear()
         print(line, file=sys.stderr, flush=True)
+
+
+@dataclass
+class _Sums:
+    """What came out of the checkpoints that one line stands for."""
+
+    num_samples: int = 0
+    loss_sum: float = 0.0
+    seconds: float = 0.0
+
+    def add(self, values: dict[str, Any], seconds: float) -> None:
+        self.num_samples += values["num_samples"]
+        self.loss_sum += (values["loss"] or 0.0) * values["num_samples"]
+        self.seconds += values["seconds"] or seconds
+
+    def values(self) -> dict[str, Any]:
+        return {
+            "loss": self.loss_sum / self.num_samples,
+            "images_per_s": round(self.num_samples / self.seconds, 1),
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _samples_per_round(spec: RunSpec) -> int:
+    if spec.steps_per_round is None:
+        return spec.data.num_train
+    return min(spec.data.num_train, spec.num_workers * spec.steps_per_round * spec.batch_size)
 
 
 def _bar(num_rounds: int, first_round: int) -> Any:

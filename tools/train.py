@@ -10,14 +10,13 @@ import secrets
 import shlex
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from nnlite import cases, data, nn
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.spec import DataSpec, RunSpec
+from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
@@ -36,13 +35,13 @@ EXAMPLES = """examples:
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
     store = open_store(args.store)
-    _check_processes(args)
+    _check(args)
     if args.resume:
         spec = read_spec(store, args.resume)
         if args.dry_run:
             return _show_plan(spec, args, None)
         out = _out(spec, args)
-        attempts = runs.reopen(store, spec)
+        attempts, first_round = runs.reopen(store, spec)
     else:
         dataset, spec = _plan(args)
         if args.dry_run:
@@ -50,14 +49,15 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         _introduce(spec, args, dataset)
         runs.begin(store, store, spec, dataset)
-        attempts = dict.fromkeys(range(spec.num_workers), 1)
-    return _drive(store, spec, attempts, out, args)
+        attempts, first_round = dict.fromkeys(range(spec.num_workers), 1), 0
+    driver = runs.Driver(store, spec, _num_processes(args, spec), first_round=first_round)
+    return _drive(driver, attempts, out, args)
 
 
-def _drive(store: Any, spec: RunSpec, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
-    began_s = time.monotonic()
-    progress = Progress(spec.num_rounds, 0, args.json)
-    driver = runs.Driver(store, spec, _num_processes(args, spec), tell=progress.tell)
+def _drive(driver: runs.Driver, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
+    store, spec, began_s = driver.store, driver.spec, time.monotonic()
+    progress = Progress(spec, driver.first_round, args.json)
+    driver.tell = progress.tell
     try:
         last = driver.drive(attempts)
     except KeyboardInterrupt:
@@ -81,8 +81,8 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
     case, file = cases.find(args.case)
-    dataset = _dataset(case, args)
-    network = case.network(dataset.input_shape, dataset.num_classes)
+    dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
+    network = cases.network(case, dataset)
     optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
     tree = Tree.for_workers(args.workers, args.tree)
     batch_size = args.batch_size if args.batch_size is not None else case.batch_size
@@ -97,28 +97,16 @@ def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         network=network.config(),
         optimizer=optimizer.config(),
         data=_data_spec(dataset, _augmentation(args, case, dataset)),
+        protocol=args.protocol,
+        push_every=args.push_every,
+        pull_every=args.pull_every,
         steps_per_round=args.steps_per_round,
         eval_every=args.eval_every,
         target_accuracy=args.target_accuracy,
         checkpoint_every=args.checkpoint_every,
-        case_file=str(file) if file and _has_own((*network.layers, network.loss, optimizer)) else None,
+        case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
-
-
-def _has_own(described: Any) -> bool:
-    """Whether something described, or anything in it, is of a class that only the user's case file defines."""
-    if isinstance(described, nn.Described):
-        parts = [getattr(described, field.name) for field in fields(described)]  # type: ignore[arg-type]
-        return not described.builtin or _has_own(parts)
-    return isinstance(described, (tuple, list)) and any(_has_own(part) for part in described)
-
-
-def _dataset(case: cases.Case, args: argparse.Namespace) -> data.Dataset:
-    if args.dataset is None and callable(case.dataset):
-        return case.dataset()
-    name = args.dataset or case.dataset
-    return data.load(name, data_dir=Path(args.data) if args.data else None)
 
 
 def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
@@ -166,11 +154,16 @@ def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
     return min(spec.num_workers, os.cpu_count() or 1)
 
 
-def _check_processes(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored, or go wrong later."""
     if args.processes is not None and args.processes < 0:
         raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
     if args.processes and args.store.startswith("memory://"):
         raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+    defaults = vars(_parser().parse_args([]))
+    for name in sorted(defaults.keys() - {"resume", "store", "processes", "out", "json", "dry_run", "debug"}):
+        if args.resume and getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
@@ -198,6 +191,9 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "optimizer": repr(optimizer),
         "workers": f"{spec.num_workers} in {_num_processes(args, spec)} processes, "
         f"merge tree {','.join(map(str, spec.tree_widths))}",
+        "protocol": f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"
+        if spec.protocol == "downpour"
+        else "averaging",
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
     }
@@ -227,7 +223,8 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: arg
         print(json.dumps({**values, "seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}))
         return
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
-    print(f"test accuracy {accuracy} after {last.result} rounds, {seconds:.1f} s ({last.reason})")
+    made = "rounds" if spec.protocol == "averaging" else "checkpoints"
+    print(f"test accuracy {accuracy} after {last.result} {made}, {seconds:.1f} s ({last.reason})")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
@@ -278,8 +275,9 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
     what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
     how = parser.add_argument_group("how")
-    how.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
-    how.add_argument("--epochs", type=int, help="the same counted in passes over the data")
+    length = how.add_mutually_exclusive_group()
+    length.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
+    length.add_argument("--epochs", type=int, help="the same counted in passes over the data")
     how.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
     how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
     how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
@@ -287,6 +285,9 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--learning-rate", type=float, metavar="R")
     how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
     how.add_argument("--eval-every", type=int, default=1, metavar="N", help="rounds between test accuracies")
+    how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
+    how.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates")
+    how.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: steps between checkpoints")
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=["local"], default="local", help="where workers run (default local)")
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")

@@ -84,7 +84,7 @@ class HalfSquaredError(Loss):
     def value_and_gradient(self, outputs: Tensor, targets: NDArray[np.generic], out: Tensor) -> float:
         num_samples = int(outputs.shape[1])
         np.subtract(outputs, self._columns(outputs, targets), out=out)
-        value = 0.5 * float(np.vdot(out, out)) / num_samples
+        value: float = 0.5 * float(np.vdot(out, out)) / num_samples
         np.multiply(out, out.dtype.type(1 / num_samples), out=out)
         return value
 

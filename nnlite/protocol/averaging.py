@@ -1,152 +1,74 @@
-"""Synchronous model averaging: every worker contributes to a round, the last to arrive merges.
-
-A round r begins with checkpoint r. Every worker trains on its shard, creates its contribution, and climbs the
-merge tree: *if all children of my parent node are there, merge them and create the node; else leave it to the
-last one.* Each writes before it looks, so the last arriver always sees everything, and nobody is appointed to
-wait. Who creates the root closes the round: checkpoint r+1, then the head.
-
-The last round only scores: it closes with the test accuracy of the final checkpoint.
-"""
+"""Synchronous model averaging: what a worker does in every round."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
+import numpy as np
 
-from nnlite.protocol import contribution, head
+from nnlite.protocol import head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, Get, GetMany, Model, Note, Program
-from nnlite.protocol.head import DONE, RUNNING, Head
-from nnlite.protocol.keys import Keys
+from nnlite.protocol.effects import Adopt, Collect, Get, Model, Now, Program, Score, Train
+from nnlite.protocol.head import FAILED, Head
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import Leave
+from nnlite.protocol.worker import Worker
+
+NOTHING = Model(np.empty(0, np.float32), {})  #: the contribution of who only scored
 
 
-class Averaging:
-    """The moves of a round, for workers and for whoever repairs."""
+class AveragingWorker(Worker):
+    """Scores, trains, contributes, waits: round after round."""
 
-    def __init__(self, spec: RunSpec):
-        self.spec, self.keys, self.tree = spec, Keys(spec.run), spec.tree
+    def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
+        super().__init__(spec, worker, attempt, holder)
+        self.joined = attempt == 1  #: whether this invocation has looked at what earlier attempts left
 
-    # ---- climbing
+    def work(self) -> Program[None]:
+        """Round after round, until the head says that the run is over."""
+        now_head = yield from self.read_head()
+        while True:
+            now_head = yield from self._round(now_head.round)
 
-    def contribute(self, round: int, worker: int, model: Model, tally: Tally) -> Program[None]:
-        """Create this worker's contribution to `round`, and merge whatever it completes."""
-        data = contribution.encode(model, tally)
-        yield Create(self.keys.node(round, self.tree.leaf_level, worker), data)
-        yield from self.climb(round, self.tree.leaf_level, worker, data)
+    def _round(self, round: int) -> Program[Head]:
+        """Score, train, contribute, wait. -> the next head."""
+        self.rounds.began_s = yield Now()
+        if (yield from self._contributed_before(round)):
+            return (yield from self.wait(round))
+        where = self.keys.checkpoint(round)
+        found = yield Get(where)
+        if found is None:
+            return (yield from self._after_lost_checkpoint(round))
+        yield Adopt(round, found.data, where)
+        tally, model = Tally(), NOTHING
+        if self.spec.scores(round):
+            scored = yield from self.until_finished(Score(self.spec.slice_s), round)
+            tally += Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
+        if round < self.spec.num_rounds:
+            trained = yield from self.until_finished(Train(self.spec.slice_s), round)
+            tally += Tally(trained.num_samples, trained.loss_sum)
+            model = yield Collect()
+            if not np.isfinite(model.vector).all():
+                yield from self.diverged(round)
+        yield from self.rounds.contribute(round, self.worker, model, tally)
+        yield from self.rounds.collect(round, self.worker)
+        return (yield from self.wait(round))
 
-    def climb(self, round: int, level: int, node: int, data: Any) -> Program[None]:
-        """Merge upwards from a node that is there; close the round on reaching the root."""
-        while level > 0:
-            parent = self.tree.parent(level, node)
-            parts = yield from self._siblings(round, level, node, self.tree.children(level - 1, parent), data)
-            if parts is None:
-                return
-            level, node = level - 1, parent
-            key = self.keys.node(round, level, node)
-            data = contribution.merge(parts, key)
-            yield Create(key, data)
-        yield from self.close(round, data)
+    def _contributed_before(self, round: int) -> Program[bool]:
+        """Whether an earlier attempt died after contributing to this round; if so, climb from there."""
+        if self.joined:
+            return False
+        self.joined = True
+        leaf = self.rounds.tree.leaf_level
+        found = yield Get(self.keys.node(round, leaf, self.worker))
+        if found is None:
+            return False
+        yield from self.rounds.climb(round, leaf, self.worker, found.data)
+        return True
 
-    def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
-        """What all children of my parent made, in order, or None while one is missing. My neighbour is asked
-        for first and alone: unless I am among the last, that one answer usually settles it."""
-        others = [n for n in (*siblings[siblings.index(node) + 1 :], *siblings) if n != node]
-        others = list(dict.fromkeys(others))
-        parts = {node: data}
-        for batch in (others[:1], others[1:]):
-            keys = tuple(self.keys.node(round, level, n) for n in batch)
-            found = (yield GetMany(keys)) if keys else []
-            if any(f is None for f in found):
-                return None
-            parts.update((n, f.data) for n, f in zip(batch, found, strict=True))
-        return [parts[n] for n in siblings]
-
-    # ---- closing
-
-    def close(self, round: int, data: Any) -> Program[None]:
-        """With the root of `round` there: create the next checkpoint and move the head."""
-        where = self.keys.node(round, 0, 0)
-        merged, tally = contribution.decode(data, where)
-        following = self._after(round, tally)
-        if following.status == RUNNING:
-            metadata = {k: v for k, v in merged.metadata.items() if k not in ("tally", "sha256")}
-            checkpoint = contribution.encode(Model(merged.vector, dict(merged.shapes), metadata), tally)
-            yield Create(self.keys.checkpoint(round + 1), checkpoint)
-        yield Create(self.keys.summary(round), summary(round, tally))
-
-        def moved(now: Head) -> Head:
-            if now.round != round or now.status != RUNNING:
-                return now  # a zombie closing an old round, or a run that was stopped meanwhile
-            return replace(following, counter=now.counter)
-
-        stands = yield from head.change(self.keys.head, moved)
-        if stands is not None:
-            yield Note("closed", {"round": round, "status": stands.status})
-
-    def _after(self, round: int, tally: Tally) -> Head:
-        """The head after `round`, as a function of what came out of it."""
-        target, accuracy = self.spec.target_accuracy, tally.accuracy
-        if round >= self.spec.num_rounds:
-            return Head(round, DONE, "all rounds done", round, accuracy)
-        if target is not None and accuracy is not None and accuracy >= target:
-            return Head(round, DONE, f"reached test accuracy {accuracy:.4f}", round, accuracy)
-        return Head(round + 1)
-
-    # ---- collecting
-
-    def collect(self, round: int, worker: int) -> Program[None]:
-        """At the start of `round`: delete this worker's share of what lies two rounds behind. Whoever still
-        works there writes to names that nobody will read."""
-        old = round - 2
-        yield from self.collect_nodes(old, worker)
-        if worker == 0 and old >= 0 and not self.spec.keeps(old):
-            yield Delete(self.keys.checkpoint(old))
-
-    def collect_nodes(self, round: int, worker: int) -> Program[None]:
-        """Delete this worker's share of the merge tree of a round that nobody needs any more."""
-        if round >= 0:
-            for level, node in self.tree.owned_by(worker):
-                yield Delete(self.keys.node(round, level, node))
-
-    # ---- repairing
-
-    def missing(self, round: int) -> Program[list[int]]:
-        """Finish what dead mergers left of `round`, from the top down. -> the workers whose contributions
-        are not there; none, if the round is closed now."""
-        missing: list[int] = []
-        data = yield from self._rebuild(round, 0, 0, missing)
-        if data is not None:
-            yield from self.close(round, data)
-        return missing
-
-    def _rebuild(self, round: int, level: int, node: int, missing: list[int]) -> Program[Any]:
-        key = self.keys.node(round, level, node)
-        found = yield Get(key)
-        if found is not None:
-            return found.data
-        if level == self.tree.leaf_level:
-            missing.append(node)
-            return None
-        parts = []
-        for child in self.tree.children(level, node):
-            parts.append((yield from self._rebuild(round, level + 1, child, missing)))
-        if any(part is None for part in parts):
-            return None
-        data = contribution.merge(parts, key)
-        yield Create(key, data)
-        return data
-
-
-def summary(round: int, tally: Tally) -> bytes:
-    """What people want to know of a round, as JSON."""
-    values = {
-        "round": round,
-        "num_samples": tally.num_samples,
-        "loss": tally.loss,
-        "accuracy": tally.accuracy,
-        "score_loss": tally.score_loss_sum / tally.num_scored if tally.num_scored else None,
-    }
-    return json.dumps(values, sort_keys=True).encode()
+    def _after_lost_checkpoint(self, round: int) -> Program[Head]:
+        """A checkpoint that is not there: either the run has moved on and collected it, or it is lost."""
+        now_head = yield from self.read_head()
+        if now_head.round == round:
+            reason = f"checkpoint {self.keys.checkpoint(round)} is missing in the store"
+            yield from head.end(self.keys.head, FAILED, reason)
+            raise Leave(reason)
+        return now_head

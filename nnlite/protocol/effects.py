@@ -102,9 +102,11 @@ class Adopt(Effect):
 
 @dataclass(frozen=True)
 class Train(Effect):
-    """Train on until the round is over or `seconds` have passed, at least one step. -> Progress"""
+    """Train on until the round is over (or `until_step` steps were taken in all) or `seconds` have passed, at
+    least one step. -> Progress"""
 
     seconds: float
+    until_step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +122,33 @@ class Collect(Effect):
 
 
 @dataclass(frozen=True)
+class Join(Effect):
+    """Stand at `step` on a checkpoint plus the updates (P,) of ours that it does not contain. -> int: the steps
+    to take in all"""
+
+    data: Any
+    where: str
+    step: int
+    pending: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Rebase(Effect):
+    """Go over to a newer checkpoint plus `pending`, keeping what was changed since the last update. -> None"""
+
+    data: Any
+    where: str
+    pending: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class TakeUpdate(Effect):
+    """-> Model: the change of the weights since the last update; the next one begins here."""
+
+
+@dataclass(frozen=True)
 class Progress:
-    """Sums since the round's training, or scoring, began."""
+    """Sums since the round's training, or scoring, or the current update, began."""
 
     finished: bool
     num_samples: int

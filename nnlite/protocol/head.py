@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 
 from nnlite.errors import StoreError
 from nnlite.protocol.effects import Found, Get, Program, Swap
+from nnlite.protocol.updates import Ledger
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
 
@@ -22,6 +23,17 @@ class Head:
     result: int | None = None  #: the checkpoint that is the run's outcome, once it is done
     accuracy: float | None = None  #: its test accuracy
     counter: int = 0
+    applied: tuple[int, ...] = ()  #: see `updates.Ledger`; empty in a protocol without updates
+    steps: tuple[int, ...] = ()
+    finished: tuple[int, ...] = ()
+
+    def ledger(self, num_workers: int) -> Ledger:
+        """What checkpoint `round` contains of every worker."""
+        return Ledger(self.applied, self.steps, self.finished) if self.applied else Ledger.empty(num_workers)
+
+    def with_ledger(self, ledger: Ledger) -> Head:
+        """The same head over another ledger."""
+        return replace(self, applied=ledger.applied, steps=ledger.steps, finished=ledger.finished)
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
@@ -31,11 +43,13 @@ class Head:
     def from_json(cls, data: bytes, where: str) -> Head:
         """Read what `to_json` wrote. Raises StoreError for anything else."""
         try:
-            head = cls(**json.loads(bytes(data)))
+            values = json.loads(bytes(data))
+            values.update({name: tuple(values[name]) for name in ("applied", "steps", "finished")})
+            head = cls(**values)
             if not isinstance(head.round, int) or head.status not in (RUNNING, DONE, STOPPED, FAILED):
                 raise ValueError(f"round {head.round!r}, status {head.status!r}")
             return head
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise StoreError(f"{where} is not the head of a run (damaged, or not ours): {error}") from None
 
 

@@ -29,6 +29,15 @@ class Keys:
         """A contribution (at the last level), or the merge of those below; immutable."""
         return f"runs/{self.run}/rounds/{round:06d}/{level}/{node:05d}"
 
+    def update(self, worker: int, seq: int) -> str:
+        """What `worker` changed between two pushes; immutable."""
+        return f"runs/{self.run}/updates/{worker:05d}/{seq:08d}"
+
+    @property
+    def combine(self) -> str:
+        """Who folds updates at the moment; swapped."""
+        return f"runs/{self.run}/leases/combine.json"
+
     def summary(self, round: int) -> str:
         """What came out of a round, for people; immutable."""
         return f"runs/{self.run}/rounds/{round:06d}/summary.json"

@@ -12,6 +12,7 @@ from nnlite.errors import RunError, UsageError
 from nnlite.protocol.tree import Tree
 
 FORMAT = 1
+PROTOCOLS = ("averaging", "downpour")
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,9 @@ class RunSpec:
     network: dict[str, Any]
     optimizer: dict[str, Any]
     data: DataSpec
+    protocol: str = "averaging"  #: or "downpour", where a round is only a count of steps
+    push_every: int = 10  #: steps between the updates of a worker (downpour)
+    pull_every: int = 10  #: steps between its looks for a newer checkpoint (downpour)
     steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
     eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored
     target_accuracy: float | None = None
@@ -59,10 +63,7 @@ class RunSpec:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise RunError(f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}")
-        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", self.run):
-            raise UsageError(
-                f"run id {self.run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit"
-            )
+        check_run(self.run)
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
         _at_least(1, "workers", self.num_workers)
@@ -73,6 +74,12 @@ class RunSpec:
         _at_least(1, "max_attempts", self.max_attempts)
         if self.steps_per_round is not None:
             _at_least(1, "steps per round", self.steps_per_round)
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+        _at_least(1, "push_every", self.push_every)
+        _at_least(1, "pull_every", self.pull_every)
+        if self.protocol == "downpour" and self.target_accuracy is not None:
+            raise UsageError("downpour scores the final checkpoint only: it cannot stop at a target accuracy")
         if self.num_workers > self.data.num_train:
             raise UsageError(
                 f"{self.num_workers} workers, but {self.data.name} has only {self.data.num_train} training "
@@ -119,6 +126,12 @@ class RunSpec:
             if isinstance(error, UsageError):
                 raise
             raise RunError(f"{where} is not a run's specification: {error}") from None
+
+
+def check_run(run: str) -> None:
+    """Raise UsageError for what cannot be the id of a run."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", run):
+        raise UsageError(f"run id {run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
 
 
 def _at_least(least: int, what: str, value: int) -> None:

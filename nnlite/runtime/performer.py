@@ -71,7 +71,16 @@ class Performer:
         self._mine.adopt(effect.round, effect.data, effect.where)
 
     def _train(self, effect: fx.Train) -> fx.Progress:
-        return self._mine.train(effect.seconds)
+        return self._mine.train(effect.seconds, effect.until_step)
+
+    def _join(self, effect: fx.Join) -> int:
+        return self._mine.join(effect.data, effect.where, effect.step, effect.pending)
+
+    def _rebase(self, effect: fx.Rebase) -> None:
+        self._mine.rebase(effect.data, effect.where, effect.pending)
+
+    def _takeupdate(self, effect: fx.TakeUpdate) -> fx.Model:
+        return self._mine.take_update()
 
     def _score(self, effect: fx.Score) -> fx.Progress:
         return self._mine.score(effect.seconds)

@@ -13,12 +13,12 @@ import numpy as np
 from nnlite.data import Dataset, shards
 from nnlite.errors import Conflict, NnliteError, NotFound, RunError
 from nnlite.platform.local import LocalPlatform
-from nnlite.protocol import contribution, head, worker
+from nnlite.protocol import contribution, head, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.worker import Watcher
+from nnlite.protocol.watcher import Watcher
 from nnlite.runtime import trainer
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
@@ -72,14 +72,19 @@ def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
             _create(store, key, shards.encode(split.take(rows)))
 
 
-def reopen(store: Store, spec: RunSpec) -> dict[int, int]:
-    """Let a run go on. -> the attempt to invoke each worker with. Raises RunError when it is done."""
+def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
+    """Let a run go on. -> the attempt to invoke each worker with, and the round it stands at.
+
+    Raises RunError when it is done.
+    """
     complete(store, spec)
     performer = Performer(store)
     found = perform(head.read(Keys(spec.run).head), performer)
-    if found is not None and found[0].status == DONE:
+    if found is None:
+        raise RunError(f"run {spec.run} has no head in {store.url}: it cannot be resumed")
+    if found[0].status == DONE:
         raise RunError(f"run {spec.run} is done ({found[0].reason}): there is nothing to resume")
-    return perform(worker.reopen(spec), performer)
+    return perform(watcher.reopen(spec), performer), found[0].round
 
 
 @dataclass
@@ -90,6 +95,7 @@ class Driver:
     spec: RunSpec
     num_processes: int
     blas_threads: int = 1
+    first_round: int = 0  #: rounds before it were told already
     tell: Teller = tell_nobody
     started: Callable[[LocalPlatform], Any] | None = None  #: for whoever wants to see the processes
 
@@ -132,7 +138,7 @@ class Driver:
             performer.invoke = platform.invoke
             performer.casualties = lambda: self._casualties(platform)
             platform.start(attempts.items())
-        key = scheduler.add(Watcher(self.spec).program({}), performer)
+        key = scheduler.add(Watcher(self.spec, self.first_round).program({}), performer)
         scheduler.run(until=key)
         last: Head = scheduler.results[key]
         return last
@@ -158,8 +164,7 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     if last.result is None:
         raise RunError(f"run {spec.run} is {last.status}, at round {last.round}: {last.reason or 'no result yet'}")
     where = Keys(spec.run).checkpoint(last.result)
-    network, optimizer = trainer.build(spec)
-    state = trainer.State(network, optimizer)
+    network, state = trainer.build(spec)[0], trainer.State.of(spec)
     state.read(store.get(where).data, where)
     about = {
         "run": spec.run,

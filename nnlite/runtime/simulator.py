@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,8 +20,9 @@ from nnlite.protocol import effects as fx
 from nnlite.protocol.contribution import Tally, encode
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.worker import Watcher, Worker
+from nnlite.protocol.watcher import Watcher
 
 WATCHER = -1  # the "worker" number of the watcher in stories
 
@@ -32,8 +33,17 @@ class Learner(Protocol):
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""
 
-    def train(self, seconds: float) -> fx.Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> fx.Progress:
         """See `effects.Train`."""
+
+    def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
+        """See `effects.Join`."""
+
+    def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
+        """See `effects.Rebase`."""
+
+    def take_update(self) -> fx.Model:
+        """See `effects.TakeUpdate`."""
 
     def score(self, seconds: float) -> fx.Progress:
         """See `effects.Score`."""
@@ -139,7 +149,7 @@ class Simulation:
             return
         for _ in range(2 if self._happens(self.faults.double_rate) else 1):
             holder = f"{worker}-{attempt}-{next(self._order)}"
-            program = Worker(self.spec, worker, attempt, holder).program()
+            program = worker_of(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
             invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
             self._push(self.rng.uniform(0, self.faults.cold_start_s), invocation, None)
@@ -213,8 +223,14 @@ class Simulation:
                 self.counts[values["reason"]] += 1
             case fx.Adopt(round, data, where) if learner is not None:
                 learner.adopt(round, data, where)
-            case fx.Train(seconds) if learner is not None:
-                return learner.train(seconds)
+            case fx.Train(seconds, until_step) if learner is not None:
+                return learner.train(seconds, until_step)
+            case fx.Join(data, where, step, pending) if learner is not None:
+                return learner.join(data, where, step, pending)
+            case fx.Rebase(data, where, pending) if learner is not None:
+                learner.rebase(data, where, pending)
+            case fx.TakeUpdate() if learner is not None:
+                return learner.take_update()
             case fx.Score(seconds) if learner is not None:
                 return learner.score(seconds)
             case fx.Collect() if learner is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nnlite import weights
 from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
 from nnlite.nn import Evaluation, Optimizer, Sequential
-from nnlite.nn.parameters import aligned_empty
+from nnlite.nn.parameters import aligned_zeros
 from nnlite.protocol.effects import Model, Progress
 from nnlite.protocol.spec import RunSpec
 from nnlite.store import Store
@@ -34,73 +34,102 @@ def build(spec: RunSpec) -> tuple[Sequential, Optimizer]:
 class State:
     """Weights and optimizer slots as rows of one array, so that they are stored and averaged as one vector.
 
-    A vector holds (1 + num_slots) * P entries: the weights, then each slot, with the same names behind the
-    slot's: "momentum:conv1/weight".
+    With `shares_slots` the model is (1 + num_slots) * P entries: the weights, then each slot, with the same names
+    behind the slot's: "momentum:conv1/weight". Without, it is the weights alone, and slots stay with the worker.
     """
 
-    def __init__(self, network: Sequential, optimizer: Optimizer):
-        size = network.layout.size
-        self.rows: NDArray[np.float32] = aligned_empty((1 + len(optimizer.slot_names), size)).astype(np.float32)
-        prefixes = ["", *(f"{slot}:" for slot in optimizer.slot_names)]
+    def __init__(self, network: Sequential, optimizer: Optimizer, shares_slots: bool = True):
+        size, num_rows = network.layout.size, 1 + len(optimizer.slot_names)
+        self.rows: NDArray[np.float32] = aligned_zeros((num_rows, size)).astype(np.float32, copy=False)
+        prefixes = ["", *(f"{slot}:" for slot in optimizer.slot_names)][: num_rows if shares_slots else 1]
         self.shapes = {prefix + name: shape for prefix in prefixes for name, shape in network.layout.items()}
+        self.vector = self.rows[: len(prefixes)].reshape(-1)  #: what of it is shared, as one vector
+        self.weights, self.slots = self.rows[0], self.rows[1:]  #: (P,) and (num_slots, P) float32
 
-    @property
-    def weights(self) -> NDArray[np.float32]:
-        """(P,) float32."""
-        row: NDArray[np.float32] = self.rows[0]
-        return row
-
-    @property
-    def slots(self) -> NDArray[np.float32]:
-        """(num_slots, P) float32."""
-        return self.rows[1:]
+    @classmethod
+    def of(cls, spec: RunSpec) -> State:
+        """Zeros, in the form that the protocol of a run shares."""
+        network, optimizer = build(spec)
+        return cls(network, optimizer, shares_slots=spec.protocol == "averaging")
 
     def model(self) -> Model:
-        """Everything as one vector."""
-        return Model(self.rows.reshape(-1), self.shapes)
+        """What is shared; a view."""
+        return Model(self.vector, self.shapes)
 
     def read(self, data: Any, where: str) -> None:
         """Take over a checkpoint. Raises WeightsError or StructureError when it is not one of ours."""
         found = weights.decode(data, where)
         hint = "Was it written by a run with another network or optimizer?"
-        self.rows.reshape(-1)[:] = found.vector_in(self.shapes, where, hint)
+        self.vector[:] = found.vector_in(self.shapes, where, hint)
 
 
 def initial(spec: RunSpec) -> Model:
     """Checkpoint 0: weights drawn from the run's seed, slots of zeros."""
-    network, optimizer = build(spec)
-    state = State(network, optimizer)
-    state.rows[...] = 0
-    state.weights[:] = network.init(np.random.default_rng(spec.seed))
+    state = State.of(spec)
+    state.weights[:] = build(spec)[0].init(np.random.default_rng(spec.seed))
     return state.model()
 
 
 class Trainer:
-    """Performs Adopt, Train, Score and Collect for one worker. What a step does depends on its number alone,
-    so a worker that starts again at a checkpoint does the very same work."""
+    """Performs what computes, for one worker. What a step does depends on its number alone, so a worker that
+    starts again at a checkpoint does the very same work."""
 
     def __init__(self, spec: RunSpec, worker: int, data_store: Store, clock: Callable[[], float] = time.monotonic):
         self.spec, self.worker, self.clock = spec, worker, clock
         self._store = data_store
         self.network, self.optimizer = build(spec)
-        self.state = State(self.network, self.optimizer)
+        self.state = State.of(spec)
         self.gradient = self.network.empty()
-        self._begin_round(0)
+        self.step = 0  #: steps taken in all
+        self._round_ends = 0  #: at this step
+        self._pushed = np.empty(0, np.float32)  #: (P,) the weights as others know them, once we push updates
+        self._begin()
 
-    def _begin_round(self, round: int) -> None:
-        self.round = round
-        self.steps_done = 0
+    def _begin(self) -> None:
         self.trained = Progress(False, 0, 0.0)
         self.scored = Evaluation(0.0, 0, 0)
+
+    # ---- averaging
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         """Stand at the start of `round`, with the checkpoint's weights and slots."""
         self.state.read(data, where)
-        self._begin_round(round)
+        self.step = round * self.steps_per_round
+        self._round_ends = self.step + self.steps_per_round
+        self._begin()
 
     def collect(self) -> Model:
         """The weights and slots as they stand; a view, valid until the next step."""
         return self.state.model()
+
+    # ---- downpour
+
+    def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
+        """Stand at `step` on a checkpoint plus `pending` updates (P,). -> the steps to take in all."""
+        self._stand_on(data, where, pending)
+        self._pushed = self.state.weights.copy()
+        self.step = step
+        self._begin()
+        return self.spec.num_rounds * self.steps_per_round
+
+    def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
+        """Go over to another checkpoint plus `pending`, with what was changed since the last update on top."""
+        change = self.state.weights - self._pushed
+        self._stand_on(data, where, pending)
+        self._pushed[:] = self.state.weights
+        self.state.weights += change
+
+    def _stand_on(self, data: Any, where: str, pending: Sequence[Any]) -> None:
+        self.state.read(data, where)
+        for update in pending:
+            self.state.weights += update
+
+    def take_update(self) -> Model:
+        """The change (P,) since the last update. What rounding leaves is in the next one."""
+        change = self.state.weights - self._pushed
+        self._pushed += change
+        self._begin()
+        return Model(change, self.state.shapes)
 
     # ---- training
 
@@ -109,25 +138,25 @@ class Trainer:
         """Steps of this worker in a round."""
         return self.spec.steps_per_round or self._minibatches.steps_per_epoch
 
-    def train(self, seconds: float) -> Progress:
-        """Take steps until the round is over or the time is up, at least one."""
-        until = self.clock() + seconds
+    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+        """Take steps until the round is over, or at `until_step`, or the time is up; at least one."""
+        end, until_s = self._round_ends if until_step is None else until_step, self.clock() + seconds
         with np.errstate(all="ignore"):  # overflow shows in the loss, and the protocol looks at that
-            while self.steps_done < self.steps_per_round:
-                self._step(self.round * self.steps_per_round + self.steps_done)
-                if not np.isfinite(self.trained.loss_sum) or self.clock() >= until:
+            while self.step < end:
+                self._take_step()
+                if not np.isfinite(self.trained.loss_sum) or self.clock() >= until_s:
                     break
-        done = self.steps_done >= self.steps_per_round
-        return Progress(done, self.trained.num_samples, self.trained.loss_sum)
+        return Progress(self.step >= end, self.trained.num_samples, self.trained.loss_sum)
 
-    def _step(self, step: int) -> None:
-        x, y = self._batcher.batch(step)
-        rng = np.random.default_rng([self.spec.seed, self.worker, step, MASKS]) if self.network.is_random else None
+    def _take_step(self) -> None:
+        x, y = self._batcher.batch(self.step)
+        seed = [self.spec.seed, self.worker, self.step, MASKS]
+        rng = np.random.default_rng(seed) if self.network.is_random else None
         loss = self.network.loss_and_gradient(self.state.weights, x, y, out=self.gradient, rng=rng)
-        self.optimizer.update_inplace(self.state.weights, self.gradient, self.state.slots, step)
+        self.optimizer.update_inplace(self.state.weights, self.gradient, self.state.slots, self.step)
         so_far = self.trained
         self.trained = Progress(False, so_far.num_samples + len(y), so_far.loss_sum + loss * len(y))
-        self.steps_done += 1
+        self.step += 1
 
     # ---- scoring
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from nnlite.errors import NotFound, RunError
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.worker import Worker
+from nnlite.protocol.protocols import worker_of
+from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.runtime.performer import Performer, Scheduler, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
@@ -16,6 +16,7 @@ from nnlite.store import Store, open_store
 
 def read_spec(store: Store, run: str) -> RunSpec:
     """The specification of a run. Raises RunError when the store has no such run."""
+    check_run(run)
     key = Keys(run).spec
     try:
         return RunSpec.from_json(store.get(key).data, key)
@@ -47,5 +48,5 @@ class Workers:
 
         trainer = Trainer(self.spec, worker, self.data_store)
         performer = Performer(self.store, trainer, invoke=self._invoke or self.add, tell=tell)
-        program = Worker(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
+        program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
         self.scheduler.add(program, performer)

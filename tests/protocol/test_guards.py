@@ -4,12 +4,12 @@ import numpy as np
 
 from nnlite.errors import RunError
 from nnlite.protocol import contribution, head, lease
-from nnlite.protocol.averaging import Averaging
 from nnlite.protocol.contribution import Tally, encode
 from nnlite.protocol.effects import Create, Get, Model, Swap
 from nnlite.protocol.head import DONE
 from nnlite.protocol.lease import Lease
-from nnlite.protocol.worker import Waiter
+from nnlite.protocol.rounds import Rounds
+from nnlite.protocol.waiter import Waiter
 from nnlite.runtime.simulator import Faults
 from tests.protocol.toy import simulate, spec
 
@@ -55,7 +55,7 @@ def test_without_merging_for_the_dead_a_dead_merger_is_waited_for_for_ever(monke
                 missing.append(worker)
         return missing
 
-    monkeypatch.setattr(Averaging, "missing", look_at_leaves_only)
+    monkeypatch.setattr(Rounds, "missing", look_at_leaves_only)
     assert broken_promises(spec(), seeds=30) > 0
 
 
@@ -175,7 +175,7 @@ def test_without_the_round_in_its_check_a_zombie_moves_the_head_back(monkeypatch
 
 
 def close(simulation, run_spec, root):
-    program, answer = Averaging(run_spec).close(0, root), None
+    program, answer = Rounds(run_spec).close(0, root), None
     while True:
         try:
             answer = simulation.perform(program.send(answer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from nnlite.runtime.simulator import Faults, Simulation
 
 SIZE = 6
 SHAPES = {"weight": (2, 3)}
+STEPS = 7  # of a worker that pushes updates
 SLICES = 3  # in which a round's training and scoring are done
 
 
@@ -24,12 +26,17 @@ class ToyLearner:
         self.worker, self.samples = worker, 10 + worker
         self.weights = np.zeros(SIZE, np.float32)
         self.round = self.slices = self.scored = 0
+        self.pushed, self.step = self.weights.copy(), 0
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         self.weights[:] = contribution.decode(data, where)[0].vector
         self.round, self.slices, self.scored = round, 0, 0
 
-    def train(self, seconds: float) -> Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+        if until_step is not None:
+            self.step += 1
+            self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.step
+            return Progress(self.step == until_step, self.samples, float(self.samples))
         self.slices += 1
         self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.round
         share = self.samples * self.slices // SLICES
@@ -41,6 +48,21 @@ class ToyLearner:
 
     def collect(self) -> Model:
         return Model(self.weights, SHAPES)
+
+    def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
+        self.weights[:] = contribution.decode(data, where)[0].vector + sum(pending)
+        self.pushed, self.step = self.weights.copy(), step
+        return STEPS
+
+    def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
+        change = self.weights - self.pushed
+        self.pushed = contribution.decode(data, where)[0].vector + sum(pending)
+        self.weights = self.pushed + change
+
+    def take_update(self) -> Model:
+        change = self.weights - self.pushed
+        self.pushed = self.weights.copy()
+        return Model(change, SHAPES)
 
 
 def spec(num_workers: int = 4, num_rounds: int = 3, widths: tuple[int, ...] | None = None, **more: Any) -> RunSpec:

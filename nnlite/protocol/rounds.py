@@ -1,0 +1,159 @@
+"""Rounds: every worker contributes, the last to arrive merges.
+
+A round r begins with checkpoint r. Every worker trains on its shard, creates its contribution, and climbs the
+merge tree: *if all children of my parent node are there, merge them and create the node; else leave it to the
+last one.* Each writes before it looks, so the last arriver always sees everything, and nobody is appointed to
+wait. Who creates the root closes the round: checkpoint r+1, then the head.
+
+The last round only scores: it closes with the test accuracy of the final checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from nnlite.protocol import contribution, head
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Create, Delete, Get, GetMany, Model, Note, Now, Program
+from nnlite.protocol.head import DONE, RUNNING, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
+
+
+class Rounds:
+    """The moves of a round, for workers and for whoever repairs."""
+
+    def __init__(self, spec: RunSpec):
+        self.spec, self.keys, self.tree = spec, Keys(spec.run), spec.tree
+        self.began_s: float | None = None  #: when the round began for us, by our clock; people like to know
+
+    # ---- climbing
+
+    def contribute(self, round: int, worker: int, model: Model, tally: Tally) -> Program[None]:
+        """Create this worker's contribution to `round`, and merge whatever it completes."""
+        data = contribution.encode(model, tally)
+        yield Create(self.keys.node(round, self.tree.leaf_level, worker), data)
+        yield from self.climb(round, self.tree.leaf_level, worker, data)
+
+    def climb(self, round: int, level: int, node: int, data: Any) -> Program[None]:
+        """Merge upwards from a node that is there; close the round on reaching the root."""
+        while level > 0:
+            parent = self.tree.parent(level, node)
+            parts = yield from self._siblings(round, level, node, self.tree.children(level - 1, parent), data)
+            if parts is None:
+                return
+            level, node = level - 1, parent
+            key = self.keys.node(round, level, node)
+            data = contribution.merge(parts, key)
+            yield Create(key, data)
+        yield from self.close(round, data)
+
+    def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
+        """What all children of my parent made, in order, or None while one is missing.
+
+        They are asked for in growing handfuls, my neighbour first: whoever is not among the last finds a gap after
+        one or two requests, and the last of all needs few round trips for many siblings.
+        """
+        others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
+        parts, asked = {node: data}, 0
+        while asked < len(others):
+            handful = others[asked : asked + max(1, asked)]
+            found = yield GetMany(tuple(self.keys.node(round, level, n) for n in handful))
+            if any(f is None for f in found):
+                return None
+            parts.update((n, f.data) for n, f in zip(handful, found, strict=True))
+            asked += len(handful)
+        return [parts[n] for n in siblings]
+
+    # ---- closing
+
+    def close(self, round: int, data: Any) -> Program[None]:
+        """With the root of `round` there: create the next checkpoint and move the head."""
+        where = self.keys.node(round, 0, 0)
+        merged, tally = contribution.decode(data, where)
+        following = self._after(round, tally)
+        if following.status == RUNNING:
+            metadata = {k: v for k, v in merged.metadata.items() if k not in ("tally", "sha256")}
+            checkpoint = contribution.encode(Model(merged.vector, dict(merged.shapes), metadata), tally)
+            yield Create(self.keys.checkpoint(round + 1), checkpoint)
+        seconds = (yield Now()) - self.began_s if self.began_s is not None else None
+        yield Create(self.keys.summary(round), summary(round, tally, seconds))
+
+        def moved(now: Head) -> Head:
+            if now.round != round or now.status != RUNNING:
+                return now  # a zombie closing an old round, or a run that was stopped meanwhile
+            next_head = replace(following, counter=now.counter)
+            return replace(next_head, applied=now.applied, steps=now.steps, finished=now.finished)
+
+        stands = yield from head.change(self.keys.head, moved)
+        if stands is not None:
+            yield Note("closed", {"round": round, "status": stands.status})
+
+    def _after(self, round: int, tally: Tally) -> Head:
+        """Where the head of a running `round` moves, as a function of what came out of it."""
+        target, accuracy = self.spec.target_accuracy, tally.accuracy
+        if round >= self.spec.num_rounds or self.spec.protocol == "downpour":
+            return Head(round, DONE, "all rounds done", round, accuracy)
+        if target is not None and accuracy is not None and accuracy >= target:
+            return Head(round, DONE, f"reached test accuracy {accuracy:.4f}", round, accuracy)
+        return Head(round + 1)
+
+    # ---- collecting
+
+    def collect(self, round: int, worker: int) -> Program[None]:
+        """At the start of `round`: delete this worker's share of what lies two rounds behind. Whoever still
+        works there writes to names that nobody will read."""
+        old = round - 2
+        yield from self.collect_nodes(old, worker)
+        if worker == 0 and old >= 0 and not self.spec.keeps(old):
+            yield Delete(self.keys.checkpoint(old))
+
+    def collect_nodes(self, round: int, worker: int) -> Program[None]:
+        """Delete this worker's share of the merge tree of a round that nobody needs any more."""
+        if round >= 0:
+            for level, node in self.tree.owned_by(worker):
+                yield Delete(self.keys.node(round, level, node))
+
+    # ---- repairing
+
+    def missing(self, round: int) -> Program[list[int]]:
+        """Finish what dead mergers left of `round`, from the top down. -> the workers whose contributions
+        are not there; none, if the round is closed now."""
+        missing: list[int] = []
+        data = yield from self._rebuild(round, 0, 0, missing)
+        if data is not None:
+            yield from self.close(round, data)
+        return missing
+
+    def _rebuild(self, round: int, level: int, node: int, missing: list[int]) -> Program[Any]:
+        key = self.keys.node(round, level, node)
+        found = yield Get(key)
+        if found is not None:
+            return found.data
+        if level == self.tree.leaf_level:
+            missing.append(node)
+            return None
+        parts = []
+        for child in self.tree.children(level, node):
+            parts.append((yield from self._rebuild(round, level + 1, child, missing)))
+        if any(part is None for part in parts):
+            return None
+        data = contribution.merge(parts, key)
+        yield Create(key, data)
+        return data
+
+
+def summary(round: int, tally: Tally, seconds: float | None) -> bytes:
+    """What people want to know of a round, as JSON; `seconds` are those of whoever closed it."""
+    values = {
+        "round": round,
+        "seconds": seconds,
+        "num_samples": tally.num_samples,
+        "loss": tally.loss,
+        "accuracy": tally.accuracy,
+        "score_loss": tally.score_loss_sum / tally.num_scored if tally.num_scored else None,
+    }
+    return json.dumps(values, sort_keys=True).encode()

@@ -1,0 +1,82 @@
+"""The watcher: the command that started a run, and what can be done to a run from outside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from nnlite.protocol import head, lease
+from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Program
+from nnlite.protocol.head import DONE, FAILED, RUNNING, STOPPED, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import Leave, Waiter
+
+
+class Watcher(Waiter):
+    """The command that started a run: invokes its workers, tells of every round, replaces the dead."""
+
+    def __init__(self, spec: RunSpec, first_round: int = 0):
+        super().__init__(spec)
+        self.told = first_round  #: the next round whose summary is to be told
+
+    def program(self, attempts: dict[int, int]) -> Program[Head]:
+        """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
+        for worker, attempt in attempts.items():
+            yield Invoke(worker, attempt)
+        round = -1
+        try:
+            while True:
+                round = (yield from self.wait(round)).round
+                yield from self._tell(round)
+        except Leave:
+            found = yield from head.read(self.keys.head)
+            if found is None:
+                return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
+            yield from self._tell(found[0].round + 1)
+            if found[0].status == DONE:
+                yield from self._sweep(found[0].round)
+            return found[0]
+
+    def _sweep(self, last: int) -> Program[None]:
+        """Delete what a finished run no longer needs: the contributions of its last rounds, also those that
+        its workers, whom nobody waits for, may not have come to delete."""
+        for worker in range(self.spec.num_workers):
+            yield from self.rounds.collect(last, worker)
+            for round in (last - 1, last):
+                yield from self.rounds.collect_nodes(round, worker)
+
+    def _tell(self, before: int) -> Program[None]:
+        """Tell the summaries of all rounds before `before` that were not told yet."""
+        while self.told < before:
+            found = yield Get(self.keys.summary(self.told))
+            if found is not None:
+                yield Note("round", json.loads(bytes(found.data)))
+            self.told += 1
+
+    def between_polls(self, now_head: Head) -> Program[None]:
+        """Replace at once those whom the platform knows to be dead."""
+        for worker, attempt in (yield Casualties()):
+            found = yield Get(self.keys.lease(worker))
+            current = Lease.from_json(found.data, self.keys.lease(worker)).attempt if found else attempt
+            if current == attempt:
+                yield from self.replace(worker, found)
+
+
+def stop(spec: RunSpec, reason: str) -> Program[Head | None]:
+    """Stop a run: every worker leaves at its next beat, poll or slice; the checkpoints stay."""
+    return (yield from head.end(Keys(spec.run).head, STOPPED, reason))
+
+
+def reopen(spec: RunSpec) -> Program[dict[int, int]]:
+    """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
+    keys = Keys(spec.run)
+    yield from head.change(keys.head, lambda h: replace(h, status=RUNNING, reason=""))
+    attempts = {}
+    for worker in range(spec.num_workers):
+        attempt = None
+        while attempt is None:
+            attempt = yield from lease.take_over(keys.lease(worker), (yield Get(keys.lease(worker))))
+        attempts[worker] = attempt
+    return attempts

@@ -1,0 +1,137 @@
+"""The layers compute what plain loops compute (tests/nn/reference.py), forward and backward."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from nnlite import nn
+from tests.nn import reference
+from tests.nn.helpers import difference, laws, paddings, seeds, through
+
+EXACT = 1e-12
+sizes, channels, batches = st.integers(1, 8), st.integers(1, 3), st.integers(1, 3)
+kernels, strides = st.integers(1, 5), st.integers(1, 3)
+
+
+def images(seed, n, c, h, w, integers=False):
+    rng = np.random.default_rng(seed)
+    shape = (n, c, h, w)
+    return rng, rng.integers(-1, 2, shape).astype(float) if integers else rng.standard_normal(shape)
+
+
+def fits(padding, kernel, *along):
+    return padding == "same" or kernel <= min(along)
+
+
+@laws
+@given(batches, channels, sizes, sizes, channels, kernels, strides, paddings, seeds)
+def test_convolution(n, c, h, w, filters, kernel, stride, padding, seed):
+    assume(fits(padding, kernel, h, w))
+    rng, x = images(seed, n, c, h, w)
+    weight, bias = rng.standard_normal((kernel, kernel, c, filters)), rng.standard_normal(filters)
+    wanted = reference.conv(x, weight, bias, stride, padding)
+    dy = rng.standard_normal(wanted.shape)
+    layer = nn.Conv2D(filters, kernel, stride, padding)
+    passed = through(layer, x, dy, weight=weight, bias=bias)
+    assert passed.y.shape == wanted.shape
+    assert difference(passed.y, wanted) < EXACT
+    dx, d_weight, d_bias = reference.conv_backward(x, weight, dy, stride, padding)
+    assert difference(passed.dx, dx) < EXACT
+    assert difference(passed.gradients["weight"], d_weight) < EXACT
+    assert difference(passed.gradients["bias"], d_bias) < EXACT
+
+
+@laws
+@given(batches, channels, sizes, sizes, channels, kernels, strides, paddings, seeds)
+def test_convolution_and_its_backward_are_adjoint(n, c, h, w, filters, kernel, stride, padding, seed):
+    """<conv(x), dy> == <x, dx> == <weight, d_weight>: im2col and col2im undo each other's bookkeeping."""
+    assume(fits(padding, kernel, h, w))
+    rng, x = images(seed, n, c, h, w)
+    layer = nn.Conv2D(filters, kernel, stride, padding)
+    weight = rng.standard_normal((kernel, kernel, c, filters))
+    dy = rng.standard_normal((n, *layer.output_shape((c, h, w))))
+    passed = through(layer, x, dy, weight=weight, bias=np.zeros(filters))
+    product = np.vdot(passed.y, dy)
+    scale = np.linalg.norm(passed.y) * np.linalg.norm(dy)
+    assert abs(np.vdot(x, passed.dx) - product) <= 1e-12 * scale
+    assert abs(np.vdot(weight, passed.gradients["weight"]) - product) <= 1e-12 * scale
+
+
+@laws
+@given(sizes, sizes, kernels, strides, paddings, seeds)
+def test_convolution_is_linear(h, w, kernel, stride, padding, seed):
+    assume(fits(padding, kernel, h, w))
+    rng, x = images(seed, 2, 2, h, w)
+    layer = nn.Conv2D(3, kernel, stride, padding)
+    a, b = rng.standard_normal((2, kernel, kernel, 2, 3))
+    p, q = rng.standard_normal((2, 3))
+
+    def conv(inputs, weight, bias):
+        return through(layer, inputs, weight=weight, bias=bias).y
+
+    in_weights = conv(x, 2 * a - b, 2 * p - q) - (2 * conv(x, a, p) - conv(x, b, q))
+    in_inputs = conv(3 * x, a, 3 * p) - 3 * conv(x, a, p)
+    assert np.abs(in_weights).max() < 1e-11
+    assert np.abs(in_inputs).max() < 1e-11
+
+
+@laws
+@given(batches, channels, sizes, sizes, kernels, strides, paddings, st.booleans(), seeds)
+def test_max_pool(n, c, h, w, kernel, stride, padding, ties, seed):
+    """With inputs of -1, 0 and 1 nearly every window has ties; all numbers are integers, so nothing rounds."""
+    assume(fits(padding, kernel, h, w))
+    rng, x = images(seed, n, c, h, w, integers=ties)
+    wanted, _ = reference.max_pool(x, kernel, stride, padding)
+    dy = rng.integers(1, 100, wanted.shape).astype(float)
+    passed = through(nn.MaxPool2D(kernel, stride, padding), x, dy)
+    assert np.array_equal(passed.y, wanted)
+    assert np.array_equal(passed.dx, reference.max_pool_backward(x, dy, kernel, stride, padding))
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_max_pool_of_equal_entries_gives_all_to_the_first(value):
+    x, dy = np.full((1, 1, 6, 6), value), np.arange(1.0, 10).reshape(1, 1, 3, 3)
+    dx = through(nn.MaxPool2D(2, 2), x, dy).dx
+    assert np.array_equal(dx[..., ::2, ::2], dy)
+    assert dx.sum() == dy.sum()
+
+
+@laws
+@given(batches, st.integers(1, 9), st.integers(0, 5), st.sampled_from([0.75, 0.5, 1.0, 2.2]), seeds)
+def test_local_response_norm(n, c, radius, beta, seed):
+    rng, x = images(seed, n, c, 2, 3)
+    dy = rng.standard_normal(x.shape)
+    passed = through(nn.LocalResponseNorm(radius, 1.2, 0.4, beta), x, dy)
+    assert difference(passed.y, reference.lrn(x, radius, 1.2, 0.4, beta)) < EXACT
+    assert difference(passed.dx, reference.lrn_backward(x, dy, radius, 1.2, 0.4, beta)) < EXACT
+
+
+@laws
+@given(st.integers(1, 6), st.integers(1, 7), st.sampled_from([1.0, 10.0, 1e4]), seeds)
+def test_softmax_cross_entropy(num_samples, num_classes, scale, seed):
+    rng = np.random.default_rng(seed)
+    logits = scale * rng.standard_normal((num_samples, num_classes))
+    labels = rng.integers(0, num_classes, num_samples)
+    d_outputs = np.empty((num_classes, num_samples))
+    value = nn.SoftmaxCrossEntropy().value_and_gradient(np.ascontiguousarray(logits.T), labels, d_outputs)
+    wanted, d_logits = reference.softmax_cross_entropy(logits, labels)
+    assert value == pytest.approx(wanted, rel=1e-12, abs=1e-12)
+    assert np.abs(d_outputs.T - d_logits).max() < 1e-14
+
+
+@laws
+@given(st.integers(1, 40), st.integers(1, 8), st.integers(1, 5), paddings)
+def test_windows(size, kernel, stride, padding):
+    """Layers and loops agree on where windows lie; every window of "same" holds at least one real entry."""
+    assume(fits(padding, kernel, size))
+    wanted = reference.windows(size, kernel, stride, padding)
+    layers = nn.Conv2D(1, kernel, stride, padding), nn.MaxPool2D(kernel, stride, padding)
+    for layer in layers:
+        assert layer.output_shape((1, size, size)) == (1, len(wanted), len(wanted))
+    assert all(wanted)
+    assert layers[1].output_shape((1, size, kernel)) == (
+        1,
+        len(wanted),
+        len(reference.windows(kernel, kernel, stride, padding)),
+    )

@@ -1,0 +1,190 @@
+"""The layers, networks and optimizers compute what PyTorch computes."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from nnlite import nn
+from nnlite.nn import models
+from tests.nn.helpers import (
+    WeightedSum,
+    batch_for,
+    difference,
+    gradient_of,
+    laws,
+    networks,
+    paddings,
+    seeds,
+    through,
+)
+
+torch = pytest.importorskip("torch")
+from tests.nn.torch_twin import TorchTwin, module_of, optimizer_of  # noqa: E402
+
+TOLERANCES = {np.float32: 1e-5, np.float64: 1e-10}
+dtypes = pytest.mark.parametrize("dtype", TOLERANCES, ids=["float32", "float64"])
+CASES = {
+    "a": models.bits_mlp,
+    "b": models.cifar_cnn,
+    "c": models.mlp,
+    "emnist": lambda: models.emnist_mlp(dropout_rate=0.0),
+}
+
+
+def assert_same_passage(layer, x, dy, tolerance, **parameters):
+    """Outputs, input gradient and parameter gradients of one layer agree with its twin's."""
+    passed = through(layer, x, dy, np.random.default_rng(0), **parameters)
+    network = nn.Sequential([layer, nn.Flatten()], x.shape[1:], WeightedSum())
+    twin_modules = torch.nn.Sequential(*module_of(layer, network.input_shape)).to(torch.from_numpy(x).dtype)
+    if parameters:
+        axes = (1, 0) if parameters["weight"].ndim == 2 else (3, 2, 0, 1)
+        with torch.no_grad():
+            twin_modules[-1].weight.copy_(torch.from_numpy(parameters["weight"]).permute(axes))
+            twin_modules[-1].bias.copy_(torch.from_numpy(parameters["bias"]))
+    x_torch = torch.from_numpy(x).requires_grad_()
+    y_torch = twin_modules(x_torch)
+    y_torch.backward(torch.from_numpy(dy))
+    assert passed.y.shape == y_torch.shape
+    assert difference(passed.y, y_torch.detach().numpy()) < tolerance
+    assert difference(passed.dx, x_torch.grad.numpy()) < tolerance
+    if parameters:
+        back = (1, 0) if parameters["weight"].ndim == 2 else (2, 3, 1, 0)
+        d_weight = twin_modules[-1].weight.grad.permute(back).numpy()
+        assert difference(passed.gradients["weight"], d_weight) < tolerance
+        assert difference(passed.gradients["bias"], twin_modules[-1].bias.grad.numpy()) < tolerance
+
+
+@dtypes
+@laws
+@given(st.data(), st.integers(1, 5), st.integers(1, 3), paddings, seeds)
+def test_convolution_and_pooling(dtype, data, kernel, stride, padding, seed):
+    n, c, h, w = (data.draw(st.integers(1, most)) for most in (3, 4, 12, 12))
+    assume(padding == "same" or kernel <= min(h, w))
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, c, h, w)).astype(dtype)
+    weight, bias = rng.standard_normal((kernel, kernel, c, 3)).astype(dtype), rng.standard_normal(3).astype(dtype)
+    conv, pool = nn.Conv2D(3, kernel, stride, padding), nn.MaxPool2D(kernel, stride, padding)
+    dy = rng.standard_normal((n, *conv.output_shape((c, h, w)))).astype(dtype)
+    assert_same_passage(conv, x, dy, TOLERANCES[dtype], weight=weight, bias=bias)
+    dy = rng.standard_normal((n, *pool.output_shape((c, h, w)))).astype(dtype)
+    assert_same_passage(pool, x, dy, TOLERANCES[dtype])
+    ties = rng.integers(-1, 2, x.shape).astype(dtype)
+    assert_same_passage(pool, ties, dy, TOLERANCES[dtype])
+
+
+@dtypes
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 5)], ids=str)
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Tanh(), nn.Flatten(), nn.Dropout(0.0)], ids=str)
+def test_layers_without_parameters(layer, shape, dtype):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 6, *shape)).astype(dtype)
+    x.flat[::7] = 0  # the derivative of ReLU at 0 is 0 for both
+    assert_same_passage(layer, x, dy.reshape(6, *layer.output_shape(shape)), TOLERANCES[dtype])
+
+
+@dtypes
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+@pytest.mark.parametrize("radius", [0, 1, 4])
+def test_local_response_norm(radius, beta, dtype):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 3, 7, 4, 5)).astype(dtype)
+    assert_same_passage(nn.LocalResponseNorm(radius, 1.3, 0.3, beta), x, dy, TOLERANCES[dtype])
+
+
+@dtypes
+def test_dense(dtype):
+    rng = np.random.default_rng(0)
+    x, weight = rng.standard_normal((6, 5)).astype(dtype), rng.standard_normal((5, 3)).astype(dtype)
+    dy, bias = rng.standard_normal((6, 3)).astype(dtype), rng.standard_normal(3).astype(dtype)
+    assert_same_passage(nn.Dense(3), x, dy, TOLERANCES[dtype], weight=weight, bias=bias)
+
+
+@dtypes
+@pytest.mark.parametrize("num_samples", [1, 13])
+@pytest.mark.parametrize("case", CASES)
+def test_whole_networks(case, num_samples, dtype):
+    """Outputs, loss, and the gradient of every tensor."""
+    network, rng = CASES[case](), np.random.default_rng(0)
+    weights = network.init(rng).astype(dtype)
+    x, y = batch_for(network, num_samples, rng, dtype)
+    twin, tolerance = TorchTwin(network, weights), TOLERANCES[dtype]
+    loss, gradient = gradient_of(network, weights, x, y, rng)
+    assert loss == pytest.approx(twin.loss_and_gradient(x, y), rel=tolerance)
+    assert difference(gradient, twin.gradient()) < tolerance
+    ours, theirs = (network.layout.views(vector) for vector in (gradient, twin.gradient()))
+    for name in network.layout:
+        assert difference(ours[name], theirs[name]) < tolerance, name
+    with torch.no_grad():
+        outputs = twin.module(torch.from_numpy(x)).numpy()
+    assert difference(network.predict(weights, x), outputs) < tolerance
+
+
+@laws
+@given(networks(own=False), st.integers(1, 9), seeds)
+def test_any_network(network, num_samples, seed):
+    rng = np.random.default_rng(seed)
+    weights = network.init(rng).astype(np.float64)
+    x, y = batch_for(network, num_samples, rng)
+    twin = TorchTwin(network, weights)
+    loss, gradient = gradient_of(network, weights, x, y)
+    assert loss == pytest.approx(twin.loss_and_gradient(x, y), rel=1e-10)
+    assert difference(gradient, twin.gradient()) < 1e-10, network.summary()
+
+
+def test_the_twin_carries_weights_both_ways():
+    network = models.cifar_cnn((2, 8, 8), 4)
+    weights = network.init(np.random.default_rng(0))
+    assert np.array_equal(TorchTwin(network, weights).weights(), weights)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_thirty_steps_of_sgd(case):
+    """Training from the same weights on the same minibatches gives the same losses to 5 digits."""
+    network, rng = CASES[case](), np.random.default_rng(1)
+    weights = network.init(rng)
+    twin, optimizer = TorchTwin(network, weights.copy()), nn.SGD(0.01)
+    twin_optimizer = optimizer_of(optimizer, list(twin.module.parameters()))
+    slots, ours, theirs = optimizer.slots(weights.size), [], []
+    batches = [batch_for(network, 8, rng, np.float32) for _ in range(3)]
+    for step in range(30):
+        x, y = batches[step % 3]
+        loss, gradient = gradient_of(network, weights, x, y, rng)
+        optimizer.update_inplace(weights, gradient, slots, step)
+        ours.append(loss)
+        theirs.append(twin.loss_and_gradient(x, y))
+        twin_optimizer.step()
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    assert ours[-1] < ours[0]
+
+
+OPTIMIZERS = [
+    nn.SGD(0.1),
+    nn.Momentum(0.05, 0.9),
+    nn.Momentum(0.1, 0.3),
+    nn.Nesterov(0.05, 0.9),
+    nn.Nesterov(0.1, 0.3),
+    nn.RMSProp(0.01),
+    nn.RMSProp(0.02, decay=0.5, epsilon=1e-2),
+    nn.Adam(0.01),
+    nn.Adam(0.02, beta1=0.5, beta2=0.9, epsilon=1e-2),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+def test_optimizers(optimizer):
+    """Twenty steps down a crooked valley, in float64; a large epsilon shows whether it stands where torch's does."""
+    rng = np.random.default_rng(2)
+    curvature, start = rng.uniform(0.1, 2, 50), rng.standard_normal(50)
+    weights, slots = start.copy(), optimizer.slots(50, np.float64)
+    theirs = torch.tensor(start, requires_grad=True)
+    twin = optimizer_of(optimizer, [theirs])
+    for step in range(20):
+        optimizer.update_inplace(weights, _slope(weights, curvature), slots, step)
+        theirs.grad = torch.from_numpy(_slope(theirs.detach().numpy(), curvature))
+        twin.step()
+        assert difference(weights, theirs.detach().numpy()) < 1e-10, step
+
+
+def _slope(weights, curvature):
+    return curvature * weights + np.sin(3 * weights)

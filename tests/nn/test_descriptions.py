@@ -1,0 +1,186 @@
+"""Everything that can be described survives JSON; nothing else can be built from it."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from nnlite import nn
+from nnlite.errors import StructureError
+from nnlite.nn import config, models
+from tests.nn.helpers import Scale, laws, networks, small_models
+
+# For every class of nnlite that can be described, an object whose every field differs from its default.
+EXAMPLES = [
+    nn.Dense(3, nn.Glorot(), nn.Constant(0.1)),
+    nn.Conv2D(4, 3, 2, "valid", nn.Normal(0.2), nn.Constant(0.3)),
+    nn.MaxPool2D(3, 2, "valid"),
+    nn.LocalResponseNorm(2, 1.5, 0.1, 0.5),
+    nn.ReLU(),
+    nn.Tanh(),
+    nn.Dropout(0.3),
+    nn.Flatten(),
+    nn.SoftmaxCrossEntropy(),
+    nn.HalfSquaredError(),
+    nn.He(),
+    nn.Glorot(),
+    nn.Normal(0.7),
+    nn.Constant(-2.5),
+    nn.SGD(0.3),
+    nn.Momentum(0.2, 0.8),
+    nn.Nesterov(nn.Cosine(0.4, 100, 0.01, 3), 0.7),
+    nn.RMSProp(nn.Exponential(0.1, 50, 0.2), 0.8, 1e-5),
+    nn.Adam(nn.StepDecay(0.1, 5, 0.5), 0.8, 0.99, 1e-6),
+    nn.StepDecay(0.1, 5, 0.5),
+    nn.Exponential(0.1, 50, 0.2),
+    nn.Cosine(0.4, 100, 0.01, 3),
+]
+BASES = {"Layer", "Loss", "Initializer", "Optimizer", "Schedule"}
+
+
+def through_json(value):
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def test_there_is_an_example_of_every_class():
+    """A new class must be added to EXAMPLES."""
+    builtin = {name for name, cls in config._registry.items() if cls.builtin}
+    assert builtin == BASES | {type(example).__name__ for example in EXAMPLES}
+
+
+def test_examples_leave_no_default():
+    """So that a field that gets lost on the way is missed."""
+    for example in EXAMPLES:
+        for field in dataclasses.fields(example):
+            assert getattr(example, field.name) != field.default, (example, field.name)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: type(e).__name__)
+def test_round_trip(example):
+    described = through_json(example.config())
+    rebuilt = nn.Described.from_config(described)
+    assert rebuilt == example
+    assert type(rebuilt) is type(example)
+    assert rebuilt.config() == example.config()
+    assert type(example).from_config(described) == example
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: type(e).__name__)
+def test_objects_are_values(example):
+    """Frozen, comparable and hashable."""
+    assert hash(example) == hash(nn.Described.from_config(example.config()))
+    for field in dataclasses.fields(example):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(example, field.name, None)
+
+
+@pytest.mark.parametrize("name", small_models())
+def test_models_survive_json(name):
+    network = small_models()[name]
+    rebuilt = nn.Sequential.from_config(through_json(network.config()))
+    assert rebuilt.config() == network.config()
+    assert rebuilt.layers == network.layers
+    assert (rebuilt.input_shape, rebuilt.loss) == (network.input_shape, network.loss)
+    assert dict(rebuilt.layout) == dict(network.layout)
+    assert np.array_equal(rebuilt.init(np.random.default_rng(0)), network.init(np.random.default_rng(0)))
+
+
+@laws
+@given(networks(dropout=True))
+def test_any_network_survives_json(network):
+    assert nn.Sequential.from_config(through_json(network.config())).layers == network.layers
+
+
+def test_a_users_own_class_is_described_too():
+    assert nn.Layer.from_config(through_json(Scale(nn.Constant(2.0)).config())) == Scale(nn.Constant(2.0))
+
+
+def test_tuples_come_back_as_tuples():
+    @dataclasses.dataclass(frozen=True)
+    class WithTuples(nn.Layer):
+        sizes: tuple[int, ...]
+        parts: tuple[nn.Initializer, ...]
+
+    layer = WithTuples((1, 2), (nn.He(), nn.Normal(0.3)))
+    assert nn.Layer.from_config(through_json(layer.config())) == layer
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        {"is": "os.system"},
+        {"is": "Sequential"},
+        {"is": None},
+        {"is": ["Dense"]},
+        {"is": {}},
+        {},
+        None,
+        "Dense",
+        7,
+        [],
+        {"is": "Dense"},
+        {"is": "Dense", "units": 3, "color": "red"},
+        {"is": "Dense", "units": "three"},
+        {"is": "Dense", "units": 0},
+        {"is": "He"},
+    ],
+    ids=str,
+)
+def test_what_describes_no_layer(description):
+    with pytest.raises(StructureError):
+        nn.Layer.from_config(description)
+
+
+def test_an_unknown_class_names_what_is_known():
+    with pytest.raises(StructureError, match=r"unknown class 'Dens' in a description; known here: .*Dense"):
+        nn.Layer.from_config({"is": "Dens", "units": 3})
+
+
+def test_another_kind_than_wanted():
+    with pytest.raises(StructureError, match="expected the description of a Layer, found"):
+        nn.Layer.from_config(nn.He().config())
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda c: c.pop("layers"),
+        lambda c: c.pop("input_shape"),
+        lambda c: c.pop("loss"),
+        lambda c: c.update(loss=c["layers"][0]),
+        lambda c: c.update(layers=None),
+        lambda c: c.update(input_shape="wide"),
+        lambda c: c.update(input_shape=3),
+        lambda c: c.update(input_shape=[-7]),
+        lambda c: c.update(input_shape=[7.5]),
+        lambda c: c["layers"].append({"is": "Conv2D", "filters": "3", "kernel": 1}),
+    ],
+)
+def test_what_describes_no_network(spoil):
+    description = through_json(models.bits_mlp((7,), (3,)).config())
+    spoil(description)
+    with pytest.raises(StructureError):
+        nn.Sequential.from_config(description)
+
+
+@pytest.mark.parametrize("description", [None, [], "x", 3], ids=str)
+def test_what_describes_nothing(description):
+    with pytest.raises(StructureError, match="not the description of a network"):
+        nn.Sequential.from_config(description)
+
+
+def test_a_users_class_may_not_take_a_name_of_nnlites():
+    """It would change what every description of a Dense means, in this process only."""
+    with pytest.raises(StructureError, match=r"Dense has the name of one of nnlite's own classes; choose another"):
+        type("Dense", (nn.Layer,), {"__module__": "somewhere"})
+    assert nn.Layer.from_config(nn.Dense(3).config()) == nn.Dense(3)
+
+
+def test_only_dataclasses_can_be_described():
+    class Bare(nn.Layer):
+        pass
+
+    with pytest.raises(StructureError, match="Bare must be a"):
+        Bare().config()

@@ -1,0 +1,129 @@
+"""Losses: means over samples, finite for any logits, gradients that pull towards the target, hits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nnlite import nn
+from nnlite.errors import StructureError
+from tests.nn.helpers import laws, seeds
+
+LOSSES = [nn.SoftmaxCrossEntropy(), nn.HalfSquaredError()]
+
+
+def loss_of(loss, outputs, targets):
+    """(value, gradient (K, N)) for outputs (K, N)."""
+    gradient = np.full_like(outputs, np.nan)
+    return loss.value_and_gradient(outputs, targets, gradient), gradient
+
+
+def draw(loss, rng, num_outputs, num_samples):
+    outputs = rng.standard_normal((num_outputs, num_samples))
+    if isinstance(loss, nn.SoftmaxCrossEntropy):
+        return outputs, rng.integers(0, num_outputs, num_samples)
+    return outputs, rng.standard_normal((num_samples, num_outputs))
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_a_loss_is_a_mean_over_samples(loss):
+    """Twice the same samples: the same loss, and half the gradient for each."""
+    outputs, targets = draw(loss, np.random.default_rng(0), 4, 6)
+    value, gradient = loss_of(loss, outputs, targets)
+    twice, twice_gradient = loss_of(loss, np.tile(outputs, 2), np.concatenate([targets, targets]))
+    assert twice == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(twice_gradient, np.tile(gradient, 2) / 2, rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_outputs_and_targets_stay_as_they_are(loss):
+    outputs, targets = draw(loss, np.random.default_rng(0), 4, 6)
+    before = outputs.copy(), targets.copy()
+    loss_of(loss, outputs, targets)
+    loss.num_correct(outputs, targets)
+    assert np.array_equal(outputs, before[0])
+    assert np.array_equal(targets, before[1])
+
+
+@laws
+@given(st.integers(2, 9), st.integers(1, 9), seeds)
+def test_softmax_gradients_sum_to_zero_and_ignore_a_shift(num_classes, num_samples, seed):
+    rng, loss = np.random.default_rng(seed), nn.SoftmaxCrossEntropy()
+    outputs, labels = draw(loss, rng, num_classes, num_samples)
+    value, gradient = loss_of(loss, outputs, labels)
+    assert np.abs(gradient.sum(axis=0)).max() < 1e-15
+    shifted, shifted_gradient = loss_of(loss, outputs + rng.standard_normal(num_samples), labels)
+    assert shifted == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(shifted_gradient, gradient, atol=1e-14)
+
+
+def test_softmax_of_equal_logits_is_log_of_the_number_of_classes():
+    value, gradient = loss_of(nn.SoftmaxCrossEntropy(), np.full((10, 4), 3.0), np.arange(4))
+    assert value == pytest.approx(np.log(10))
+    assert gradient[5, 0] == pytest.approx(0.1 / 4)
+    assert gradient[0, 0] == pytest.approx(-0.9 / 4)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1e4, 1e30])
+def test_softmax_of_extreme_logits_is_finite(size, dtype):
+    """Without subtracting the largest logit, exp(100) overflows float32 and exp(1000) float64."""
+    outputs = np.array([[size, -size, size], [-size, size, size], [0, 0, -size]], dtype)
+    labels = np.array([0, 0, 1])
+    value, gradient = loss_of(nn.SoftmaxCrossEntropy(), outputs, labels)
+    assert value == pytest.approx((0 + 2 * size + np.log(2)) / 3, rel=1e-5)
+    wanted = np.array([[0, -1, 0.5], [0, 1, -0.5], [0, 0, 0]]) / 3
+    np.testing.assert_allclose(gradient, wanted, atol=1e-7)
+
+
+def test_softmax_counts_hits():
+    outputs = np.array([[3.0, 0, 1, 2], [1, 2, 0, 5], [2, 1, 4, 0]])  # predicts 0, 1, 2, 1
+    assert nn.SoftmaxCrossEntropy().num_correct(outputs, np.array([0, 1, 2, 1])) == 4
+    assert nn.SoftmaxCrossEntropy().num_correct(outputs, np.array([0, 0, 2, 0])) == 2
+    assert nn.SoftmaxCrossEntropy().num_correct(outputs, np.array([1, 0, 0, 0], np.uint8)) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int32, np.int64])
+def test_labels_may_be_any_integers(dtype):
+    outputs, labels = draw(nn.SoftmaxCrossEntropy(), np.random.default_rng(0), 5, 7)
+    wanted = loss_of(nn.SoftmaxCrossEntropy(), outputs, labels)[0]
+    assert loss_of(nn.SoftmaxCrossEntropy(), outputs, labels.astype(dtype))[0] == wanted
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros((3, 1), int), np.zeros((3, 4), int), np.zeros(3), np.array([0, 1, 4]), np.array([0, -1, 1])],
+    ids=["column", "one-hot", "float", "too large", "negative"],
+)
+def test_labels_that_are_none(labels):
+    """Each of these once trained on something else, silently, or failed inside NumPy."""
+    with pytest.raises(StructureError, match="SoftmaxCrossEntropy"):
+        loss_of(nn.SoftmaxCrossEntropy(), np.zeros((4, 3)), labels)
+
+
+def test_half_squared_error_by_hand():
+    outputs, targets = np.array([[1.0, 3.0], [0.0, -1.0]]), np.array([[2.0, 0.0], [3.0, 1.0]])
+    value, gradient = loss_of(nn.HalfSquaredError(), outputs, targets)
+    assert value == (0.5 * 1 + 0.5 * 4) / 2
+    assert np.array_equal(gradient, np.array([[-1, 0], [0, -2]]) / 2)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float32])
+def test_half_squared_error_takes_a_row_of_targets(dtype):
+    outputs = np.array([[0.5, -0.5, 1.0]])
+    targets = np.array([1, 1, -1])
+    row = loss_of(nn.HalfSquaredError(), outputs, targets.astype(dtype))
+    column = loss_of(nn.HalfSquaredError(), outputs, targets[:, None].astype(float))
+    assert row[0] == column[0]
+    assert np.array_equal(row[1], column[1])
+
+
+def test_half_squared_error_counts_equal_signs():
+    outputs = np.array([[0.5, -0.5, 1.0, -2.0], [1.0, 1.0, -1.0, -1.0]])
+    targets = np.array([[1, 1], [-1, -1], [1, -1], [-1, -1]])
+    assert nn.HalfSquaredError().num_correct(outputs, targets) == 3
+
+
+def test_half_squared_error_wants_as_many_targets_as_outputs():
+    with pytest.raises(StructureError, match=r"2 outputs for 3 samples, but targets of shape \(3, 4\)"):
+        loss_of(nn.HalfSquaredError(), np.zeros((2, 3)), np.zeros((3, 4)))

@@ -1,0 +1,114 @@
+"""Sequential: names, shapes, counts and what it prints."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from nnlite import nn
+from nnlite.nn import models
+from tests.nn.helpers import Scale, batch_for, gradient_of, small_models
+
+COUNTS = {  # by hand: (inputs + 1) * outputs of every layer
+    "a": (models.bits_mlp, 21 * 100 + 4 * 101 * 100 + 101),
+    "b": (models.cifar_cnn, 76 * 64 + 1601 * 64 + 4097 * 384 + 385 * 192 + 193 * 10),
+    "c": (models.mlp, 785 * 64 + 65 * 64 + 65 * 10),
+    "emnist": (models.emnist_mlp, 785 * 100 + 101 * 47),
+}
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_numbers_of_parameters(case):
+    model, count = COUNTS[case]
+    network = model()
+    assert network.layout.size == count
+    assert f"{count:,} parameters, {count * 4 / 1e6:.2f} MB" in network.summary()
+
+
+def test_summary_has_a_line_for_every_layer():
+    network = models.cifar_cnn()
+    lines = network.summary().splitlines()
+    assert len(lines) == 2 + len(network.layers) + 1
+    for name, shape, line in zip(network.names, network.shapes, lines[2:], strict=False):
+        assert line.startswith(name)
+        assert " x ".join(map(str, shape)) in line
+    assert "102,464" in lines[2 + network.names.index("conv2")]
+
+
+def test_names_number_the_layers_of_a_kind():
+    assert models.cifar_cnn().names == [
+        *("conv1", "relu1", "pool1", "lrn1", "conv2", "relu2", "lrn2", "pool2"),
+        *("flatten1", "dense1", "relu3", "dense2", "relu4", "dense3"),
+    ]
+
+
+@dataclass(frozen=True)
+class Conv(Scale):
+    """A user's class that is abbreviated as one of nnlite's."""
+
+
+def test_names_are_never_shared():
+    layers = [nn.Conv2D(2, 1), Conv(), nn.Conv2D(2, 1), nn.Flatten(), nn.Dense(3)]
+    network = nn.Sequential(layers, (2, 3, 3))
+    assert len(set(network.names)) == len(layers)
+    rng = np.random.default_rng(0)
+    check = nn.check_network(network, *batch_for(network, 2, rng), rng)
+    assert check.relative_error < 1e-6, check
+
+
+@pytest.mark.parametrize("name", small_models())
+def test_shapes_say_what_comes_out(name):
+    network, rng = small_models()[name], np.random.default_rng(0)
+    x, _ = batch_for(network, 3, rng, np.float32)
+    assert network.predict(network.init(rng), x).shape == (3, *network.output_shape)
+
+
+def test_images_flatten_channel_first():
+    """As PyTorch does: feature c * H * W + i * W + j."""
+    network = nn.Sequential([nn.ReLU(), nn.Flatten()], (2, 3, 4))
+    x = np.arange(48, dtype=np.float32).reshape(2, 2, 3, 4)
+    assert np.array_equal(network.predict(network.empty(), x), x.reshape(2, 24))
+
+
+@pytest.mark.parametrize("name", small_models())
+def test_a_step_against_the_gradient_goes_down(name):
+    network, rng = small_models()[name], np.random.default_rng(0)
+    weights = network.init(rng).astype(np.float64)
+    x, y = batch_for(network, 16, rng)
+    loss, gradient = gradient_of(network, weights, x, y, np.random.default_rng(1))
+    step = 1e-5 / np.linalg.norm(gradient)
+    lower, _ = gradient_of(network, weights - step * gradient, x, y, np.random.default_rng(1))
+    assert loss - lower == pytest.approx(1e-5 * np.linalg.norm(gradient), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", small_models())
+def test_a_network_can_learn_a_batch_by_heart(name):
+    network, rng = small_models()[name], np.random.default_rng(0)
+    weights, optimizer = network.init(rng), nn.Adam(0.01)
+    x, y = batch_for(network, 16, rng, np.float32)
+    slots = optimizer.slots(weights.size)
+    for step in range(300):
+        _, gradient = gradient_of(network, weights, x, y, rng)
+        optimizer.update_inplace(weights, gradient, slots, step)
+    assert network.evaluate(weights, x, y).accuracy == 1
+
+
+def test_nothing_to_predict():
+    network = small_models()["mlp"]
+    assert network.predict(network.empty(), np.zeros((0, 1, 5, 4), np.float32)).shape == (0, 6)
+
+
+def test_networks_without_layers_or_parameters():
+    network = nn.Sequential([], (3,))
+    x, y = np.eye(3, dtype=np.float32), np.arange(3)
+    loss, gradient = gradient_of(network, network.empty(), x, y)
+    assert loss == pytest.approx(np.log(np.e + 2) - 1)
+    assert gradient.shape == (0,)
+    assert network.evaluate(network.empty(), x, y).accuracy == 1
+
+
+def test_repr_says_what_it_is():
+    text = repr(small_models()["mlp"])
+    assert "Dense(units=7" in text
+    assert "(1, 5, 4)" in text
+    assert "SoftmaxCrossEntropy" in text

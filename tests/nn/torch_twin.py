@@ -1,0 +1,157 @@
+"""The same network in PyTorch: modules, weights, losses and optimizers, and gradients in nnlite's layout.
+
+>>> twin = TorchTwin(network, weights)              # float32 or float64, as the vector is
+>>> loss = twin.loss_and_gradient(x, y)             # x, y as nnlite wants them
+>>> twin.gradient()                                 # (P,), comparable with nnlite's
+
+Benchmarks use `twin.module` and `twin.loss` directly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import ceil, inf
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nnlite import nn as lite
+
+
+class TorchTwin:
+    """A `Sequential` of nnlite as a `torch.nn.Sequential` that computes the same."""
+
+    def __init__(self, network: lite.Sequential, weights: np.ndarray):
+        self.network = network
+        self.dtype = torch.from_numpy(weights[:0].copy()).dtype
+        shapes = [network.input_shape, *network.shapes]
+        self._learning: dict[str, nn.Module] = {}
+        modules: list[nn.Module] = []
+        for name, layer, shape in zip(network.names, network.layers, shapes, strict=False):
+            parts = module_of(layer, shape)
+            modules += parts
+            if isinstance(layer, (lite.Dense, lite.Conv2D)):
+                self._learning[name] = parts[-1]
+        self.module = nn.Sequential(*modules).to(self.dtype)
+        self.loss = loss_of(network.loss)
+        self.load(weights)
+
+    def load(self, weights: np.ndarray) -> None:
+        """Copy an nnlite vector (P,) into the modules."""
+        views = self.network.layout.views(weights)
+        with torch.no_grad():
+            for name, module in self._learning.items():
+                for key in ("weight", "bias"):
+                    getattr(module, key).copy_(_to_torch(views[f"{name}/{key}"]))
+
+    def loss_and_gradient(self, x: np.ndarray, y: np.ndarray) -> float:
+        """Mean loss of a minibatch in nnlite's shapes; the gradients are left in the parameters."""
+        self.module.zero_grad(set_to_none=True)
+        outputs = self.module(torch.from_numpy(x))
+        loss = self.loss(outputs, self.targets(y))
+        loss.backward()
+        return loss.item()
+
+    def targets(self, y: np.ndarray) -> Tensor:
+        """Labels or targets as the torch loss wants them."""
+        if isinstance(self.network.loss, lite.SoftmaxCrossEntropy):
+            return torch.from_numpy(y.astype(np.int64))
+        return torch.from_numpy(y.astype(np.float64)).to(self.dtype)
+
+    def weights(self) -> np.ndarray:
+        """The parameters as an nnlite vector (P,)."""
+        return self._vector(lambda parameter: parameter)
+
+    def gradient(self) -> np.ndarray:
+        """The gradients of the last `loss_and_gradient` as an nnlite vector (P,)."""
+        return self._vector(lambda parameter: parameter.grad)
+
+    def _vector(self, what: Callable[[Tensor], Tensor]) -> np.ndarray:
+        vector = np.empty(self.network.layout.size, torch.empty(0, dtype=self.dtype).numpy().dtype)
+        views = self.network.layout.views(vector)
+        for name, module in self._learning.items():
+            for key in ("weight", "bias"):
+                views[f"{name}/{key}"][...] = _from_torch(what(getattr(module, key)))
+        return vector
+
+
+def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
+    """The modules of one layer for samples of `shape`; what learns comes last."""
+    match layer:
+        case lite.Dense():
+            return [nn.Linear(shape[0], layer.units)]
+        case lite.ReLU():
+            return [nn.ReLU()]
+        case lite.Tanh():
+            return [nn.Tanh()]
+        case lite.Dropout():
+            return [nn.Dropout(layer.rate)]
+        case lite.Flatten():
+            return [nn.Flatten()]
+        case lite.LocalResponseNorm():
+            size = 2 * layer.radius + 1
+            return [nn.LocalResponseNorm(size, layer.alpha * size, layer.beta, layer.bias)]
+        case lite.Conv2D():
+            pads = [_padding(size, layer) for size in shape[1:]]
+            if all(before == after for before, after in pads):
+                even = tuple(before for before, _ in pads)
+                return [nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride, padding=even)]
+            return [
+                nn.ZeroPad2d((*pads[1], *pads[0])),
+                nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride),
+            ]
+        case lite.MaxPool2D():
+            pads = [_padding(size, layer) for size in shape[1:]]
+            if pads == [(0, 0), (0, 0)]:
+                return [nn.MaxPool2d(layer.kernel, layer.stride)]
+            hangs_over = pads == [(0, 1), (0, 1)] and layer.stride > 1 and min(shape[1:]) >= layer.kernel
+            if hangs_over:  # nothing in front, and the last window one entry beyond the end
+                return [nn.MaxPool2d(layer.kernel, layer.stride, ceil_mode=True)]
+            return [nn.ConstantPad2d((*pads[1], *pads[0]), -inf), nn.MaxPool2d(layer.kernel, layer.stride)]
+    raise TypeError(f"no twin for {layer}")
+
+
+def loss_of(loss: lite.Loss) -> Callable[[Tensor, Tensor], Tensor]:
+    """outputs (N, K), targets -> mean loss."""
+    if isinstance(loss, lite.SoftmaxCrossEntropy):
+        return nn.functional.cross_entropy
+    if isinstance(loss, lite.HalfSquaredError):
+        return lambda outputs, y: 0.5 * (outputs - y.reshape(outputs.shape)).square().sum() / len(outputs)
+    raise TypeError(f"no twin for {loss}")
+
+
+def optimizer_of(optimizer: lite.Optimizer, parameters: list[Tensor]) -> torch.optim.Optimizer:
+    """The same optimizer over torch parameters; the learning rate must be a number."""
+    rate = optimizer.learning_rate
+    match optimizer:
+        case lite.SGD():
+            return torch.optim.SGD(parameters, rate)
+        case lite.Nesterov():
+            return torch.optim.SGD(parameters, rate, momentum=optimizer.momentum, nesterov=True)
+        case lite.Momentum():
+            return torch.optim.SGD(parameters, rate, momentum=optimizer.momentum)
+        case lite.RMSProp():
+            return torch.optim.RMSprop(parameters, rate, alpha=optimizer.decay, eps=optimizer.epsilon)
+        case lite.Adam():
+            betas = (optimizer.beta1, optimizer.beta2)
+            return torch.optim.Adam(parameters, rate, betas, optimizer.epsilon)
+    raise TypeError(f"no twin for {optimizer}")
+
+
+def _padding(size: int, layer: lite.Conv2D | lite.MaxPool2D) -> tuple[int, int]:
+    """(before, after) along one axis: TensorFlow's rule, the odd one after."""
+    if layer.padding == "valid":
+        return 0, 0
+    pad = max(0, (ceil(size / layer.stride) - 1) * layer.stride + layer.kernel - size)
+    return pad // 2, pad - pad // 2
+
+
+def _to_torch(tensor: np.ndarray) -> Tensor:
+    axes = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}[tensor.ndim]
+    return torch.from_numpy(np.ascontiguousarray(tensor.transpose(axes)))
+
+
+def _from_torch(tensor: Tensor) -> np.ndarray:
+    axes = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}[tensor.ndim]
+    return tensor.detach().numpy().transpose(axes)

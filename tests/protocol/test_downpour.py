@@ -1,0 +1,197 @@
+"""Final weights = initial weights + every pushed update, each exactly once, under any schedule of faults."""
+
+import numpy as np
+import pytest
+
+from nnlite.errors import RunError, UsageError
+from nnlite.protocol import contribution, updates
+from nnlite.protocol.combine import Combiner
+from nnlite.protocol.downpour import DownpourWorker
+from nnlite.protocol.effects import Create, Model
+from nnlite.protocol.head import DONE
+from nnlite.protocol.updates import Label, Ledger
+from nnlite.runtime.simulator import Faults, Simulation
+from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, schedule
+from tests.protocol.toy import SHAPES, SIZE, STEPS, simulate, spec
+
+
+def downpour(num_workers, push_every=2, pull_every=3, **more):
+    return spec(num_workers, 1, protocol="downpour", push_every=push_every, pull_every=pull_every, **more)
+
+
+def expected(num_workers):
+    """What all workers add in all steps, as integers: no update lost, none applied twice."""
+    weights = np.arange(SIZE, dtype=np.float64)
+    for worker in range(num_workers):
+        for step in range(1, STEPS + 1):
+            weights += np.arange(SIZE) * (worker + 1) + step
+    return weights
+
+
+def ledger_holds(simulation):
+    """Run to the end; whether the final weights are the exact sum."""
+    try:
+        last = simulation.run(BOUND_S)
+    except RunError as error:
+        fail(simulation, str(error))
+    if last.status != DONE:
+        fail(simulation, f"ended as {last}")
+    found, _ = contribution.decode(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+    return np.array_equal(found.vector, expected(simulation.spec.num_workers))
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_a_thousand_schedules_apply_every_update_exactly_once(chunk):
+    for seed in range(chunk, SEEDS, CHUNKS):
+        run_spec = downpour(1 + seed % 4, 1 + seed % 3, 1 + seed // 3 % 4)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        if not ledger_holds(simulation):
+            fail(simulation, "the ledger does not hold")
+
+
+def test_many_workers():
+    for seed in range(4):
+        faults = Faults(crash_rate=0.005, lose_rate=0.1, double_rate=0.3, straggler_rate=0.2)
+        assert ledger_holds(simulate(downpour(36), seed, faults)), f"seed {seed}"
+
+
+def test_killing_one_invocation_at_every_single_effect_changes_nothing():
+    crashes = 0
+    for after in (False, True):
+        effect = 0
+        while True:
+            effect += 1
+            simulation = simulate(downpour(2), 3, Faults(crash_at=effect, crash_after=after))
+            assert ledger_holds(simulation), f"killed at effect {effect}, after: {after}"
+            if simulation.num_effects < effect:
+                break
+            crashes += simulation.counts["crashes"]
+    assert crashes > 200
+
+
+def test_the_accuracy_is_that_of_the_final_checkpoint_scored_by_all():
+    simulation = simulate(downpour(3))
+    last = simulation.run(BOUND_S)
+    assert last.accuracy == pytest.approx(1 / 3)
+    assert len(last.finished) == 3
+
+
+def test_updates_are_deleted_once_they_are_folded():
+    simulation = simulate(downpour(3))
+    simulation.run(BOUND_S)
+    assert not [key for key in simulation.store if "/updates/" in key]
+
+
+# ---- guards
+
+
+def broken(seeds=60):
+    trouble = Faults(crash_rate=0.01, lose_rate=0.1, double_rate=0.6, straggler_rate=0.4, cold_start_s=5.0)
+    count = 0
+    for seed in range(seeds):
+        simulation = simulate(downpour(3, lease_ttl_s=4.0, straggler_timeout_s=1.0), seed, trouble)
+        try:
+            count += not ledger_holds(simulation)
+        except (ValueError, KeyError, pytest.fail.Exception):
+            count += 1
+    return count
+
+
+def test_with_all_guards_the_ledger_holds():
+    assert broken() == 0
+
+
+def test_without_seq_a_second_attempt_pushes_what_the_first_has_pushed(monkeypatch):
+    """Beginning again must look for what earlier attempts pushed: else their steps count twice."""
+    plain = DownpourWorker._join
+
+    def forgetful(self):
+        yield from plain(self)
+        self.step = 0
+
+    monkeypatch.setattr(DownpourWorker, "_join", forgetful)
+    assert broken() > 0
+
+
+def test_without_the_combine_lease_create_once_is_enough_and_without_both_updates_are_lost(monkeypatch):
+    """The lease saves work; what makes an update count once is that a checkpoint is created once."""
+    monkeypatch.setattr(Combiner, "combine", lambda self, holder: self._fold())
+    assert broken(20) == 0
+    plain = Simulation.perform
+
+    def overwriting(self, effect, learner=None):
+        if isinstance(effect, Create):
+            self.store.pop(effect.key, None)
+        return plain(self, effect, learner)
+
+    monkeypatch.setattr(Simulation, "perform", overwriting)
+    assert broken(20) > 0
+
+
+def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monkeypatch):
+    """Two fold at the same time: the second must believe the checkpoint that is there, not the one it made."""
+    plain = updates.ledger_of
+    mine = {}
+
+    def my_own(data, where, num_workers):
+        return mine.setdefault(where, plain(data, where, num_workers))
+
+    made = updates.fold
+
+    def remembering(data, pending, where, num_workers):
+        result = made(data, pending, where, num_workers)
+        version = int(where.rsplit("/", 1)[1]) + 1
+        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = plain(result, where, num_workers)
+        return result
+
+    monkeypatch.setattr(updates, "fold", remembering)
+    monkeypatch.setattr(updates, "ledger_of", my_own)
+    assert broken() > 0
+
+
+def folds(seeds=20):
+    return sum(count_creates(seed) for seed in range(seeds))
+
+
+def count_creates(seed):
+    simulation = simulate(downpour(8, 1, 1), seed)
+    simulation.run(BOUND_S)
+    return simulation.counts["GetMany"]
+
+
+def test_without_the_combine_lease_everybody_folds_and_most_of_it_is_in_vain(monkeypatch):
+    with_lease = folds()
+    monkeypatch.setattr(Combiner, "combine", lambda self, holder: self._fold())
+    assert folds() > 1.5 * with_lease
+
+
+# ---- parts
+
+
+def test_a_ledger_takes_updates_in_order_only():
+    ledger = Ledger.empty(2).with_update(label(1, 1)).with_update(label(1, 2, last=True))
+    assert ledger == Ledger((0, 2), (0, 20), (1,))
+    with pytest.raises(ValueError, match="update 4 of worker 1 after 2"):
+        ledger.with_update(label(1, 4))
+
+
+def test_folding_adds_every_update_and_keeps_the_books():
+    start = updates.checkpoint(Model(np.ones(SIZE, np.float32), SHAPES), Ledger.empty(2), contribution.Tally())
+    pending = [
+        updates.decode(updates.encode(Model(np.full(SIZE, value, np.float32), SHAPES), label(w, seq)), "u")
+        for w, seq, value in ((0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0))
+    ]
+    after = updates.fold(start, pending, "runs/r/ckpt/00000000", 2)
+    found, tally = contribution.decode(after, "after")
+    assert np.all(found.vector == 10.0)
+    assert updates.ledger_of(after, "after", 2) == Ledger((1, 2), (10, 20))
+    assert (tally.num_samples, tally.loss) == (15, 2.0)
+
+
+def test_downpour_cannot_stop_at_an_accuracy_it_does_not_measure():
+    with pytest.raises(UsageError, match="target accuracy"):
+        downpour(2, target_accuracy=0.5)
+
+
+def label(worker, seq, last=False):
+    return Label(worker, seq, base=0, step=10 * seq, last=last, num_samples=5, loss_sum=10.0)

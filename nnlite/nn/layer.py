@@ -112,7 +112,7 @@ class Layer(Described):
         return {}
 
     def steps(self, shape: Shape) -> Sequence[Layer]:
-        """Layers to run in a row in place of this one, for inputs of `shape`; they share its parameters."""
+        """What to run in a row in place of this layer on images of `shape`; the steps share its parameters."""
         return (self,)
 
     def prepare(self, p: Tensors, ws: Workspace) -> Tensors:

@@ -45,12 +45,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Measure each workload and print it as soon as it is there."""
-    pythons = _pythons(args.python)
+    pythons, chosen = _pythons(args.python), workloads(args.case, args.batch, args.threads)
     native = args.kernels == "native"
     print(machine(native), file=sys.stderr)
     if not args.json:
         print(f"{'case':24} {'contestant':14} {'ms a step':>10} {'peer/ours':>10} {'peak MB':>8}")
-    for workload in workloads(args.case, args.batch, args.threads):
+    for workload in chosen:
         peers = args.peers if args.peers is not None else PEERS.get(workload.case, DENSE_PEERS)
         results = compare(["nnlite", *peers], workload, args.rounds, pythons, native_kernels=native)
         for result in results:

@@ -35,7 +35,9 @@ class Conv2D(Layer):
     y[i, j, n, :] = bias + sum over (u, v) of x[i*stride + u, j*stride + v, n, :] @ weight[u, v]
 
     `algorithm` says how the sum is computed: "im2col" (the plain way), "rowwise" (few channels), "winograd"
-    (stride 1, kernel 3 or 5), or "auto", which takes what is fastest for the shape.
+    (stride 1, kernel 3 or 5), or "auto", which takes what is fastest for the shape. In float32 "winograd" rounds
+    about five times as much as the others (2e-6 of the result); where that decides a ReLU or a pooling between two
+    nearly equal numbers, a gradient takes the other of two right ways.
     """
 
     filters: int

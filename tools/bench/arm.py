@@ -27,15 +27,16 @@ def main() -> int:
 
     name, case, batch, threads = sys.argv[1:]
     module_name, variant = ARMS[name]
+    module = importlib.import_module(f"tools.bench.{module_name}")
     try:
-        module = importlib.import_module(f"tools.bench.{module_name}")
+        version = module.version()
     except ModuleNotFoundError as error:
         print(error, file=sys.stderr)
         return 3
     step = module.make(Workload(case, int(batch), int(threads)), variant)
     for _ in range(3):  # libraries tune themselves and make their memory in the first steps
         step()
-    print(module.VERSION, flush=True)
+    print(version, flush=True)
     for line in sys.stdin:
         if line.strip() == "memory":
             print(peak_memory_bytes(), flush=True)

@@ -10,7 +10,10 @@ from nnlite import nn
 from nnlite.nn import models
 from tools.bench.workload import LEARNING_RATE, Workload
 
-VERSION = f"numpy {np.__version__}"
+
+def version() -> str:
+    """What it stands on."""
+    return f"numpy {np.__version__}"
 
 
 def make(workload: Workload, variant: str) -> Callable[[], object]:

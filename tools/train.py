@@ -5,23 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
-import secrets
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from nnlite import cases, data, nn
+from nnlite import data, nn
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
-from nnlite.protocol.tree import Tree
+from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import open_store
 from tools._command import run
+from tools._plan import add_options, plan, widths
 from tools._progress import Progress
 
 EXAMPLES = """examples:
@@ -43,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         attempts, first_round = runs.reopen(store, spec)
     else:
-        dataset, spec = _plan(args)
+        dataset, spec = plan(args)
         if args.dry_run:
             return _show_plan(spec, args, dataset)
         out = _out(spec, args)
@@ -71,79 +69,6 @@ def _drive(driver: runs.Driver, attempts: dict[int, int], out: Path, args: argpa
     model_file.save(out, runs.result(store, spec, last))
     _show_result(spec, last, out, time.monotonic() - began_s, args)
     return 0
-
-
-# ---- the plan
-
-
-def _plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
-    """The dataset, and the specification that the command line describes."""
-    if not args.case:
-        raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    case, file = cases.find(args.case)
-    dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
-    network = cases.network(case, dataset)
-    optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
-    tree = Tree.for_workers(args.workers, args.tree)
-    batch_size = args.batch_size if args.batch_size is not None else case.batch_size
-    spec = RunSpec(
-        run=args.run or _run_id(case.name),
-        case=case.name,
-        seed=args.seed,
-        num_workers=args.workers,
-        tree_widths=tree.widths,
-        num_rounds=_num_rounds(args, case, dataset, batch_size),
-        batch_size=batch_size,
-        network=network.config(),
-        optimizer=optimizer.config(),
-        data=_data_spec(dataset, _augmentation(args, case, dataset)),
-        protocol=args.protocol,
-        push_every=args.push_every,
-        pull_every=args.pull_every,
-        steps_per_round=args.steps_per_round,
-        eval_every=args.eval_every,
-        target_accuracy=args.target_accuracy,
-        checkpoint_every=args.checkpoint_every,
-        case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
-    )
-    return dataset, spec
-
-
-def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
-    augment = args.augment if args.augment is not None else case.augment
-    if augment is None or not (augment.flip or augment.crop):
-        return None
-    if len(dataset.input_shape) != 3:
-        raise UsageError(f"--augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")
-    return augment
-
-
-def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
-    return DataSpec(
-        name=dataset.name,
-        digest=dataset.digest(),
-        num_train=len(dataset.train),
-        num_test=len(dataset.test),
-        mean=dataset.mean,
-        std=dataset.std,
-        augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
-    )
-
-
-def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset, batch_size: int) -> int:
-    """Rounds as given; or as many as make up the epochs; or the case's."""
-    if args.rounds is not None:
-        return int(args.rounds)
-    epochs = args.epochs if args.epochs is not None else case.num_rounds
-    if args.steps_per_round is None:
-        return int(epochs)
-    steps_per_epoch = -(-len(dataset.train) // (max(1, args.workers) * max(1, batch_size)))
-    return int(-(-epochs * steps_per_epoch // max(1, args.steps_per_round)))
-
-
-def _run_id(case: str) -> str:
-    name = re.sub(r"[^a-z0-9]", "-", case.lower())[:32].strip("-") or "run"
-    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
 
 
 def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
@@ -242,26 +167,6 @@ def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
 DEFAULT_STORE = ".nnlite"
 
 
-def _widths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers, root to workers, like 1,4,20") from None
-
-
-def _augment(text: str) -> data.Augment:
-    """none | flip | crop:4 | flip,crop:4"""
-    if text == "none":
-        return data.Augment()
-    flip, crop = False, 0
-    for part in text.split(","):
-        found = re.fullmatch(r"flip|crop:(\d+)", part)
-        if found is None:
-            raise argparse.ArgumentTypeError(f"{text!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
-        flip, crop = flip or part == "flip", int(found[1] or crop)
-    return data.Augment(flip, crop)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.train",
@@ -269,30 +174,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = parser.add_argument_group("what")
-    what.add_argument("--case", help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`")
-    what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
-    what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
-    what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
-    how = parser.add_argument_group("how")
-    length = how.add_mutually_exclusive_group()
-    length.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
-    length.add_argument("--epochs", type=int, help="the same counted in passes over the data")
-    how.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
-    how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
-    how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
-    how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
-    how.add_argument("--learning-rate", type=float, metavar="R")
-    how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
-    how.add_argument("--eval-every", type=int, default=1, metavar="N", help="rounds between test accuracies")
-    how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
-    how.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates")
-    how.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: steps between checkpoints")
+    add_options(parser)
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=["local"], default="local", help="where workers run (default local)")
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
     where.add_argument("--processes", type=int, metavar="P", help="default: a worker each, as far as there are cores")
-    where.add_argument("--tree", type=_widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
+    where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
     where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")

@@ -24,6 +24,7 @@ class Lease:
     attempt: int
     holder: str
     beat: int = 0
+    since: int = 1  #: the attempt with which the run was begun, or resumed last
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
@@ -48,7 +49,7 @@ def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
                 return current  # our own write, whose reply was lost
             if current.attempt > attempt or (current.attempt == attempt and current.holder != OPEN):
                 return None
-        mine = Lease(attempt, holder)
+        mine = Lease(attempt, holder, since=current.since if found is not None else 1)
         if (yield Swap(key, mine.to_json(), found)):
             return mine
 
@@ -66,11 +67,13 @@ def renew(key: str, lease: Lease) -> Program[Lease | None]:
     return beaten if swapped else (yield from renew(key, lease))
 
 
-def take_over(key: str, found: Found | None) -> Program[int | None]:
-    """Open the next attempt in place of exactly the lease that was `found`. -> that attempt, or None when
-    somebody was faster. A lease that was never there stands for a first attempt that got lost."""
-    attempt = Lease.from_json(found.data, key).attempt + 1 if found else 2
-    return attempt if (yield Swap(key, Lease(attempt, OPEN).to_json(), found)) else None
+def take_over(key: str, found: Found | None, anew: bool = False) -> Program[Lease | None]:
+    """Open the next attempt in place of exactly the lease that was `found`. -> the lease it is now, or None when
+    somebody was faster. A lease that was never there stands for a first attempt that got lost. `anew` counts
+    attempts from this one on."""
+    old = Lease.from_json(found.data, key) if found else Lease(1, OPEN)
+    opened = Lease(old.attempt + 1, OPEN, since=old.attempt + 1 if anew else old.since)
+    return opened if (yield Swap(key, opened.to_json(), found)) else None
 
 
 class Watch:

@@ -69,12 +69,13 @@ class Waiter:
 
     def replace(self, worker: int, found: Any) -> Program[None]:
         """Invoke the next attempt of a dead worker, unless somebody else does or there were too many."""
-        attempt = yield from lease.take_over(self.keys.lease(worker), found)
-        if attempt is None:
+        opened = yield from lease.take_over(self.keys.lease(worker), found)
+        if opened is None:
             return
-        if attempt > self.spec.max_attempts:
-            reason = f"worker {worker} died {attempt - 1} times; the run allows {self.spec.max_attempts} attempts"
+        deaths = opened.attempt - opened.since
+        if deaths >= self.spec.max_attempts:
+            reason = f"worker {worker} died {deaths} times; the run allows {self.spec.max_attempts} attempts"
             yield from head.end(self.keys.head, FAILED, reason)
             return
-        yield Note("replaced", {"worker": worker, "attempt": attempt})
-        yield Invoke(worker, attempt)
+        yield Note("replaced", {"worker": worker, "attempt": opened.attempt})
+        yield Invoke(worker, opened.attempt)

@@ -75,8 +75,8 @@ def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     yield from head.change(keys.head, lambda h: replace(h, status=RUNNING, reason=""))
     attempts = {}
     for worker in range(spec.num_workers):
-        attempt = None
-        while attempt is None:
-            attempt = yield from lease.take_over(keys.lease(worker), (yield Get(keys.lease(worker))))
-        attempts[worker] = attempt
+        opened = None
+        while opened is None:
+            opened = yield from lease.take_over(keys.lease(worker), (yield Get(keys.lease(worker))), anew=True)
+        attempts[worker] = opened.attempt
     return attempts

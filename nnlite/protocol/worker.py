@@ -63,6 +63,7 @@ class Worker(Waiter):
             yield from self.read_head()  # leaves when the run was stopped
 
     def diverged(self, round: int) -> Program[None]:
+        """End the run, as failed: a loss or a weight of this worker is no longer a number."""
         reason = (
             f"the loss is no longer a number (round {round}, worker {self.worker}): "
             "try a smaller --learning-rate, or another --optimizer"

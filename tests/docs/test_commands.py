@@ -24,7 +24,9 @@ def blocks(document):
 def run(arguments, folder):
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("NNLITE_DATA", None)
-    return subprocess.run(arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        arguments, check=False, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_the_readme_does_what_it_says(tmp_path):

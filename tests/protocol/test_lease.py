@@ -44,7 +44,7 @@ def test_a_write_whose_reply_was_lost_is_recognized():
 def test_the_next_attempt_takes_the_lease_and_the_old_holder_finds_out():
     store = {}
     old = perform(lease.acquire("k", 1, "old"), store)
-    assert perform(lease.take_over("k", store["k"]), store) == 2
+    assert perform(lease.take_over("k", store["k"]), store).attempt == 2
     assert perform(lease.renew("k", old), store) is None
     assert perform(lease.acquire("k", 1, "late"), store) is None
     new = perform(lease.acquire("k", 2, "new"), store)
@@ -56,7 +56,7 @@ def test_of_two_who_take_over_what_they_saw_one_wins():
     store = {}
     perform(lease.acquire("k", 1, "me"), store)
     seen = store["k"]
-    assert perform(lease.take_over("k", seen), store) == 2
+    assert perform(lease.take_over("k", seen), store).attempt == 2
     assert perform(lease.take_over("k", seen), store) is None
 
 
@@ -70,7 +70,7 @@ def test_a_beat_saves_from_being_taken_over():
 
 def test_a_worker_that_never_came_is_replaced_by_its_second_attempt():
     store = {}
-    assert perform(lease.take_over("k", None), store) == 2
+    assert perform(lease.take_over("k", None), store).attempt == 2
     assert perform(lease.acquire("k", 1, "late"), store) is None
 
 
@@ -85,3 +85,12 @@ def test_a_lease_is_dead_only_after_one_version_was_seen_for_longer_than_its_tim
     assert not watch.is_dead("other", second, 1021.5)
     assert not watch.is_dead("absent", None, 0.0)
     assert watch.is_dead("absent", None, 10.5)
+
+
+def test_deaths_before_a_resume_do_not_count():
+    store = {}
+    for _ in range(4):
+        assert perform(lease.take_over("k", store.get("k")), store).since == 1
+    assert perform(lease.take_over("k", store["k"], anew=True), store) == Lease(6, "", since=6)
+    assert perform(lease.acquire("k", 6, "me"), store) == Lease(6, "me", since=6)
+    assert perform(lease.take_over("k", store["k"]), store) == Lease(7, "", since=6)

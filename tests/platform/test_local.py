@@ -1,0 +1,181 @@
+"""The local platform: processes that are started, heard, missed, and never left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nnlite.errors import RunError
+from nnlite.platform import local
+from nnlite.platform.local import LocalPlatform
+from nnlite.protocol import lease
+from nnlite.protocol.keys import Keys
+from nnlite.runtime import runs
+from nnlite.runtime.performer import Performer, perform
+from nnlite.store.file import FileStore
+from tests.runtime import small
+
+ROWS = small.dataset()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with a run of five workers that lasts until it is stopped."""
+    store = FileStore(tmp_path / "store")
+    runs.begin(store, store, small.spec(ROWS, 5, 100_000, slice_s=0.02, beat_s=0.1), ROWS)
+    return store
+
+
+@pytest.fixture
+def platform(store):
+    platform = LocalPlatform("small", store.url, 2)
+    yield platform
+    platform.close()
+
+
+def until(condition, timeout_s: float = 20.0):
+    """Whatever the condition answers, once that is true."""
+    end_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.01)
+    return found
+
+
+def hear(platform: LocalPlatform, event: str, count: int) -> list[dict]:
+    """The first `count` events of a name."""
+    heard: list[dict] = []
+    while len(heard) < count:
+        said = platform.events.get(timeout=20)
+        if said["event"] == event:
+            heard.append(said)
+    return heard
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_invocations_are_spread_evenly(platform):
+    platform.start((worker, 1) for worker in range(5))
+    assert len(platform.pids()) == 2
+    assert sorted(e["worker"] for e in hear(platform, "began", 5)) == [0, 1, 2, 3, 4]
+    os.kill(platform.pids()[0], signal.SIGKILL)
+    assert until(platform.casualties) == [(0, 1), (2, 1), (4, 1)]
+
+
+def test_fewer_invocations_than_processes_start_no_idle_ones(platform):
+    platform.start([(3, 1)])
+    assert len(platform.pids()) == 1
+
+
+def test_casualties_are_told_once_and_only_of_the_dead(platform):
+    platform.start([(0, 1), (1, 1)])
+    hear(platform, "began", 2)
+    first, second = platform.pids()
+    assert platform.casualties() == []
+    os.kill(second, signal.SIGKILL)
+    assert until(platform.casualties) == [(1, 1)]
+    assert platform.casualties() == []
+    assert platform.pids() == [first]
+
+
+def test_one_more_invocation_gets_a_process_of_its_own(platform):
+    platform.start([(0, 1)])
+    platform.invoke(4, 1)
+    assert len(platform.pids()) == 2
+    assert {e["worker"] for e in hear(platform, "began", 2)} == {0, 4}
+
+
+def test_who_leaves_is_no_casualty(platform, store):
+    platform.start([(0, 1), (1, 1)])
+    hear(platform, "began", 2)
+    store.delete(Keys("small").head)
+    assert {e["reason"] for e in hear(platform, "left", 2)} == {"the run is gone"}
+    until(lambda: not platform.pids())
+    assert platform.casualties() == []
+
+
+def test_a_duplicate_leaves_at_once(platform):
+    platform.start([(0, 1)])
+    hear(platform, "began", 1)
+    platform.invoke(0, 1)
+    assert hear(platform, "left", 1)[0]["reason"] == "another invocation is this worker"
+
+
+def test_who_was_replaced_leaves_at_its_next_beat(platform, store):
+    platform.start([(0, 1)])
+    hear(platform, "began", 1)
+    key, attempt = Keys("small").lease(0), None
+    while attempt is None:  # until it is not beating just now
+        attempt = perform(lease.take_over(key, store.get(key)), Performer(store)).attempt
+    assert attempt == 2
+    assert hear(platform, "left", 1)[0]["reason"] == "another invocation has taken over"
+
+
+def test_close_ends_all_and_waits_for_them(platform):
+    platform.start((worker, 1) for worker in range(4))
+    hear(platform, "began", 4)
+    pids = platform.pids()
+    began_s = time.monotonic()
+    platform.close()
+    assert time.monotonic() - began_s < 5
+    assert platform.pids() == []
+    assert not any(alive(pid) for pid in pids)
+    platform.close()
+
+
+def test_an_error_comes_as_an_event_of_one_line(platform, store):
+    store.put(Keys("small").spec, b"{}")
+    platform.start([(0, 1)])
+    (error,) = hear(platform, "error", 1)
+    assert error["kind"] == "RunError"
+    assert "runs/small/spec.json is not a run's specification" in error["message"]
+
+
+def test_the_environment_of_a_worker(tmp_path, monkeypatch, store):
+    """One BLAS thread unless told otherwise, and the nnlite of this very process, wherever one stands."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")
+    for threads in (1, 2):
+        platform = LocalPlatform("small", store.url, 1, blas_threads=threads)
+        platform.start([(threads, 1)])
+        assert hear(platform, "began", 1)
+        environment = Path(f"/proc/{platform.pids()[0]}/environ").read_bytes().split(b"\0")
+        assert {f"{name}={threads}".encode() for name in local.BLAS_THREADS} <= set(environment)
+        platform.close()
+
+
+def test_the_payload_is_tiny_and_a_process_ends_with_its_command(store, tmp_path):
+    """The command's end, however it comes, closes the pipe; nothing else is needed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnlite.runtime.process"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[2])}, cwd=tmp_path,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    payload = json.dumps({"store": store.url, "run": "small", "invocations": [[0, 1]]})
+    process.stdin.write(payload + "\n")
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline()) == {"event": "began", "worker": 0, "attempt": 1}
+    _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_nobody_to_start(monkeypatch, store):
+    with pytest.raises(RunError, match="0 processes: wanted at least 1"):
+        LocalPlatform("small", store.url, 0)
+    monkeypatch.setattr(local.sys, "executable", "/nowhere/python")
+    with pytest.raises(RunError, match=r"cannot start a worker process: .*/nowhere/python"):
+        LocalPlatform("small", store.url, 1).start([(0, 1)])

@@ -1,0 +1,86 @@
+"""A run that was interrupted and taken up again is, byte for byte, one that was not."""
+
+import pytest
+
+from nnlite import nn
+from nnlite.errors import RunError
+from nnlite.protocol.head import Head
+from nnlite.protocol.keys import Keys
+from nnlite.runtime import runs
+from nnlite.store.file import FileStore
+from nnlite.store.memory import MemoryStore
+from tests.runtime import small
+
+ROWS = small.dataset(200)
+OF = small.spec(ROWS, 3, 6, optimizer=nn.Adam(0.01), network=small.mlp(nn.Dropout(0.2)))
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> bytes:
+    store = MemoryStore()
+    return small.final(store, OF, small.train(store, OF, ROWS))
+
+
+def interrupt_after(round: int):
+    def tell(event, values):
+        if event == "round" and values["round"] == round:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+@pytest.mark.parametrize("num_processes", [0, 2])
+@pytest.mark.parametrize("round", [0, 3, 5])
+def test_interrupted_and_resumed(num_processes, round, tmp_path, undisturbed):
+    store, platforms = FileStore(tmp_path), []
+    with pytest.raises(KeyboardInterrupt):
+        small.train(store, OF, ROWS, num_processes, tell=interrupt_after(round), started=platforms.append)
+    assert all(platform.pids() == [] for platform in platforms)
+    stopped = Head.from_json(store.get(Keys(OF.run).head).data, "head")
+    # with several processes the workers may have got through the last rounds meanwhile
+    assert (stopped.status, stopped.reason) in {("stopped", "interrupted"), ("done", "all rounds done")}
+    if stopped.status == "stopped":
+        assert small.exists(store, Keys(OF.run).checkpoint(stopped.round))
+        stopped = small.resume(store, OF, 2 - num_processes)
+    assert small.final(store, OF, stopped) == undisturbed
+
+
+def test_interrupted_again_and_again(undisturbed):
+    store, last = MemoryStore(), None
+    with pytest.raises(KeyboardInterrupt):
+        small.train(store, OF, ROWS, tell=interrupt_after(0))
+    for round in (1, 2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            small.resume(store, OF, tell=interrupt_after(round))
+    last = small.resume(store, OF)
+    assert small.final(store, OF, last) == undisturbed
+
+
+def test_interrupted_before_the_first_checkpoint_was_there(undisturbed):
+    """The command died between creating the specification and all that follows from it."""
+    store = MemoryStore()
+    runs.begin(store, store, OF, ROWS)
+    store.delete(Keys(OF.run).head)
+    store.delete(Keys(OF.run).checkpoint(0))
+    assert small.final(store, OF, small.resume(store, OF)) == undisturbed
+
+
+def test_a_finished_run_is_not_taken_up_again():
+    store = MemoryStore()
+    small.train(store, OF, ROWS)
+    with pytest.raises(RunError, match=r"run small is done \(all rounds done\): there is nothing to resume"):
+        runs.reopen(store, OF)
+
+
+def test_a_name_is_taken_once():
+    store = MemoryStore()
+    runs.begin(store, store, OF, ROWS)
+    with pytest.raises(RunError, match=r"a run 'small' in memory:.* already: go on with it by --resume small"):
+        runs.begin(store, store, OF, ROWS)
+
+
+def test_no_result_before_the_end():
+    store = MemoryStore()
+    runs.begin(store, store, OF, ROWS)
+    with pytest.raises(RunError, match="run small is running, at round 0: no result yet"):
+        runs.result(store, OF, Head())

@@ -1,0 +1,357 @@
+"""The table of `docs/architecture.md`: who may import whom; and what holds for every module of the house."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import nnlite
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# Area -> the areas of nnlite, and the packages of others, that it may import; anywhere in it: at the top,
+# inside functions, under TYPE_CHECKING. Every area may import itself and nnlite.errors.
+AREAS: dict[str, tuple[set[str], set[str]]] = {
+    "errors": (set(), set()),
+    "nn": (set(), {"numpy"}),
+    "data": (set(), {"numpy"}),
+    "weights": (set(), {"numpy"}),
+    "store": (set(), set()),
+    "store.s3": ({"store"}, {"boto3", "botocore"}),
+    "store.memcached": ({"store"}, {"pymemcache"}),
+    "protocol": ({"weights"}, {"numpy"}),
+    "platform": (set(), set()),
+    "platform.aws": ({"platform"}, {"boto3", "botocore"}),
+    "platform.openfaas": ({"platform"}, {"urllib3"}),
+    "cases": ({"nn", "data"}, {"numpy"}),
+    "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases"}, {"numpy"}),
+    "": (set(), set()),  # nnlite/__init__.py
+}
+# (module, what it imports although the table does not allow it)
+EXCEPTIONS = {
+    ("nnlite", "nnlite.runtime.model_file"),  # `nnlite.load`, resolved when it is first asked for
+}
+# only what these modules import by name when they are asked to
+LAZY_ONLY = {"boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib"}
+PROTOCOL_NEVER = {
+    "asyncio", "datetime", "http", "io", "multiprocessing", "os", "pathlib", "random", "secrets", "select",
+    "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",
+}  # fmt: skip
+MAX_LINES, MAX_FUNCTION_LINES = 300, 40
+LONG: dict[str, int] = {}  # "path" or "path:function" -> lines, where a limit cannot be kept
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: by which module, of what, on which line, and whether only when a function runs."""
+
+    module: str
+    target: str
+    line: int
+    lazy: bool
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.target}"
+
+
+def sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports_of(path: Path, name: str | None = None) -> list[Import]:
+    """Every import of a file, as full names; `from nnlite import nn` counts as one of nnlite.nn."""
+    name, found = name or module_name(path), []
+
+    def visit(node: ast.AST, lazy: bool) -> None:
+        targets: list[str] = []
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+            targets = [_submodule(base, alias.name) for alias in node.names]
+        found.extend(Import(name, target, node.lineno, lazy) for target in targets)
+        inside = lazy or isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(ast.parse(path.read_text()), False)
+    return found
+
+
+def _submodule(base: str, name: str) -> str:
+    """`from base import name`: the module that gives it."""
+    inner = ROOT.joinpath(*base.split("."), name)
+    is_module = base.partition(".")[0] in {"nnlite", "tools"} and (inner.is_dir() or inner.with_suffix(".py").is_file())
+    return f"{base}.{name}" if is_module else base
+
+
+def area(module: str) -> str:
+    """nnlite.store.s3 -> store.s3 if that is in the table, else store."""
+    parts = module.split(".")[1:]
+    exact = ".".join(parts[:2])
+    return exact if exact in AREAS else ".".join(parts[:1])
+
+
+def trespasses(found: list[Import]) -> Iterator[str]:
+    """Those imports of modules of nnlite that the table does not allow."""
+    for one in found:
+        if area(one.module) not in AREAS:
+            yield f"{one.module} is in no area of the table: put it in, here and in docs/architecture.md"
+            continue
+        areas, others = AREAS[area(one.module)]
+        package = one.target.partition(".")[0]
+        if package == "nnlite":
+            mine = {area(one.module), *areas, "errors"}
+            if area(one.target) not in mine and (one.module, one.target) not in EXCEPTIONS:
+                yield str(one)
+        elif package not in sys.stdlib_module_names and package not in others:
+            yield str(one)
+
+
+def test_who_imports_whom():
+    assert list(trespasses([one for path in sources("nnlite") for one in imports_of(path)])) == []
+
+
+def test_every_exception_is_needed():
+    there = {(one.module, one.target) for path in sources("nnlite") for one in imports_of(path)}
+    assert there >= EXCEPTIONS
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("nnlite/nn/x.py", "from nnlite import store"),
+        ("nnlite/nn/x.py", "from nnlite.data import idx"),
+        ("nnlite/nn/x.py", "import torch"),
+        ("nnlite/nn/x.py", "def f():\n    from nnlite.runtime import trainer"),
+        ("nnlite/protocol/x.py", "from nnlite.store import Store"),
+        ("nnlite/protocol/x.py", "if TYPE_CHECKING:\n    from nnlite.store import Store"),
+        ("nnlite/protocol/x.py", "from ..store import Store"),
+        ("nnlite/protocol/x.py", "import boto3"),
+        ("nnlite/store/file.py", "import boto3"),
+        ("nnlite/store/s3.py", "import pymemcache"),
+        ("nnlite/platform/local.py", "from nnlite.runtime import workers"),
+        ("nnlite/errors.py", "from nnlite import nn"),
+        ("nnlite/errors.py", "import numpy"),
+        ("nnlite/cases.py", "from nnlite import runtime"),
+        ("nnlite/runtime/x.py", "import tools"),
+        ("nnlite/newcomer/x.py", "import os"),
+        ("nnlite/__init__.py", "from nnlite.nn import Dense"),
+    ],
+)
+def test_the_table_can_be_broken(file, text, tmp_path):
+    """What the walk must find, written into a file that stands in for one of nnlite's."""
+    path = tmp_path / Path(file).name
+    path.write_text(text)
+    assert list(trespasses(imports_of(path, module_name(ROOT / file)))) != []
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("nnlite/store/s3.py", "def f():\n    import boto3"),
+        ("nnlite/store/memcached.py", "from pymemcache.client.base import Client"),
+        ("nnlite/platform/openfaas.py", "import urllib3"),
+        ("nnlite/runtime/x.py", "from nnlite import nn, data, weights, errors"),
+    ],
+)
+def test_the_table_allows_what_it_should(file, text, tmp_path):
+    path = tmp_path / Path(file).name
+    path.write_text(text)
+    assert list(trespasses(imports_of(path, module_name(ROOT / file)))) == []
+
+
+def test_protocols_have_no_clock_no_io_and_no_dice():
+    for path in sources("nnlite/protocol"):
+        used = {one.target.partition(".")[0] for one in imports_of(path)}
+        assert not used & PROTOCOL_NEVER, path
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = node.func if isinstance(node, ast.Call) else None
+            assert not (isinstance(called, ast.Name) and called.id in {"open", "print", "input"}), path
+            assert not (isinstance(node, ast.Attribute) and ast.unparse(node).startswith("np.random")), path
+
+
+def test_tools_import_nnlite_and_one_another():
+    for one in [one for path in sources("tools") for one in imports_of(path)]:
+        package = one.target.partition(".")[0]
+        assert package in {"nnlite", "tools", "numpy", *LAZY_ONLY} | sys.stdlib_module_names, str(one)
+        assert one.lazy or package not in LAZY_ONLY, f"{one}: only inside the function that needs it"
+
+
+DANGEROUS_MODULES = {"marshal", "shelve", "dill", "cloudpickle", "joblib"} | {"".join(("pick", "le"))}
+
+
+def dangers(path: Path) -> Iterator[str]:
+    """What could run code that somebody else wrote."""
+    for one in imports_of(path):
+        if one.target.partition(".")[0] in DANGEROUS_MODULES:
+            yield str(one)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec", "compile"}:
+            yield f"{path}:{node.lineno} {node.func.id}()"
+        for keyword in node.keywords:
+            allowed = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+            if keyword.arg == "allow_pickle" and not allowed:
+                yield f"{path}:{node.lineno} allow_pickle"
+            if keyword.arg == "weights_only" and not getattr(keyword.value, "value", False):
+                yield f"{path}:{node.lineno} weights_only"
+
+
+def test_nothing_unpickles_or_evaluates():
+    assert [danger for path in sources("nnlite", "tools", "tests") for danger in dangers(path)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from pickle import loads", "def f():\n    import pickle", "import shelve", "exec('1')", "eval('1')",
+        "np.load('x', allow_pickle=True)", "np.load('x', allow_pickle=flag)",
+    ],
+)  # fmt: skip
+def test_dangers_are_found(text):
+    path = ROOT / "nnlite" / "x.py"
+
+    class Text(type(path)):  # type: ignore[misc]
+        def read_text(self, *_: object) -> str:
+            return text
+
+    assert list(dangers(Text(path))) != []
+
+
+# ---- size and docstrings
+
+
+def functions(path: Path) -> Iterator[tuple[str, int]]:
+    """Names and lengths, docstrings not counted."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            doc = node.body[0] if ast.get_docstring(node) else None
+            yield node.name, _lines(node) - (_lines(doc) if doc else 0)
+
+
+def _lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def test_modules_and_functions_are_short():
+    long = {}
+    for path in sources("nnlite", "tools"):
+        name, length = str(path.relative_to(ROOT)), len(path.read_text().splitlines())
+        if length > MAX_LINES:
+            long[name] = length
+        long.update({f"{name}:{f}": lines for f, lines in functions(path) if lines > MAX_FUNCTION_LINES})
+    assert long.keys() == LONG.keys(), long
+    assert all(length <= LONG[name] for name, length in long.items()), long
+
+
+def modules() -> Iterator[object]:
+    for found in pkgutil.walk_packages(nnlite.__path__, "nnlite."):
+        try:
+            yield importlib.import_module(found.name)
+        except ModuleNotFoundError as error:
+            if error.name not in LAZY_ONLY:
+                raise
+
+
+def undocumented(module: object) -> Iterator[str]:
+    """What is public here and has no docstring; a method may inherit its base class's."""
+    name = module.__name__  # type: ignore[attr-defined]
+    if not inspect.getdoc(module):
+        yield name
+    for key, value in vars(module).items():
+        if key.startswith("_") or getattr(value, "__module__", None) != name:
+            continue
+        if inspect.isclass(value):
+            doc = value.__doc__ or ""
+            if not doc or doc.startswith(f"{key}("):  # what @dataclass makes up
+                yield f"{name}.{key}"
+            for method, made in vars(value).items():
+                of_interest = inspect.isfunction(made) or isinstance(made, (property, classmethod, staticmethod))
+                if of_interest and not method.startswith("_") and not inspect.getdoc(getattr(value, method)):
+                    yield f"{name}.{key}.{method}"
+        elif inspect.isfunction(value) and not value.__doc__:
+            yield f"{name}.{key}"
+
+
+def test_everything_public_says_what_it_is():
+    assert [what for module in modules() for what in undocumented(module)] == []
+    assert [str(p) for p in sources("nnlite", "tools", "tests") if not ast.get_docstring(ast.parse(p.read_text()))
+            and p.read_text()] == []  # fmt: skip
+
+
+# ---- what is loaded, and what is in the repository
+
+
+@pytest.mark.parametrize(
+    ("statement", "never"),
+    [
+        ("import nnlite", "numpy boto3 botocore pymemcache torch"),
+        ("import nnlite.store", "numpy boto3 botocore pymemcache torch"),
+        ("import nnlite.runtime.process", "boto3 botocore pymemcache torch tqdm urllib.request"),
+        ("import tools.train", "boto3 botocore pymemcache torch tqdm"),
+    ],
+)
+def test_imports_are_light(statement, never):
+    """A function that starts cold pays for all of them."""
+    code = f"{statement}; import sys; print(*sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    loaded = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert set(loaded.stdout.split()) & set(never.split()) == set()
+
+
+def tracked() -> list[Path]:
+    """The text files of the repository, also those that are about to be added."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(listing, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in done.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:4000]]
+
+
+MACHINE = re.compile(r"(?<![\w.])/(?:root|work|home/\w+|Users/\w+|opt/\w+|mnt|tmp/\w*venv\w*)/")
+ACCOUNT = re.compile(r"\barn:aws:\w+:[\w-]*:\d{12}\b|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b\d{12}\.dkr\.ecr\.")
+
+
+def test_no_machine_s_paths_no_registry_no_account():
+    ask = [sys.executable, "-m", "pip", "config", "list"]
+    configured = subprocess.run(ask, capture_output=True, text=True, check=False)
+    hosts = {urlsplit(word.strip("'\"")).hostname for word in configured.stdout.replace("=", " ").split()}
+    hosts -= {None, "pypi.org", "files.pythonhosted.org"}
+    for path in tracked():
+        text = path.read_text(errors="replace")
+        for pattern in (MACHINE, ACCOUNT):
+            assert not (found := pattern.search(text)), f"{path}: {found and found[0]}"
+        assert not any(host in text for host in hosts if host), path
+        assert "index-url" not in text or path == Path(__file__), path
+
+
+def test_packages_required_are_the_three():
+    import configparser
+
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    required = config["options"]["install_requires"].split()
+    assert sorted(re.match(r"[\w-]+", line)[0] for line in required) == ["boto3", "numpy", "pymemcache"]

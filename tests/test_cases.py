@@ -1,0 +1,98 @@
+"""Cases: the four of nnlite, and a user's own file."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from nnlite import cases, data, nn
+from nnlite.data import catalog
+from nnlite.errors import UsageError
+
+SHAPES = {"a": ((20,), 1, 42_601), "b": ((3, 32, 32), 10, 1_756_426), "c": ((1, 28, 28), 10, 55_050)}
+SHAPES["emnist"] = ((1, 28, 28), 47, 83_247)
+
+
+@pytest.mark.parametrize("name", cases.CASES)
+def test_a_case_fits_its_dataset(name):
+    """Network, dataset and optimizer are known ones, and go together; the file of weights can describe them."""
+    case = cases.CASES[name]
+    shape, num_classes, size = SHAPES[name]
+    network = case.network(shape, num_classes)
+    assert case.name == name
+    assert network.layout.size == size
+    assert network.output_shape == (catalog.entry(case.dataset).num_classes,)
+    assert nn.Sequential.from_config(network.config()).layout == network.layout
+    assert nn.Optimizer.from_config(case.optimizer.config()) == case.optimizer
+    assert not cases.has_own_classes((*network.layers, network.loss, case.optimizer))
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, *shape)).astype(np.float32)
+    y = np.array([1, -1, 1, -1]) if num_classes == 1 else rng.integers(0, num_classes, 4)
+    gradient = network.empty()
+    loss = network.loss_and_gradient(network.init(rng), x, y, out=gradient, rng=rng)
+    assert np.isfinite(loss)
+    assert all(np.any(view) for view in network.layout.views(gradient).values())
+
+
+def test_find():
+    assert cases.find("b") == (cases.CASES["b"], None)
+    with pytest.raises(UsageError, match=r"no case 'B'; there are a, b, c, emnist, or give a file"):
+        cases.find("B")
+
+
+FILE = """
+from nnlite import cases, nn
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Shift(nn.Layer):
+    by: float = 1.0
+    def forward(self, p, x, ws):
+        return x + x.dtype.type(self.by)
+    def backward(self, p, g, x, y, dy, ws):
+        return dy
+
+case = cases.Case("own", "my own", "bits", lambda s, k: nn.Sequential([nn.Dense(k), Shift()], s), nn.SGD(0.1))
+"""
+
+
+def test_a_file_of_one_s_own(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(FILE)
+    case, found = cases.find(str(path))
+    assert (case.name, found) == ("own", path.resolve())
+    network = case.network((6,), 1)
+    assert cases.has_own_classes(network.layers)
+    assert not cases.has_own_classes(network.layers[:1])
+    assert nn.Sequential.from_config(network.config()).layers == network.layers
+    assert cases.load_file(path).name == "own"  # again: classes of the same names take the place of the old
+    assert sys.modules["case_file_own"]
+
+
+def test_a_dataset_by_name_by_function_or_instead():
+    tiny = data.Dataset("tiny", *[data.Split(np.zeros((2, 3), np.float32), np.array([0, 1]))] * 2, 2, (), (0,), (1,))
+    case = cases.Case("own", "", lambda: tiny, lambda s, k: nn.Sequential([nn.Dense(k)], s), nn.SGD(0.1))
+    assert cases.dataset(case) is tiny
+    assert cases.dataset(case, "bits").name == "bits"
+    assert cases.network(case, tiny).output_shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "expected"),
+    [
+        (None, None, nn.Momentum(0.05)),
+        (None, 0.3, nn.Momentum(0.3)),
+        ("momentum", None, nn.Momentum(0.05)),  # the case's own rate
+        ("sgd", None, nn.SGD(0.1)),
+        ("adam", 0.002, nn.Adam(0.002)),
+    ],
+)
+def test_optimizer(name, rate, expected):
+    assert cases.optimizer(cases.CASES["c"], name, rate) == expected
+
+
+def test_optimizers_that_cannot_be_meant():
+    with pytest.raises(UsageError, match="no optimizer 'x'; there are sgd, momentum, nesterov, rmsprop, adam"):
+        cases.optimizer(cases.CASES["c"], "x", None)
+    with pytest.raises(UsageError, match="learning_rate -1"):
+        cases.optimizer(cases.CASES["c"], None, -1)

@@ -1,0 +1,129 @@
+"""Ctrl-C, and worse: the command ends, its workers with it, and the run goes on where it stood."""
+
+import os
+import shlex
+import signal
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+MARK = "NNLITE_TEST_MARK"
+
+
+def marked(mark: str) -> list[int]:
+    """Ids of the living processes that have this mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (folder / "environ").read_bytes()
+            state = (folder / "stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if f"{MARK}={mark}".encode() in environment.split(b"\0") and state != "Z":
+            found.append(int(folder.name))
+    return found
+
+
+def until_gone(mark: str, timeout_s: float = 8.0) -> None:
+    end_s = time.monotonic() + timeout_s
+    while marked(mark):
+        assert time.monotonic() < end_s, f"still there after {timeout_s} s: {marked(mark)}"
+        time.sleep(0.02)
+
+
+def begin(start, path: Path, workers: int = 2):
+    """A run of many rounds that has got through at least two of them. -> its process and its mark"""
+    mark = uuid.uuid4().hex
+    process = start("--case", path, "--run", "mine", "--workers", workers, *ROUNDS, "--out", "w.st", **{MARK: mark})
+    assert process.stdout.readline().startswith("round   1/")
+    assert process.stdout.readline().startswith("round   2/")
+    assert len(marked(mark)) == 1 + min(workers, os.cpu_count())
+    return process, mark
+
+
+ROUNDS = ("--rounds", 60)
+CALM: list[bytes] = []  # what `undisturbed` made, once
+
+
+@pytest.fixture
+def undisturbed(train, case_file) -> bytes:
+    """The weights of the same run, never interrupted."""
+    if not CALM:
+        argv = ("--case", make(case_file), "--run", "mine", "--workers", 2, "--processes", 0, *ROUNDS)
+        assert train(*argv, "--store", "calm", "--out", "calm.st").code == 0
+        CALM.append(Path("calm.st").read_bytes())
+    return CALM[0]
+
+
+def make(case_file) -> Path:
+    path: Path = case_file(num_train=6000, layer="nn.Tanh(), nn.Dropout(0.1)")
+    return path
+
+
+def test_control_c_stops_every_worker_and_says_how_to_go_on(start, train, case_file, undisturbed):
+    process, mark = begin(start, make(case_file))
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: everybody in the group gets it
+    _, err = process.communicate(timeout=20)
+    assert marked(mark) == []
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    assert not Path("w.st").exists()
+    last = err.splitlines()[-1]
+    assert last == "interrupted: go on with python -m tools.train --resume mine --out w.st"
+    assert sorted(Path(".nnlite/runs/mine/ckpt").iterdir())
+    resumed = train(*shlex.split(last.partition("tools.train ")[2]))
+    assert resumed.code == 0, resumed.err
+    assert Path("w.st").read_bytes() == undisturbed
+
+
+def test_the_impatient_press_it_twice(start, case_file):
+    process, mark = begin(start, make(case_file))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode in {130, -signal.SIGINT}, err  # the latter when Python was ending already
+    until_gone(mark)
+
+
+def test_kill_9_of_the_command(start, train, case_file, undisturbed):
+    """Nothing of it can tidy up: workers end as their pipe closes, and the run can be taken up all the same."""
+    process, mark = begin(start, make(case_file))
+    process.kill()
+    process.wait(timeout=10)
+    until_gone(mark)
+    assert train("--resume", "mine", "--out", "w.st", "--processes", 1).code == 0
+    assert Path("w.st").read_bytes() == undisturbed
+
+
+def test_sigterm_takes_the_workers_along(start, case_file):
+    process, mark = begin(start, make(case_file))
+    process.terminate()
+    process.wait(timeout=10)
+    until_gone(mark)
+
+
+def test_a_worker_killed_under_the_command(start, case_file, undisturbed):
+    """It says so, starts another one, and the weights are the same."""
+    process, mark = begin(start, make(case_file))
+    workers = [pid for pid in marked(mark) if pid != process.pid]
+    os.kill(workers[-1], signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "is gone: started again (attempt 2)" in err
+    assert Path("w.st").read_bytes() == undisturbed
+    until_gone(mark)
+
+
+def test_where_the_store_is_belongs_to_how_to_go_on(start, train, case_file):
+    mark = uuid.uuid4().hex
+    argv = ("--case", make(case_file), "--run", "mine", *ROUNDS, "--store", "a store", "--processes", 0)
+    process = start(*argv, **{MARK: mark})
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    last = err.splitlines()[-1]
+    assert last == "interrupted: go on with python -m tools.train --resume mine --store 'a store'"
+    assert train(*shlex.split(last.partition("tools.train ")[2]), "--dry-run").code == 0

@@ -1,0 +1,130 @@
+"""The plan of a run: from what the command line says, and the case's defaults, to a specification."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import secrets
+import time
+from pathlib import Path
+
+from nnlite import cases, data
+from nnlite.errors import UsageError
+from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
+from nnlite.protocol.tree import Tree
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what to train, and how."""
+    what = parser.add_argument_group("what")
+    what.add_argument("--case", help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`")
+    what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
+    what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
+    what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
+    how = parser.add_argument_group("how")
+    length = how.add_mutually_exclusive_group()
+    length.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
+    length.add_argument("--epochs", type=int, help="the same counted in passes over the data")
+    how.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
+    how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
+    how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
+    how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
+    how.add_argument("--learning-rate", type=float, metavar="R")
+    how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
+    how.add_argument("--eval-every", type=int, default=1, metavar="N", help="rounds between test accuracies")
+    how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
+    how.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates")
+    how.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: steps between checkpoints")
+
+
+def widths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers, root to workers, like 1,4,20") from None
+
+
+def _augment(text: str) -> data.Augment:
+    """none | flip | crop:4 | flip,crop:4"""
+    if text == "none":
+        return data.Augment()
+    flip, crop = False, 0
+    for part in text.split(","):
+        found = re.fullmatch(r"flip|crop:(\d+)", part)
+        if found is None:
+            raise argparse.ArgumentTypeError(f"{text!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
+        flip, crop = flip or part == "flip", int(found[1] or crop)
+    return data.Augment(flip, crop)
+
+
+def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
+    """The dataset, and the specification that the command line describes."""
+    if not args.case:
+        raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
+    case, file = cases.find(args.case)
+    dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
+    network = cases.network(case, dataset)
+    optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
+    tree = Tree.for_workers(args.workers, args.tree)
+    batch_size = args.batch_size if args.batch_size is not None else case.batch_size
+    spec = RunSpec(
+        run=args.run or _run_id(case.name),
+        case=case.name,
+        seed=args.seed,
+        num_workers=args.workers,
+        tree_widths=tree.widths,
+        num_rounds=_num_rounds(args, case, dataset, batch_size),
+        batch_size=batch_size,
+        network=network.config(),
+        optimizer=optimizer.config(),
+        data=_data_spec(dataset, _augmentation(args, case, dataset)),
+        protocol=args.protocol,
+        push_every=args.push_every,
+        pull_every=args.pull_every,
+        steps_per_round=args.steps_per_round,
+        eval_every=args.eval_every,
+        target_accuracy=args.target_accuracy,
+        checkpoint_every=args.checkpoint_every,
+        max_poll_s=0.03,  # a look at a local file costs microseconds; waiting for the next look, images
+        lease_ttl_s=max(60.0, 2.0 * args.workers),  # many workers take turns in a process, and beat as seldom
+        straggler_timeout_s=max(30.0, 1.0 * args.workers),
+        case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
+    )
+    return dataset, spec
+
+
+def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
+    augment = args.augment if args.augment is not None else case.augment
+    if augment is None or not (augment.flip or augment.crop):
+        return None
+    if len(dataset.input_shape) != 3:
+        raise UsageError(f"--augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")
+    return augment
+
+
+def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
+    return DataSpec(
+        name=dataset.name,
+        digest=dataset.digest(),
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        mean=dataset.mean,
+        std=dataset.std,
+        augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
+    )
+
+
+def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset, batch_size: int) -> int:
+    """Rounds as given; or as many as make up the epochs; or the case's."""
+    if args.rounds is not None:
+        return int(args.rounds)
+    epochs = args.epochs if args.epochs is not None else case.num_rounds
+    if args.steps_per_round is None:
+        return int(epochs)
+    steps_per_epoch = -(-len(dataset.train) // (max(1, args.workers) * max(1, batch_size)))
+    return int(-(-epochs * steps_per_epoch // max(1, args.steps_per_round)))
+
+
+def _run_id(case: str) -> str:
+    name = re.sub(r"[^a-z0-9]", "-", case.lower())[:32].strip("-") or "run"
+    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

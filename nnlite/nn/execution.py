@@ -30,8 +30,9 @@ class Execution:
         self.images = (
             ImageStage(layers[: self.cut], shapes, learns[: self.cut], dtype, network.threads) if self.cut else None
         )
-        self.vectors = VectorStage(layers[self.cut :], learns[self.cut :], dtype, any(learns[: self.cut]))
         self.parallel = Threads(network.threads)
+        images_learn = any(learns[: self.cut])
+        self.vectors = VectorStage(layers[self.cut :], learns[self.cut :], dtype, images_learn, self.parallel)
         self._arrays: dict[Any, Tensor] = {}
         self._views: dict[str, tuple[Tensor, Views]] = {}
 

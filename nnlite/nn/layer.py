@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 from nnlite.nn.config import Described
 from nnlite.nn.initializers import Initializer
 from nnlite.nn.parameters import Shape, aligned_empty, aligned_zeros
+from nnlite.nn.threads import Threads
 
 Tensor = NDArray[Any]
 Tensors = Mapping[str, Tensor]
@@ -53,6 +54,7 @@ class Workspace:
         self.may_overwrite_input = False  #: True when x is nobody's but this layer's
         self.output_is_kept = True
         self.rng: np.random.Generator | None = None  #: of this step, for layers that draw
+        self.threads = Threads(1)  #: on which a layer may run its own work
         self._kept: dict[Any, Any] = {}
         self._temps = temps
 

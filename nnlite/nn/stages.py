@@ -19,7 +19,7 @@ from nnlite.nn.chain import Chain
 from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
 from nnlite.nn.plan import plan
-from nnlite.nn.threads import in_turns
+from nnlite.nn.threads import Threads, in_turns
 
 BLOCK_BYTES = 1_400_000  # of the largest activation in a block of images: what a core keeps near itself
 RECENT_SIZES = 4  # batch sizes whose memory is kept: the full batch, the tail, and the same for evaluation
@@ -132,8 +132,16 @@ class ImageStage:
 class VectorStage:
     """Layers on vectors (D, N), run over all samples at once; the memory for the last few N is kept."""
 
-    def __init__(self, layers: Sequence[Layer], learns: Sequence[bool], dtype: DTypeLike, images_learn: bool):
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        learns: Sequence[bool],
+        dtype: DTypeLike,
+        images_learn: bool,
+        threads: Threads,
+    ):
         self.layers, self.learns, self.dtype, self.images_learn = layers, learns, np.dtype(dtype), images_learn
+        self.threads = threads
         self._chains: OrderedDict[int, Chain] = OrderedDict()
 
     def chain(self, num_samples: int) -> Chain:
@@ -142,6 +150,8 @@ class VectorStage:
         if chain is None:
             temps: list[dict[Any, Any]] = [{} for _ in self.layers]
             chain = Chain(self.layers, self.dtype, temps, self.learns, self.images_learn)
+            for ws in chain.workspaces:
+                ws.threads = self.threads
         self._chains[num_samples] = chain
         if len(self._chains) > RECENT_SIZES:
             self._chains.popitem(last=False)

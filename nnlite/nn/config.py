@@ -21,8 +21,11 @@ class Described:
 
     builtin: ClassVar[bool] = False
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, *, described: bool = True, **options: Any) -> None:
+        """`described=False`: an internal class that no description may name."""
         super().__init_subclass__(**options)
+        if not described:
+            return
         cls.builtin = cls.__module__.startswith("nnlite.")
         known = _registry.get(cls.__name__)
         if known is not None and known.builtin and not cls.builtin:

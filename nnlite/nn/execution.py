@@ -11,6 +11,7 @@ from nnlite.nn.layer import Tensor
 from nnlite.nn.layers import Flatten
 from nnlite.nn.parameters import Shape, aligned_empty
 from nnlite.nn.stages import ImageStage, VectorStage
+from nnlite.nn.threads import Threads
 
 if TYPE_CHECKING:
     from nnlite.nn.network import Sequential
@@ -26,12 +27,12 @@ class Execution:
         layers, learns = network.layers, [bool(p) for p in network.parameters]
         self.cut = _image_layers(network)  #: how many layers work on images
         shapes = [network.input_shape, *network.shapes[: self.cut]]
-        self.images = ImageStage(layers[: self.cut], shapes, learns[: self.cut], dtype) if self.cut else None
-        self.vectors = VectorStage(layers[self.cut :], learns[self.cut :], dtype, any(learns[: self.cut]))
-        self._num_image_parameters = sum(
-            int(np.prod(p.shape)) for ps in network.parameters[: self.cut] for p in ps.values()
+        self.images = (
+            ImageStage(layers[: self.cut], shapes, learns[: self.cut], dtype, network.threads) if self.cut else None
         )
-        self._partial = aligned_empty(network.layout.size if self.cut else 0, dtype)
+        self.parallel = Threads(network.threads)
+        images_learn = any(learns[: self.cut])
+        self.vectors = VectorStage(layers[self.cut :], learns[self.cut :], dtype, images_learn, self.parallel)
         self._arrays: dict[Any, Tensor] = {}
         self._views: dict[str, tuple[Tensor, Views]] = {}
 
@@ -63,7 +64,7 @@ class Execution:
         else:
             rows = int(np.prod(self.images.output_shape))
             features = self.array("features", (rows, len(x)))
-            self.images.forward(p[: self.cut], x, features, training, rng)
+            self.images.forward(p[: self.cut], x, features, training, rng, self.parallel)
         return self.vectors.chain(len(x)).forward(p[self.cut :], features, training, rng)
 
     def backward(self, vector: Tensor, gradient: Tensor, d_outputs: Tensor) -> None:
@@ -73,10 +74,7 @@ class Execution:
         d_features = chain.backward(p[self.cut :], g[self.cut :], d_outputs)
         if self.images is None or d_features is None:
             return
-        partial, size = self.views("partial", self._partial), self._num_image_parameters
-        for index in self.images.backward(p[: self.cut], g[: self.cut], partial[: self.cut], d_features):
-            if index > 0:
-                np.add(gradient[:size], self._partial[:size], out=gradient[:size])
+        self.images.backward(g[: self.cut], d_features, self.parallel)
 
 
 def _image_layers(network: Sequential) -> int:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlite.nn.chain import Chain
 from nnlite.nn.layer import Layer, Tensor
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape
-from nnlite.nn.stages import Chain
 
 STEP = 1e-6  # h: the error of a central difference is about h² plus 1e-16 / h
 

@@ -13,7 +13,7 @@ whether they agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike, NDArray
 from nnlite.nn.config import Described
 from nnlite.nn.initializers import Initializer
 from nnlite.nn.parameters import Shape, aligned_empty, aligned_zeros
+from nnlite.nn.threads import Threads
 
 Tensor = NDArray[Any]
 Tensors = Mapping[str, Tensor]
@@ -53,6 +54,7 @@ class Workspace:
         self.may_overwrite_input = False  #: True when x is nobody's but this layer's
         self.output_is_kept = True
         self.rng: np.random.Generator | None = None  #: of this step, for layers that draw
+        self.threads = Threads(1)  #: on which a layer may run its own work
         self._kept: dict[Any, Any] = {}
         self._temps = temps
 
@@ -75,6 +77,10 @@ class Workspace:
         value: T = self._temps[name]
         return value
 
+    def ones(self, count: int) -> Tensor:
+        """(count,) ones: a product with them is a sum, and BLAS sums several times as fast as `np.sum`."""
+        return self.once(f"{count} ones", lambda: np.ones(count, self.dtype))
+
     def _array(
         self, where: dict[Any, Any], name: str, shape: Shape, dtype: DTypeLike | None, make: Callable[..., Any]
     ) -> Tensor:
@@ -96,6 +102,8 @@ class Layer(Described):
     in_place: ClassVar[bool] = False  #: forward puts y where x was, if ws.may_overwrite_input
     may_return_input: ClassVar[bool] = False  #: forward may return x itself, so nobody behind may overwrite it
     random: ClassVar[bool] = False  #: forward draws from ws.rng
+    increasing: ClassVar[bool] = False  #: works on each number alone and never turns an order round: so max commutes
+    takes_maximum: ClassVar[bool] = False  #: every y is the largest of some x of its channel
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one output sample for one input sample of `shape`. Raises StructureError if it cannot be."""
@@ -104,6 +112,20 @@ class Layer(Described):
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         """What this layer learns for inputs of `shape`, in the order in which it lies in the vector."""
         return {}
+
+    def steps(self, shape: Shape) -> Sequence[Layer]:
+        """What to run in a row in place of this layer on images of `shape`; the steps share its parameters."""
+        return (self,)
+
+    def prepare(self, p: Tensors, ws: Workspace) -> Tensors:
+        """The parameters that a step on images uses, in the form it wants: made once, before a minibatch
+        passes block by block. Its backward writes gradients with respect to those that have a parameter's name."""
+        return p
+
+    def collect(self, d: Tensors, g: Tensors, ws: Workspace) -> None:
+        """Turn `d`, the sum over all blocks of gradients with respect to what `prepare` returned, into `g`."""
+        for name, tensor in d.items():
+            np.copyto(g[name], tensor)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         """y for a block x. `p` are this layer's parameters by name."""

@@ -11,7 +11,10 @@ import numpy as np
 from nnlite.errors import StructureError
 from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
+from nnlite.nn.masks import times_mask
 from nnlite.nn.parameters import Shape
+
+LARGE_PRODUCT = 4_000_000  # multiplications that are worth waking threads for: some 50 us
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,32 @@ class Dense(Layer):
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         y = ws.output((self.units, x.shape[1]))
-        np.matmul(p["weight"].T, x, out=y)
+        _product(p["weight"].T, x, y, ws)
         np.add(y, p["bias"][:, None], out=y)
         return y
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
-        np.matmul(x, dy.T, out=g["weight"])
-        np.sum(dy, axis=1, out=g["bias"])
+        _product(x, dy.T, g["weight"], ws)
+        np.matmul(dy, ws.ones(x.shape[1]), out=g["bias"])
         if not ws.input_gradient:
             return None
         dx = ws.temp("dx", x.shape)
-        np.matmul(p["weight"], dy, out=dx)
+        _product(p["weight"], dy, dx, ws)
         return dx
+
+
+def _product(a: Tensor, b: Tensor, out: Tensor, ws: Workspace) -> None:
+    """out = a @ b; a large product by each thread some rows of it."""
+    count = ws.threads.count
+    if count == 1 or a.size * b.shape[1] < LARGE_PRODUCT:
+        np.matmul(a, b, out=out)
+        return
+
+    def work(thread: int) -> None:
+        rows = slice(thread * len(a) // count, (thread + 1) * len(a) // count)
+        np.matmul(a[rows], b, out=out[rows])
+
+    ws.threads(work)
 
 
 @dataclass(frozen=True)
@@ -61,16 +78,17 @@ class ReLU(Layer):
 
     needs_input: ClassVar[bool] = False
     in_place: ClassVar[bool] = True
-    needs_output: ClassVar[bool] = False
+    increasing: ClassVar[bool] = True
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
-        if ws.training:
-            np.greater(x, 0, out=ws.keep("positive", x.shape, bool))
         y = x if ws.may_overwrite_input else ws.output(x.shape)
-        return np.maximum(x, 0, out=y)
+        # An array of zeros, not the number: np.maximum with a scalar is not vectorized (six times slower).
+        return np.maximum(x, ws.temp("zeros", x.shape, zeroed=True), out=y)
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor:
-        return np.multiply(dy, ws.keep("positive", dy.shape, bool), out=dy)
+        positive = ws.temp("positive", dy.shape, bool)
+        np.greater(y, 0, out=positive)
+        return times_mask(dy, positive, ws, out=dy)
 
 
 @dataclass(frozen=True)

@@ -48,11 +48,17 @@ class Sequential:
 
     It holds no weights: every method takes the vector (P,) float32 (or float64, for gradient checks), whose
     named tensors are described by `layout`. Outside, x is (N, C, H, W) or (N, D), and outputs are (N, K).
-    A network is not for use by several threads at once: its scratch memory is made once and used again.
+    A network is not for use by several threads at once: its scratch memory is made once and used again. It may
+    use `threads` itself, for layers on images; then give BLAS one thread (OPENBLAS_NUM_THREADS=1). The same
+    number of threads gives the same bits.
     """
 
-    def __init__(self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None):
-        self.layers = tuple(layers)
+    def __init__(
+        self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None, *, threads: int = 1
+    ):
+        self.layers, self.threads = tuple(layers), threads
+        if threads < 1:
+            raise StructureError(f"Sequential: threads = {threads}; wanted at least 1")
         self.input_shape: Shape = tuple(input_shape)
         self.loss = loss or SoftmaxCrossEntropy()
         if not self.input_shape or not all(isinstance(size, int) and size > 0 for size in self.input_shape):
@@ -178,11 +184,12 @@ class Sequential:
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Sequential:
-        """The network that `config()` described. Raises StructureError for anything else."""
+    def from_config(cls, config: dict[str, Any], *, threads: int = 1) -> Sequential:
+        """The network that `config()` described. Raises StructureError for anything else. How many threads it
+        may use is no part of the description: that is up to the machine."""
         try:
             layers = [Layer.from_config(c) for c in config["layers"]]
-            return cls(layers, config["input_shape"], Loss.from_config(config["loss"]))
+            return cls(layers, config["input_shape"], Loss.from_config(config["loss"]), threads=threads)
         except (KeyError, TypeError) as error:
             raise StructureError(f"not the description of a network: {error!r} in {config!r:.80}") from None
 

@@ -35,6 +35,13 @@ def aligned_zeros(shape: int | Shape, dtype: DTypeLike = np.float32) -> NDArray[
     return array
 
 
+def aligned_copy(array: Array, dtype: DTypeLike = np.float32) -> NDArray[np.generic]:
+    """A copy of `array` in memory as of `aligned_empty`."""
+    copy = aligned_empty(array.shape, dtype)
+    copy[...] = array
+    return copy
+
+
 class Layout(Mapping[str, Shape]):
     """Ordered names and shapes of tensors that lie one after the other in a vector of `size` entries (P).
 

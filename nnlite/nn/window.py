@@ -55,3 +55,17 @@ class Window:
         start = first * self.stride + offset - self.before
         stop = last * self.stride + offset - self.before + 1
         return slice(first, last + 1), slice(start, stop, self.stride)
+
+    def lane(self, lane: int, lanes: int) -> tuple[slice, slice]:
+        """When the padded axis is sorted by index modulo `lanes`: (where in this lane there is no padding, which
+        entries are there)."""
+        first = (lane - self.before) % lanes
+        start = (first + self.before) // lanes
+        return slice(start, start + len(range(first, self.size, lanes))), slice(first, self.size, lanes)
+
+
+def side_by_side(entries: slice, size: int) -> slice:
+    """Where `entries`, of which only every step-th is taken, lie side by side when an axis of `size` entries is
+    sorted by index modulo that step."""
+    start = entries.start % entries.step * (size // entries.step) + entries.start // entries.step
+    return slice(start, start + len(range(entries.start, entries.stop, entries.step)))

@@ -1,0 +1,1 @@
+"""`python -m tools.bench`: how fast nnlite is, measured beside its peers on this machine."""

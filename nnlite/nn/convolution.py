@@ -1,0 +1,33 @@
+"""What the algorithms of a convolution have in common: one choice of windows, and no bias."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from nnlite.nn.layer import Layer, Tensors, Workspace
+from nnlite.nn.parameters import Shape
+from nnlite.nn.window import Window
+
+
+@dataclass(frozen=True)
+class Convolution(Layer, described=False):
+    """x (H, W, n, C) -> y (H', W', n, filters), with `weight` (kernel, kernel, C, filters); one step of a `Conv2D`.
+
+    y[i, j, n, :] = sum over (u, v) of x[i*stride + u, j*stride + v, n, :] @ weight[u, v]
+
+    `rows` and `columns` are the windows along H and W.
+    """
+
+    filters: int
+    kernel: int
+    stride: int
+    rows: Window
+    columns: Window
+    needs_output: ClassVar[bool] = False
+
+    def prepare(self, p: Tensors, ws: Workspace) -> Tensors:
+        return {"weight": p["weight"]}
+
+    def output_shape(self, shape: Shape) -> Shape:
+        return (self.filters, self.rows.count, self.columns.count)

@@ -1,0 +1,110 @@
+"""A warm step makes no tensor: all memory was made in the first."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from nnlite import nn
+from nnlite.nn import models
+
+SMALL_BYTES = 16_000  # views, slices, a few numbers a sample; the smallest activation below is larger
+
+
+def warm_peak_bytes(step) -> int:
+    """How far the memory of a step rises above what was there before it, at its worst.
+
+    Without the buffers in which ufuncs collect numbers that lie apart (8192 of each operand, if not told else).
+    """
+    step()
+    step()
+    usual = np.setbufsize(16)
+    tracemalloc.start()
+    try:
+        step()  # tracemalloc's own first use
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        step()
+        return tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+        np.setbufsize(usual)
+
+
+def training_step(network, num_samples, optimizer=nn.SGD(0.01)):  # noqa: B008 - a frozen value
+    rng = np.random.default_rng(0)
+    weights, gradient = network.init(rng), network.empty()
+    slots = optimizer.slots(weights.size)
+    x = rng.random((num_samples, *network.input_shape), np.float32)
+    if isinstance(network.loss, nn.HalfSquaredError):
+        y = np.ones(num_samples, np.float32)
+    else:
+        y = rng.integers(0, network.output_shape[0], num_samples)
+
+    def step():
+        network.loss_and_gradient(weights, x, y, out=gradient, rng=rng)
+        optimizer.update_inplace(weights, gradient, slots, 0)
+
+    return step
+
+
+CONVOLUTIONS = [
+    nn.Conv2D(20, 5, algorithm="im2col"), nn.Tanh(), nn.Conv2D(20, 3), nn.Dropout(0.1), nn.ReLU(),
+    nn.Conv2D(16, 5), nn.MaxPool2D(2, 2), nn.Flatten(), nn.Dense(40), nn.Dropout(0.5), nn.ReLU(), nn.Dense(10),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("network", "num_samples"),
+    [
+        (models.cifar_cnn(), 13),
+        (models.bits_mlp(), 300),
+        (models.mlp(), 200),
+        (models.emnist_mlp(), 200),
+        (nn.Sequential(CONVOLUTIONS, (3, 17, 15)), 9),
+        (nn.Sequential(CONVOLUTIONS, (14, 17, 15)), 40),
+    ],
+    ids=["b", "a", "c", "emnist", "odd images", "many images"],
+)
+def test_training(network, num_samples):
+    assert warm_peak_bytes(training_step(network, num_samples)) < SMALL_BYTES
+
+
+def test_the_test_sees_an_allocation():
+    network = nn.Sequential([nn.Dense(100), Wasteful(), nn.Dense(10)], (50,))
+    assert warm_peak_bytes(training_step(network, 200)) > SMALL_BYTES
+
+
+class Wasteful(nn.Tanh, described=False):
+    def forward(self, p, x, ws):
+        return np.tanh(x)
+
+
+@pytest.mark.parametrize("optimizer", [nn.SGD(0.1), nn.Momentum(0.1), nn.Nesterov(0.1)], ids=lambda o: type(o).__name__)
+def test_optimizers(optimizer):
+    assert warm_peak_bytes(training_step(models.mlp(), 200, optimizer)) < SMALL_BYTES
+
+
+def test_memory_does_not_grow_with_the_number_of_steps():
+    steps = [training_step(models.mlp(), n) for n in (100, 37)]
+    for step in steps * 3:
+        step()
+    tracemalloc.start()
+    try:
+        for step in steps:
+            step()
+        before, _ = tracemalloc.get_traced_memory()
+        for step in steps * 5:
+            step()
+        assert tracemalloc.get_traced_memory()[0] - before < 2000
+    finally:
+        tracemalloc.stop()
+
+
+def test_predicting_makes_only_its_result():
+    network = models.cifar_cnn()
+    rng = np.random.default_rng(0)
+    weights, x = network.init(rng), rng.random((40, 3, 32, 32), np.float32)
+    y = rng.integers(0, 10, 40)
+    assert warm_peak_bytes(lambda: network.predict(weights, x)) < SMALL_BYTES
+    assert warm_peak_bytes(lambda: network.evaluate(weights, x, y)) < SMALL_BYTES

@@ -68,7 +68,5 @@ class Chain:
             if gradient is None:
                 return None
             layer, ws = self.layers[index], self.workspaces[index]
-            gradient = layer.backward(
-                p[index], g[index], self._inputs[index], self._outputs[index], gradient, ws
-            )
+            gradient = layer.backward(p[index], g[index], self._inputs[index], self._outputs[index], gradient, ws)
         return gradient

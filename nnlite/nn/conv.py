@@ -54,9 +54,7 @@ class Conv2D(Layer):
         if len(shape) != 3:
             raise StructureError(f"Conv2D wants images (C, H, W), got {shape}")
         self._check()
-        rows, columns = (
-            Window.along(size, self.kernel, self.stride, self.padding, "Conv2D") for size in shape[1:]
-        )
+        rows, columns = (Window.along(size, self.kernel, self.stride, self.padding, "Conv2D") for size in shape[1:])
         return rows, columns
 
     def _check(self) -> None:

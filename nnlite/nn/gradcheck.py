@@ -61,10 +61,7 @@ def check_network(
     loss()
     analytic = gradient.copy()
     entries = np.concatenate(
-        [
-            part.start + rng.permutation(part.stop - part.start)[:num_entries]
-            for part in network.layout.slices.values()
-        ]
+        [part.start + rng.permutation(part.stop - part.start)[:num_entries] for part in network.layout.slices.values()]
     )
     return _compare(loss, vector, analytic, entries, network.layout.name_at)
 

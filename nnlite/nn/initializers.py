@@ -14,9 +14,7 @@ from nnlite.nn.config import Described
 class Initializer(Described):
     """Fills a tensor. `fan_in` and `fan_out` count the inputs and outputs one weight connects."""
 
-    def fill_inplace(
-        self, out: NDArray[np.generic], rng: np.random.Generator, fan_in: int, fan_out: int
-    ) -> None:
+    def fill_inplace(self, out: NDArray[np.generic], rng: np.random.Generator, fan_in: int, fan_out: int) -> None:
         """Write initial values into `out`, any shape, float32 or float64."""
         out[...] = rng.standard_normal(out.shape) * self.std(fan_in, fan_out)
 
@@ -58,7 +56,5 @@ class Constant(Initializer):
 
     value: float = 0.0
 
-    def fill_inplace(
-        self, out: NDArray[np.generic], rng: np.random.Generator, fan_in: int, fan_out: int
-    ) -> None:
+    def fill_inplace(self, out: NDArray[np.generic], rng: np.random.Generator, fan_in: int, fan_out: int) -> None:
         out[...] = self.value

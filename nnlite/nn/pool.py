@@ -35,9 +35,7 @@ class MaxPool2D(Layer):
         """The windows along H and W for images of `shape` (C, H, W)."""
         if len(shape) != 3:
             raise StructureError(f"MaxPool2D wants images (C, H, W), got {shape}")
-        rows, columns = (
-            Window.along(size, self.kernel, self.stride, self.padding, "MaxPool2D") for size in shape[1:]
-        )
+        rows, columns = (Window.along(size, self.kernel, self.stride, self.padding, "MaxPool2D") for size in shape[1:])
         return rows, columns
 
     def output_shape(self, shape: Shape) -> Shape:

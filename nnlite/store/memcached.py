@@ -20,13 +20,12 @@ import contextlib
 import re
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
-from nnlite.store.manifest import Manifest, checksum, cut, fresh_version
+from nnlite.store.manifest import Manifest, cut, fresh_version
 from nnlite.store.memcached_server import Server
 from nnlite.store.options import read_options, show_options
 
@@ -145,14 +144,14 @@ class MemcachedStore(Store):
         return self._manifest(key, item), token
 
     def _manifest(self, key: str, item: bytes | None) -> Manifest | None:
-        """Raises StoreError for an item that no nnlite wrote: it is neither ours to read nor to replace."""
+        """Raises StoreError for an item that is not as an nnlite wrote it: not ours to read, nor to replace."""
         if item is None:
             return None
         manifest = Manifest.decode(item)
         if manifest is None:
             raise StoreError(
-                f"{key!r} in {self.url}: expected a manifest of nnlite, found {item[:16]!r}...; "
-                "something else writes here: choose another prefix, or delete it by hand"
+                f"{key!r} in {self.url} is damaged or foreign: expected a manifest of nnlite, found {item[:40]!r}; "
+                "choose another prefix, or delete the item by hand"
             )
         return manifest
 
@@ -206,17 +205,15 @@ class MemcachedStore(Store):
     def _write(self, key: str, parts: list[memoryview]) -> Manifest:
         """Write the chunks, if it needs any, under fresh names. -> the manifest, which is still to be written."""
         num_bytes = sum(map(len, parts))
-        chunks = cut(parts, self._chunk_bytes)
         if num_bytes <= self._chunk_bytes:
-            inline = b"".join(chunks)
-            return Manifest(fresh_version(), num_bytes, 0, checksum([inline]), inline)
-        manifest = Manifest(fresh_version(), num_bytes, -(-num_bytes // self._chunk_bytes), 1)
+            return Manifest(fresh_version(), num_bytes, inline=b"".join(parts))
+        chunks = cut(parts, self._chunk_bytes)
+        manifest = Manifest(fresh_version(), num_bytes, -(-num_bytes // self._chunk_bytes))
         try:
             for number, (name, chunk) in enumerate(zip(manifest.chunk_names(), chunks, strict=True)):
                 with self._chunk_server(manifest, number).connection() as client:
                     if not client.set(self._prefix + name, chunk):
                         raise StoreError(f"cannot write {key!r} in {self.url}: a chunk was not stored; try again")
-                manifest = replace(manifest, checksum=checksum([chunk], manifest.checksum))
         except BaseException:
             self._remove_chunks(manifest)
             raise

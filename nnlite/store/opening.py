@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from nnlite.errors import UsageError
 from nnlite.store.base import Store
 from nnlite.store.options import read_options
 from nnlite.store.retry import Retrying
@@ -31,6 +32,8 @@ def open_far(kind: type[Store], url: str, opener: Callable[[str], Store]) -> Sto
     options = DEFAULTS | read_options(url, urlencode(mine), DEFAULTS)
     store = kind.from_url(f"{place}?{urlencode(others)}" if others else place)
     again = url if mine else ""
+    if options["fault_rate"] > 1:
+        raise UsageError(f"{url!r}: fault_rate={options['fault_rate']}: expected a fraction from 0 to 1")
     if options["fault_rate"]:
         from nnlite.store.faults import Faulty
 

@@ -12,6 +12,7 @@ Credentials are those that boto3 finds (environment, profile, role), never part 
 
 from __future__ import annotations
 
+import functools
 import re
 import threading
 import time
@@ -168,14 +169,13 @@ class S3Store(Store):
         return s3_errors.explained(error, verb, key, self.url, self._options["endpoint"] or "AWS")
 
     def _s3(self) -> Any:
-        """The client, made once; boto3's clients are safe between threads, making one is not."""
+        """The client, made once."""
         with self._making:
             if self._client is None:
                 self._client = self._make_client()
             return self._client
 
     def _make_client(self) -> Any:
-        import boto3
         from botocore.config import Config
 
         endpoint, region = self._options["endpoint"], self._options["region"]
@@ -191,5 +191,16 @@ class S3Store(Store):
             response_checksum_validation="when_required" if endpoint else "when_supported",
         )
         region = region or ("us-east-1" if endpoint else None)  # a signature needs one
-        session = boto3.session.Session()
-        return session.client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
+        with _session_lock:
+            return _session().client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
+
+
+_session_lock = threading.Lock()  # clients are safe between threads, making them is not
+
+
+@functools.cache
+def _session() -> Any:
+    """One for the process: the second client costs 3 ms, the first 50 and 200 for the import."""
+    import boto3
+
+    return boto3.session.Session()

@@ -88,6 +88,6 @@ def explained(error: Exception, verb: str, key: str, url: str, endpoint: str) ->
         return StoreError(f"{what}: no trust in {endpoint} ({text}); check ?endpoint= and the certificates")
     if isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)):
         return StoreUnavailable(f"{what}: {endpoint} did not answer in time; check the network and --store")
-    if isinstance(error, (boto.HTTPClientError, boto.IncompleteReadError, OSError)):
+    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)):
         return StoreUnavailable(f"{what}: {endpoint} cannot be reached; check --store ({text})")
     return StoreError(f"{what}: {text}; is {endpoint} an S3 server?")

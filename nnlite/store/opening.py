@@ -17,7 +17,7 @@ from nnlite.store.base import Store
 from nnlite.store.options import read_options
 from nnlite.store.retry import Retrying
 
-DEFAULTS: dict[str, Any] = {"cache": "", "attempts": 6, "fault_rate": 0.0, "fault_seed": 1}
+DEFAULTS: dict[str, Any] = {"cache": "", "attempts": 8, "fault_rate": 0.0, "fault_seed": 1}
 
 
 def open_far(kind: type[Store], url: str, opener: Callable[[str], Store]) -> Store:

@@ -38,7 +38,7 @@ class Retrying(Wrapper):
         self,
         inner: Store,
         *,
-        attempts: int = 6,
+        attempts: int = 8,
         base_s: float = 0.1,
         cap_s: float = 3.0,
         rng: Random | None = None,

@@ -104,7 +104,8 @@ def test_another_handle_on_the_same_near_store_reads_near() -> None:
 
 
 def test_many_keys_and_only_the_missing_ones_are_far() -> None:
-    store, far, _ = cached()
+    store, far, near = cached()
+    far.put("runs/r1/head.json", b"head")
     keys = [f"runs/r1/rounds/000001/1/{number:05d}" for number in range(4)]
     for key in keys[:3]:
         store.put(key, key.encode())
@@ -115,8 +116,9 @@ def test_many_keys_and_only_the_missing_ones_are_far() -> None:
         *(key.encode() for key in keys[:3]),
         None,
         keys[0].encode(),
-        None,
+        b"head",
     ]
+    assert len(near._space.values) == 3  # type: ignore[attr-defined]
     assert num_gets(far) - before == 4  # three that were not near, and the head
     before = num_gets(far)
     store.put(keys[3], b"late")

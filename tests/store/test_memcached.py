@@ -12,9 +12,9 @@ from pymemcache.client.base import Client
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store import ABSENT, Store, open_store
-from nnlite.store import memcached as module
-from nnlite.store.manifest import Manifest, cut
 from nnlite.store.memcached import MemcachedStore
+from nnlite.store.memcached import store as module
+from nnlite.store.memcached.manifest import Manifest, cut
 from tests.servers import Memcached, free_ports, need_memcached
 
 from .contract import OpenAgain, SharedStoreContract
@@ -161,6 +161,34 @@ def test_who_loses_a_race_takes_its_chunks_away(
         store.put("a", BIG, if_version=ABSENT)
     assert num_items(raw) == before + 1
     assert store.get("a").data == b"faster"
+
+
+def test_a_write_that_fails_half_way_takes_its_chunks_away(
+    store: MemcachedStore, raw: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.put("a", b"old")
+    before, real, num_sets = num_items(raw), Client.set, 0
+
+    def failing(*arguments: Any, **options: Any) -> Any:
+        nonlocal num_sets
+        num_sets += 1
+        if num_sets == 3:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(Client, "set", failing)
+    with pytest.raises(StoreUnavailable):
+        store.put("a", BIG)
+    assert num_items(raw) == before
+    assert store.get("a").data == b"old"
+
+
+def test_a_thousand_long_keys_in_one_request(store: MemcachedStore) -> None:
+    keys = [f"{number:04}".ljust(200, "k") for number in range(1000)]
+    for key in keys[::100]:
+        store.put(key, key.encode())
+    found = store.get_many(keys)
+    assert [value.data.decode() for value in found if value] == keys[::100]
 
 
 def test_a_delete_takes_only_what_it_has_seen(store: MemcachedStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,6 +361,17 @@ def test_a_server_that_is_not_there_is_named_with_its_flag() -> None:
             StoreUnavailable, match=rf"127\.0\.0\.1:{port} \(--store memcached.*\) cannot be reached: conn"
         ):
             verb()
+
+
+def test_a_name_with_two_addresses_is_asked_by_the_old_protocol_first(
+    memcached: Memcached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As "localhost" has on many machines, where memcached listens on 127.0.0.1 only."""
+    six = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", memcached.port, 0, 0))
+    four = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", memcached.port))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [six, four])
+    with MemcachedStore([("both.example", memcached.port)], fresh_prefix()) as store:
+        store.put("a", b"one")
 
 
 def test_a_host_that_has_no_address() -> None:

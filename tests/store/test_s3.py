@@ -15,8 +15,8 @@ import pytest
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store import ABSENT, Store, Version, open_store
-from nnlite.store import s3 as module
 from nnlite.store.s3 import S3Store
+from nnlite.store.s3 import store as module
 from tests.servers import BUCKET, free_ports, s3_client
 
 from .contract import REPOSITORY, OpenAgain, SharedStoreContract
@@ -282,22 +282,28 @@ def test_a_missing_bucket(s3: str) -> None:
         assert not isinstance(caught.value, NotFound)
 
 
+@pytest.fixture
+def fresh_session() -> Iterator[None]:
+    """boto3 looks for credentials once a session."""
+    module._session.cache_clear()
+    yield
+    module._session.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_session")
 def test_wrong_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")
-    module._session.cache_clear()
     with pytest.raises(StoreError, match="does not know these credentials") as caught:
         S3Store.from_url(fresh_url(s3)).get("a")
-    module._session.cache_clear()
     assert not isinstance(caught.value, NotFound)
 
 
+@pytest.mark.usefixtures("fresh_session")
 def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    module._session.cache_clear()
     with pytest.raises(StoreError, match="no credentials; set AWS_ACCESS_KEY_ID"):
         S3Store.from_url(fresh_url(s3)).get("a")
-    module._session.cache_clear()
 
 
 def test_a_server_that_is_not_there_is_named_with_its_flag() -> None:

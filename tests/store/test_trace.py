@@ -1,6 +1,7 @@
 """Traced: what is counted, and told."""
 
 import itertools
+import sys
 import uuid
 from typing import Any
 
@@ -48,8 +49,13 @@ def test_totals_and_what_is_told() -> None:
 
 
 def test_threads_are_added_up() -> None:
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # let them meet between reading a total and writing it
     store = Traced(MemoryStore())
     store.put("a", b"12345")
-    in_threads(lambda _: [store.get("a") for _ in range(500)], 8)
+    try:
+        in_threads(lambda _: [store.get("a") for _ in range(500)], 8)
+    finally:
+        sys.setswitchinterval(interval_s)
     assert store.totals["get"].num_requests == 4000
     assert store.totals["get"].num_bytes == 20000

@@ -25,8 +25,8 @@ from urllib.parse import urlsplit
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
-from nnlite.store.manifest import Manifest, cut, fresh_version
-from nnlite.store.memcached_server import Server
+from nnlite.store.memcached.manifest import Manifest, cut, fresh_version
+from nnlite.store.memcached.server import Server
 from nnlite.store.options import read_options, show_options
 
 SCHEME = "memcached://"

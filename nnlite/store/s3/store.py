@@ -141,7 +141,7 @@ class S3Store(Store):
 
     def _check_refusal(self, error: Exception, key: str, condition: Condition) -> None:
         """Raises what a failed PUT means; returns if the same PUT should be made again."""
-        from nnlite.store import s3_errors
+        from nnlite.store.s3 import errors as s3_errors
 
         explained = self._explained(error, "write", key)
         is_gone = isinstance(explained, NotFound)  # AWS says 404 to If-Match where there is nothing
@@ -162,7 +162,7 @@ class S3Store(Store):
         """What a failure of boto3 means; any other exception goes on its way."""
         from botocore.exceptions import BotoCoreError, ClientError
 
-        from nnlite.store import s3_errors
+        from nnlite.store.s3 import errors as s3_errors
 
         if not isinstance(error, (BotoCoreError, ClientError, OSError)) and "urllib3" not in type(error).__module__:
             raise error

@@ -112,7 +112,8 @@ def weed() -> str:
 def seaweedfs() -> Iterator[str]:
     """A SeaweedFS process with the bucket `BUCKET`; gives its S3 endpoint's URL. AWS_* must be set."""
     parts = ("master", "volume", "filer", "s3")
-    ports = iter(free_ports(2 * len(parts) + 2))
+    all_ports = free_ports(2 * len(parts) + 2)
+    ports = iter(all_ports)
     folder = Path(tempfile.mkdtemp(prefix="seaweedfs-"))
     command = [weed(), "mini", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]
     command += ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0", f"-bucket={BUCKET}"]
@@ -130,6 +131,8 @@ def seaweedfs() -> Iterator[str]:
         process.kill()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+        for socket_file in [path for port in all_ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]:
+            socket_file.unlink(missing_ok=True)  # a killed server leaves them there
 
 
 def s3_client(endpoint: str) -> Any:

@@ -10,7 +10,8 @@
     ├── DataNotFound      (FileNotFoundError)   no data where we looked
     ├── StoreError        (OSError)             the store failed, refused, or holds what is not ours
     │   ├── NotFound      (KeyError)            no such key
-    │   └── Conflict                            the condition of a conditional write does not hold
+    │   ├── Conflict                            the condition of a conditional write does not hold
+    │   └── StoreUnavailable (ConnectionError)  no answer this time: it may, or may not, have been done
     ├── Diverged          (ArithmeticError)     a loss or a weight is no longer a finite number
     └── RunError          (RuntimeError)        a run cannot start, go on, or be found
 
@@ -56,6 +57,13 @@ class NotFound(StoreError, KeyError):
 
 class Conflict(StoreError):
     """A conditional write whose condition does not hold."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The store gave no answer, or asked us to come back: the same request may succeed later.
+
+    Whether a write that raised this took effect is not known.
+    """
 
 
 class Diverged(NnliteError, ArithmeticError):

@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import uuid
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
@@ -11,7 +12,9 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from nnlite.errors import Conflict, NotFound
 from nnlite.store import ABSENT, Condition, Store, Version
 from nnlite.store.file import FileStore
+from nnlite.store.memcached import MemcachedStore
 from nnlite.store.memory import MemoryStore
+from tests.servers import Memcached
 
 KEYS = ["a", "b/c", "b/d/e", "b/d/f", "b.c"]
 keys = st.sampled_from(KEYS)
@@ -115,7 +118,32 @@ class FileMachine(StoreMachine):
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+class MemcachedMachine(StoreMachine):
+    """16 bytes a chunk, so longer values have two."""
+
+    address = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prefix = uuid.uuid4().hex[:8]
+
+    def open(self) -> Store:
+        return MemcachedStore.from_url(f"memcached://{self.address}/{self.prefix}?chunk_bytes=16")
+
+    def teardown(self) -> None:
+        for handle in getattr(self, "handles", []):
+            handle.close()
+
+
 TestMemoryMachine = MemoryMachine.TestCase
 TestMemoryMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestFileMachine = FileMachine.TestCase
 TestFileMachine.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+
+class TestMemcachedMachine(MemcachedMachine.TestCase):  # type: ignore[name-defined,misc]
+    settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+
+    @pytest.fixture(autouse=True)
+    def server(self, memcached: Memcached) -> None:
+        MemcachedMachine.address = memcached.address

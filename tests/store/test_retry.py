@@ -1,0 +1,257 @@
+"""Retrying: what is repeated, what is not, and that nothing is done twice."""
+
+import json
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from nnlite.store import ABSENT, Store, open_store
+from nnlite.store.faults import Faulty
+from nnlite.store.memcached import MemcachedStore
+from nnlite.store.memory import MemoryStore
+from nnlite.store.retry import Retrying
+from nnlite.store.s3 import S3Store
+from nnlite.store.wrapper import Wrapper
+from tests.servers import BUCKET, Memcached
+
+from .contract import OpenAgain, StoreContract, in_threads
+
+
+class TestRetrying(StoreContract):
+    @pytest.fixture
+    def open_again(self) -> OpenAgain:
+        name = uuid.uuid4().hex
+        return lambda: Retrying(MemoryStore(name))
+
+
+class TestRetryingThroughLostRequests(StoreContract):
+    """Every third request is lost, and nobody notices."""
+
+    @pytest.fixture
+    def open_again(self) -> OpenAgain:
+        name, rng = uuid.uuid4().hex, random.Random(1)
+
+        def faulty() -> Store:
+            store = Faulty(MemoryStore(name), random.Random(rng.random()), lost_request_rate=0.3)
+            return Retrying(store, attempts=60, sleep=lambda _: None)
+
+        return faulty
+
+
+class Scripted(Wrapper):
+    """Loses the requests, or the replies, of a plan: one of "request", "reply", "" for each request."""
+
+    def __init__(self, inner: Store, *plan: str) -> None:
+        super().__init__(inner)
+        self.plan, self.num_requests = list(plan), 0
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def _do(self, request: Callable[[], Any]) -> Any:
+        self.num_requests += 1
+        fault = self.plan.pop(0) if self.plan else ""
+        if fault == "error":
+            raise StoreError("access denied")
+        answer = request() if fault != "request" else None
+        if fault:
+            self.meanwhile()
+            raise StoreUnavailable(f"lost {fault} of request {self.num_requests}")
+        return answer
+
+    def get(self, key: str) -> Any:
+        return self._do(lambda: self.inner.get(key))
+
+    def get_many(self, keys: Any) -> Any:
+        return self._do(lambda: self.inner.get_many(keys))
+
+    def put(self, key: str, data: Any, *, if_version: Any = None) -> None:
+        self._do(lambda: self.inner.put(key, data, if_version=if_version))
+
+    def delete(self, key: str) -> None:
+        self._do(lambda: self.inner.delete(key))
+
+
+def scripted(*plan: str, **options: Any) -> tuple[Retrying, Scripted, MemoryStore]:
+    truth = MemoryStore()
+    flaky = Scripted(truth, *plan)
+    return Retrying(flaky, sleep=lambda _: None, **options), flaky, truth
+
+
+@pytest.mark.parametrize("fault", ["request", "reply"])
+def test_every_verb_is_repeated(fault: str) -> None:
+    store, flaky, truth = scripted()
+    truth.put("a", b"one")
+
+    def faults() -> None:
+        flaky.plan[:] = [fault, fault]
+
+    faults()
+    assert store.get("a").data == b"one"
+    faults()
+    assert [value and value.data for value in store.get_many(key for key in "ab")] == [b"one", None]
+    faults()
+    store.put("a", b"two")
+    assert truth.get("a").data == b"two"
+    faults()
+    store.put("b", b"new", if_version=ABSENT)
+    assert truth.get("b").data == b"new"
+    faults()
+    store.put("b", b"swapped", if_version=truth.get("b").version)
+    assert truth.get("b").data == b"swapped"
+    faults()
+    store.delete("b")
+    assert truth.get_many(["b"]) == [None]
+
+
+def test_parts_that_can_be_read_once_are_written_whole_each_time() -> None:
+    store, _, truth = scripted("request", "reply")
+    store.put("a", (b"header", memoryview(b"+data")), if_version=ABSENT)
+    assert truth.get("a").data == b"header+data"
+
+
+def test_what_is_not_transient_is_not_repeated() -> None:
+    store, flaky, _ = scripted("error", "error")
+    with pytest.raises(StoreError, match="access denied"):
+        store.get("a")
+    with pytest.raises(StoreError, match="access denied"):
+        store.put("a", b"")
+    with pytest.raises(NotFound):
+        store.get("a")
+    assert flaky.num_requests == 3
+
+
+def test_a_conflict_at_the_first_attempt_is_one() -> None:
+    """Also when the same bytes stand there: nothing of ours was lost."""
+    store, flaky, truth = scripted()
+    truth.put("a", b"same")
+    with pytest.raises(Conflict):
+        store.put("a", b"same", if_version=ABSENT)
+    assert flaky.num_requests == 1
+
+
+@pytest.mark.parametrize("fault", ["request", "reply"])
+def test_after_a_fault_the_other_ones_value_is_a_conflict(fault: str) -> None:
+    store, flaky, truth = scripted(fault)
+    truth.put("swapped", b"0")
+    old = truth.get("swapped").version
+    flaky.meanwhile = lambda: truth.put("swapped", b"theirs 1")
+    with pytest.raises(Conflict):
+        store.put("swapped", b"ours 1", if_version=old)
+    assert truth.get("swapped").data == b"theirs 1"
+
+    store, flaky, truth = scripted(fault)
+    flaky.meanwhile = lambda: truth.put("created", b"theirs")
+    with pytest.raises(Conflict):
+        store.put("created", b"ours", if_version=ABSENT)
+    assert truth.get("created").data == b"theirs"
+
+
+def test_reading_back_is_repeated_too() -> None:
+    """The reply of the create is lost, then the request that looks for it."""
+    store, _, truth = scripted("reply", "", "request", "", "request")
+    store.put("a", b"one", if_version=ABSENT)
+    assert truth.get("a").data == b"one"
+
+
+def test_giving_up_says_how_often_it_was_asked() -> None:
+    store, flaky, _ = scripted(*["request"] * 9, attempts=4)
+    with pytest.raises(StoreUnavailable, match=r"lost request of request 4 \(gave up after 4 attempts\)"):
+        store.get("a")
+    assert flaky.num_requests == 4
+    with pytest.raises(UsageError):
+        Retrying(MemoryStore(), attempts=0)
+
+
+def test_waits_double_up_to_the_cap_and_are_drawn_evenly() -> None:
+    class Drawn:
+        def random(self) -> float:
+            return 0.5
+
+    waits: list[float] = []
+    flaky = Scripted(MemoryStore(), *["request"] * 6)
+    store = Retrying(flaky, attempts=7, base_s=0.1, cap_s=1.0, rng=Drawn(), sleep=waits.append)
+    assert store.get_many([]) == []
+    assert waits == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.5, 0.5])
+
+
+def test_two_handles_do_not_wait_alike() -> None:
+    def waits() -> list[float]:
+        found: list[float] = []
+        Retrying(Scripted(MemoryStore(), *["request"] * 5), sleep=found.append).get_many([])
+        return found
+
+    assert waits() != waits()
+
+
+# Under faults
+
+
+def add_marks(store: Store, worker: int, num_marks: int) -> None:
+    """Append `worker:number` to the list in `ledger`, each once, as a protocol does: by looking what is there."""
+    for number in range(num_marks):
+        mark = f"{worker}:{number}"
+        while True:
+            found = store.get("ledger")
+            marks = json.loads(found.data)
+            if mark in marks:  # done by a write whose reply was lost
+                break
+            try:
+                store.put("ledger", json.dumps([*marks, mark]).encode(), if_version=found.version)
+                break
+            except Conflict:
+                continue
+
+
+@pytest.mark.parametrize("kind", ["memory", "memcached", "memcached in chunks", "s3"])
+@pytest.mark.parametrize("seed", range(3))
+def test_lost_replies_apply_nothing_twice(kind: str, seed: int, request: pytest.FixtureRequest) -> None:
+    """Of requests 10 % are lost, of replies 20 %: each mark is there once, each creator knows whether it won."""
+    name = uuid.uuid4().hex[:8]
+
+    def opened() -> Store:
+        if kind == "memory":
+            return MemoryStore(name)
+        if kind == "s3":
+            return S3Store.from_url(f"s3://{BUCKET}/{name}?endpoint={request.getfixturevalue('s3')}")
+        server: Memcached = request.getfixturevalue("memcached")
+        return MemcachedStore.from_url(f"memcached://{server.address}/{name}{'?chunk_bytes=64' * ('chunks' in kind)}")
+
+    truth, num_workers, num_marks = opened(), 4, 4 if kind == "s3" else 10
+    truth.put("ledger", b"[]")
+
+    def work(worker: int) -> list[int]:
+        rng = random.Random(1000 * seed + worker)
+        faulty = Faulty(truth, rng, lost_request_rate=0.1, lost_reply_rate=0.2)
+        store = Retrying(faulty, attempts=50, base_s=0.001, cap_s=0.002, rng=rng)
+        add_marks(store, worker, num_marks)
+        won = []
+        for number in range(num_marks):
+            try:
+                store.put(f"created/{number}", b"%d" % worker * 300, if_version=ABSENT)
+                won.append(number)
+            except Conflict:
+                pass
+        return won
+
+    won = in_threads(work, num_workers)
+    marks = json.loads(truth.get("ledger").data)
+    assert sorted(marks) == sorted(f"{w}:{n}" for w in range(num_workers) for n in range(num_marks)), f"seed {seed}"
+    assert sorted(number for numbers in won for number in numbers) == list(range(num_marks)), f"seed {seed}"
+    for worker, numbers in enumerate(won):
+        for number in numbers:
+            assert truth.get(f"created/{number}").data == b"%d" % worker * 300
+    truth.close()
+
+
+# Opening
+
+
+def test_stores_behind_a_network_are_opened_behind_retries() -> None:
+    for url in ("memcached://127.0.0.1:1/r", "s3://bucket/r"):
+        store = open_store(url)
+        assert type(store) is Retrying
+        assert open_store(store.url).url == store.url
+    assert type(open_store("memory://")) is MemoryStore

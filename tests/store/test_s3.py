@@ -1,0 +1,415 @@
+"""The store in S3: the contract on SeaweedFS, AWS' answers, and failures told apart."""
+
+import contextlib
+import http.server
+import io
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from nnlite.store import ABSENT, Store, Version, open_store
+from nnlite.store.s3 import S3Store
+from nnlite.store.s3 import store as module
+from tests.servers import BUCKET, free_ports, s3_client
+
+from .contract import REPOSITORY, OpenAgain, SharedStoreContract
+
+
+@pytest.fixture(autouse=True)
+def _credentials(credentials: None) -> None:
+    """No test here ever sees the credentials of whoever runs it."""
+
+
+def fresh_url(endpoint: str) -> str:
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}?endpoint={endpoint}"
+
+
+class ContentVersions(SharedStoreContract):
+    """The contract, where a version is a hash of the content: it tells two values apart, not two writes."""
+
+    def test_equal_bytes_get_another_version(self, store: Store) -> None:
+        versions = []
+        for value in (b"counted 1", b"counted 2", b"counted 1"):
+            store.put("a", value)
+            versions.append(store.get("a").version)
+        assert versions[0] != versions[1]
+        assert versions[0] == versions[2], "versions are unique after all: drop this class"
+
+    def test_a_version_does_not_come_back_after_a_delete(self, store: Store) -> None:
+        """It does with the same bytes. So whatever is swapped contains a counter, and counts on after a delete."""
+        store.put("a", b"counted 1")
+        old = store.get("a").version
+        store.delete("a")
+        store.put("a", b"counted 2")
+        with pytest.raises(Conflict):
+            store.put("a", b"late", if_version=old)
+
+
+class TestSeaweedFS(ContentVersions):
+    @pytest.fixture
+    def open_again(self, s3: str) -> OpenAgain:
+        url = fresh_url(s3)
+        return lambda: S3Store.from_url(url)
+
+
+class TestAsItIsOpened(ContentVersions):
+    """Behind `Retrying`."""
+
+    @pytest.fixture
+    def open_again(self, s3: str) -> OpenAgain:
+        url = fresh_url(s3)
+        return lambda: open_store(url)
+
+    # Races take seconds here and are the same as above.
+    test_no_swap_of_another_process_is_lost = None  # type: ignore[assignment]
+    test_one_of_many_creating_processes_wins = None  # type: ignore[assignment]
+    test_no_swap_is_lost_on_one_handle = None  # type: ignore[assignment]
+
+
+@pytest.fixture
+def store(s3: str) -> Iterator[S3Store]:
+    with S3Store.from_url(fresh_url(s3)) as store:
+        yield store
+
+
+# Objects
+
+
+def test_values_are_plain_objects(store: S3Store, s3: str) -> None:
+    store.put("runs/r1/head.json", b"{}")
+    prefix = store.url.split("/")[3].partition("?")[0]
+    found = s3_client(s3).get_object(Bucket=BUCKET, Key=f"{prefix}/runs/r1/head.json")
+    assert found["Body"].read() == b"{}"
+
+
+def test_without_a_prefix(s3: str) -> None:
+    store, key = S3Store.from_url(f"s3://{BUCKET}?endpoint={s3}/"), uuid.uuid4().hex
+    store.put(key, b"one")
+    assert S3Store.from_url(store.url).get(key).data == b"one"
+    store.delete(key)
+
+
+@pytest.mark.parametrize("version", ["", "*", "W/x", '""', '"a", "b"', '"*"'])
+def test_what_is_no_etag_never_matches(store: S3Store, version: str) -> None:
+    """An empty one would be no condition at all, and `*` any."""
+    store.put("a", b"one")
+    with pytest.raises(Conflict):
+        store.put("a", b"two", if_version=Version(version))
+    assert store.get("a").data == b"one"
+
+
+# Answers: what AWS says, and what SeaweedFS does not
+
+
+class Answers:
+    """A client that gives the answers it was given, in order, and counts what it was asked."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers, self.asked = list(answers), []
+
+    def _ask(self, verb: str, options: Any) -> Any:
+        from botocore.exceptions import ClientError
+
+        self.asked.append((verb, options))
+        answer = self.answers.pop(0)
+        if isinstance(answer, tuple):
+            status, code = answer
+            error = {"Code": code, "Message": "Words of AWS"}
+            raise ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, verb)  # type: ignore[arg-type,typeddict-item]
+        if isinstance(answer, Exception):
+            raise answer
+        return {"Body": io.BytesIO(answer), "ETag": f'"{answer.decode()}"'}
+
+    def get_object(self, **options: Any) -> Any:
+        return self._ask("get", options)
+
+    def put_object(self, **options: Any) -> Any:
+        return self._ask("put", options)
+
+    def delete_object(self, **options: Any) -> Any:
+        return self._ask("delete", options)
+
+
+def answering(*answers: Any) -> tuple[S3Store, Answers]:
+    client = Answers(*answers)
+    return S3Store("bucket", "p", client=client, sleep=lambda _: None), client
+
+
+FATAL = [
+    ((403, "AccessDenied"), r"access denied; allow s3:GetObject.* s3:ListBucket on the bucket \(without it AWS says"),
+    ((403, "InvalidAccessKeyId"), "does not know these credentials; set AWS_ACCESS_KEY_ID"),
+    ((403, "SignatureDoesNotMatch"), "does not know these credentials"),
+    ((400, "ExpiredToken"), "credentials have expired: log in again"),
+    ((403, "RequestTimeTooSkewed"), "this machine's clock is more than 15 minutes wrong"),
+    ((301, "PermanentRedirect"), r"in another region than asked; add \?region="),
+    ((400, "AuthorizationHeaderMalformed"), "in another region"),
+    ((404, "NoSuchBucket"), "there is no such bucket; create it, or correct --store"),
+    ((404, "404"), r"no S3 answer, but 404; is \?endpoint="),
+    ((400, "EntityTooLarge"), "larger than the server takes"),
+    ((418, "Teapot"), "418 Teapot: Words of AWS"),
+]
+LATER = [(503, "SlowDown"), (500, "InternalError"), (503, "503"), (400, "RequestTimeout"), (429, "TooMany"), (502, "")]
+
+
+@pytest.mark.parametrize(("answer", "message"), FATAL)
+def test_refusals_are_neither_missing_keys_nor_worth_a_retry(answer: tuple[int, str], message: str) -> None:
+    store, client = answering(*[answer] * 5)
+    verbs: list[Callable[[], Any]] = [lambda: store.get("a"), lambda: store.get_many(["a"]), lambda: store.delete("a")]
+    for verb in [*verbs, lambda: store.put("a", b""), lambda: store.put("a", b"", if_version=ABSENT)]:
+        with pytest.raises(StoreError, match=message) as caught:
+            verb()
+        assert not isinstance(caught.value, (NotFound, Conflict, StoreUnavailable))
+        assert "'a' in s3://bucket/p" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert len(client.asked) == 5
+
+
+@pytest.mark.parametrize("answer", LATER)
+def test_overload_may_pass(answer: tuple[int, str]) -> None:
+    store, client = answering(*[answer] * 2)
+    for verb in (lambda: store.get("a"), lambda: store.put("a", b"", if_version=ABSENT)):
+        with pytest.raises(StoreUnavailable, match="overloaded or failing: try later"):
+            verb()
+    assert len(client.asked) == 2
+
+
+def test_aws_says_404_to_a_swap_of_what_is_not_there() -> None:
+    store, _ = answering((404, "NoSuchKey"), (404, "NoSuchKey"))
+    with pytest.raises(Conflict, match="found no value"):
+        store.put("a", b"two", if_version=Version('"one"'))
+
+
+def test_a_missing_bucket_is_no_conflict() -> None:
+    store, _ = answering((404, "NoSuchBucket"))
+    with pytest.raises(StoreError, match="no such bucket") as caught:
+        store.put("a", b"two", if_version=Version('"one"'))
+    assert not isinstance(caught.value, Conflict)
+
+
+def test_the_conditions_that_are_sent() -> None:
+    store, client = answering(b"", b"", b"")
+    store.put("a", b"1", if_version=ABSENT)
+    store.put("a", b"2", if_version=Version('"etag"'))
+    store.put("a", [b"3", b"4"])
+    common = {"Bucket": "bucket", "Key": "p/a"}
+    assert [options for _, options in client.asked] == [
+        {**common, "Body": b"1", "IfNoneMatch": "*"},
+        {**common, "Body": b"2", "IfMatch": '"etag"'},
+        {**common, "Body": b"34"},
+    ]
+
+
+@pytest.mark.parametrize("condition", [ABSENT, Version('"one"')])
+def test_409_means_not_done_and_is_asked_again(condition: Any) -> None:
+    busy = (409, "ConditionalRequestConflict")
+    store, client = answering(busy, busy, b"")
+    store.put("a", b"two", if_version=condition)
+    assert len(client.asked) == 3
+
+    store, client = answering(busy, (412, "PreconditionFailed"), b"other")
+    with pytest.raises(Conflict):
+        store.put("a", b"two", if_version=condition)
+
+    store, client = answering(*[busy] * 100)
+    with pytest.raises(StoreUnavailable, match="6 times 409"):
+        store.put("a", b"two", if_version=condition)
+    assert len(client.asked) == module.NUM_CONFLICT_RETRIES
+
+
+def test_other_409s_are_not_conflicts_of_ours() -> None:
+    store, client = answering((409, "BucketAlreadyExists"))
+    with pytest.raises(StoreError, match="409 BucketAlreadyExists"):
+        store.put("a", b"two", if_version=ABSENT)
+    assert len(client.asked) == 1
+
+
+def test_a_body_that_breaks_off_is_no_value() -> None:
+    from botocore.exceptions import IncompleteReadError
+
+    class Broken(io.BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise IncompleteReadError(actual_bytes=1, expected_bytes=2)
+
+    store, client = answering()
+    client._ask = lambda *_: {"Body": Broken(), "ETag": '"x"'}  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable, match="cannot be reached"):
+        store.get("a")
+
+
+def test_errors_of_our_own_are_not_dressed_up() -> None:
+    store, _ = answering(ZeroDivisionError("a bug"))
+    with pytest.raises(ZeroDivisionError):
+        store.get("a")
+
+
+def test_get_many_is_parallel_and_bounded() -> None:
+    store, client = answering()
+    running, most, lock = 0, 0, threading.Lock()
+
+    def slow(verb: str, options: Any) -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.02)
+        with lock:
+            running -= 1
+        return {"Body": io.BytesIO(options["Key"].encode()), "ETag": '"x"'}
+
+    client._ask = slow  # type: ignore[method-assign]
+    keys = [f"k{number}" for number in range(50)]
+    found = store.get_many(keys)
+    assert [value.data.decode() for value in found if value] == [f"p/{key}" for key in keys]
+    assert most == module.NUM_THREADS
+    store.close = lambda: None  # type: ignore[method-assign]
+
+
+# Servers
+
+
+def test_a_missing_bucket(s3: str) -> None:
+    store = S3Store.from_url(f"s3://no-such-bucket/p?endpoint={s3}")
+    for verb in (lambda: store.get("a"), lambda: store.get_many(["a", "b"])):
+        with pytest.raises(StoreError, match="no such bucket; create it, or correct --store") as caught:
+            verb()
+        assert not isinstance(caught.value, NotFound)
+
+
+@pytest.fixture
+def fresh_session() -> Iterator[None]:
+    """boto3 looks for credentials once a session."""
+    module._session.cache_clear()
+    yield
+    module._session.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_session")
+def test_wrong_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")
+    with pytest.raises(StoreError, match="does not know these credentials") as caught:
+        S3Store.from_url(fresh_url(s3)).get("a")
+    assert not isinstance(caught.value, NotFound)
+
+
+@pytest.mark.usefixtures("fresh_session")
+def test_no_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(StoreError, match="no credentials; set AWS_ACCESS_KEY_ID"):
+        S3Store.from_url(fresh_url(s3)).get("a")
+
+
+def test_a_server_that_is_not_there_is_named_with_its_flag() -> None:
+    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+    store = S3Store.from_url(fresh_url(endpoint))
+    for verb in (lambda: store.get("a"), lambda: store.put("a", b""), lambda: store.delete("a")):
+        with pytest.raises(StoreUnavailable, match=rf"{endpoint} cannot be reached; check --store"):
+            verb()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers every request with `status`, after `pause_s`."""
+
+    status, body, pause_s, num_requests = 200, b"", 0.0, 0
+
+    def do_GET(self) -> None:
+        type(self).num_requests += 1
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        time.sleep(self.pause_s)
+        with contextlib.suppress(BrokenPipeError):
+            self.send_response(self.status)
+            self.send_header("Content-Length", str(len(self.body)))
+            self.end_headers()
+            self.wfile.write(self.body)
+
+    do_PUT = do_DELETE = do_HEAD = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def web() -> Iterator[tuple[str, type[Handler]]]:
+    """A web server that is no S3: (its URL, what it answers)."""
+    handler = type("Handler", (Handler,), {})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>not found</html>", b"not found"])
+def test_the_404_of_another_web_server_is_not_a_missing_key(web: tuple[str, type[Handler]], body: bytes) -> None:
+    endpoint, handler = web
+    handler.status, handler.body = 404, body
+    with pytest.raises(StoreError, match="S3 server") as caught:
+        S3Store.from_url(fresh_url(endpoint)).get("a")
+    assert not isinstance(caught.value, NotFound)
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_botocore_repeats_nothing(web: tuple[str, type[Handler]], status: int) -> None:
+    """A create that it repeated behind our back would meet its own first write."""
+    endpoint, handler = web
+    handler.status = status
+    store = S3Store.from_url(fresh_url(endpoint))
+    verbs = [lambda: store.put("a", b"x", if_version=ABSENT), lambda: store.get("a"), lambda: store.delete("a")]
+    for number, verb in enumerate(verbs, 1):
+        with pytest.raises(StoreUnavailable):
+            verb()
+        assert handler.num_requests == number
+
+
+def test_a_server_that_hangs_is_not_waited_for(web: tuple[str, type[Handler]]) -> None:
+    endpoint, handler = web
+    handler.pause_s = 1.0
+    with pytest.raises(StoreUnavailable, match="did not answer in time"):
+        S3Store.from_url(f"{fresh_url(endpoint)}&timeout_s=0.2").get("a")
+    assert handler.num_requests == 1
+
+
+# URLs and clients
+
+
+def test_options_survive_the_url() -> None:
+    url = "s3://my.bucket-1/a/b?endpoint=https://s3.example:9000/x&region=eu-west-1&timeout_s=5.0"
+    assert S3Store.from_url(url).url == url
+    assert S3Store.from_url("s3://bucket/Some%20Folder/").url == "s3://bucket/Some%20Folder"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://",
+        "s3:///prefix",
+        "s3://UPPER/p",
+        "s3://a/p",
+        "s3://key:secret@bucket/p",
+        "s3://bucket/p//q",
+        "s3://bucket/p?endpoint=127.0.0.1:8333",
+        "s3://bucket/p?endpoint=",
+        "s3://bucket/p?secret=x",
+        "s3://bucket/p?timeout_s=-1",
+        "s3://bucket/p#fragment",
+    ],
+)
+def test_malformed_urls(url: str) -> None:
+    with pytest.raises(UsageError, match=r"s3://"):
+        open_store(url)
+
+
+def test_opening_loads_and_connects_nothing() -> None:
+    code = "import sys; from nnlite.store import open_store; print(open_store('s3://bucket/p'), 'boto3' in sys.modules)"
+    command = [sys.executable, "-c", code]
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert printed == "<Retrying s3://bucket/p> False\n"

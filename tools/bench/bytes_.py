@@ -15,6 +15,7 @@ import numpy as np
 
 from nnlite import weights
 from nnlite.nn import models
+from nnlite.protocol import contribution
 
 NUM_MODELS = 100
 ROUND_S = 0.02
@@ -59,8 +60,9 @@ def make_operations() -> dict[str, Callable[[], object]]:
     np.savez(file, vector)
     archive = file.getvalue()
     small = models.bits_mlp().layout.size
-    stacked = np.random.default_rng(0).random((NUM_MODELS, small), np.float32)
-    shares = np.full(NUM_MODELS, 1 / NUM_MODELS, np.float32)
+    each = [np.random.default_rng(i).random(small, np.float32) for i in range(NUM_MODELS)]
+    counts = list(range(1, NUM_MODELS + 1))
+    shares = (np.array(counts) / sum(counts)).astype(np.float32)
     return {
         "weights.encode_parts (no copy, checksum)": lambda: weights.encode_parts(vector, network.layout),
         "weights.decode, verified": lambda: weights.decode(data),
@@ -69,8 +71,9 @@ def make_operations() -> dict[str, Callable[[], object]]:
         "numpy.load of that": lambda: np.load(io.BytesIO(archive))["arr_0"],
         "crc32": lambda: zlib.crc32(vector),
         "sha256": lambda: hashlib.sha256(vector).digest(),
-        f"mean of {NUM_MODELS} models of case a, one product": lambda: shares @ stacked,
-        f"mean of {NUM_MODELS} models of case a, np.mean": lambda: stacked.mean(axis=0),
+        f"mean of {NUM_MODELS} models of case a": lambda: contribution.weighted_mean(each, counts),
+        "the same by stacking them, then one product": lambda: shares @ np.stack(each),
+        "the same by np.average": lambda: np.average(each, axis=0, weights=counts),
     }
 
 

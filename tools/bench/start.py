@@ -19,6 +19,7 @@ STARTS = {
         "import numpy as np; from nnlite.nn import models; n = models.mlp(); r = np.random.default_rng(0); "
         "n.loss_and_gradient(n.init(r), r.random((100, 1, 28, 28), np.float32), r.integers(0, 10, 100), n.empty())"
     ),
+    "a worker: nnlite.runtime.process": "import nnlite.runtime.process",
     "boto3": "import boto3",
     "torch": "import torch",
     "tensorflow": "import tensorflow",

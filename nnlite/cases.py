@@ -70,7 +70,7 @@ CASES = {
             title="an MLP 784-100-47 with dropout on EMNIST",
             dataset="emnist-bymerge",
             network=models.emnist_mlp,
-            optimizer=nn.Momentum(0.05),
+            optimizer=nn.Momentum(0.02),
             batch_size=64,
             num_rounds=10,
         ),

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
 
 
@@ -22,7 +23,7 @@ class Progress:
         self.num_rounds, self.as_json = spec.num_rounds, as_json
         self._next = first_round + 1  #: the number of the next line
         # in downpour a checkpoint is no round: a line stands for as many samples as a round has
-        self._samples_per_line = _samples_per_round(spec) if spec.protocol == "downpour" else 1
+        self._samples_per_line = samples_per_round(spec) if spec.protocol == "downpour" else 1
         self._last_s = time.monotonic()
         self._sums, self._seen = _Sums(), 0
         self._waiting: dict[str, Any] | None = None  #: the last round, until its accuracy is known
@@ -34,6 +35,8 @@ class Progress:
             self._round(values)
         elif event == "replaced":
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
+        elif event == "unavailable":
+            self._say(f"a worker process ended: {values['message']}")
         elif event == "unsaved":
             self._say(f"the run could not be marked as ended: {values['reason']}")
 
@@ -106,10 +109,20 @@ class _Sums:
         }
 
 
-def _samples_per_round(spec: RunSpec) -> int:
+def samples_per_round(spec: RunSpec) -> int:
+    """How many samples all workers together train on in a round of downpour (up to a row a worker and epoch)."""
     if spec.steps_per_round is None:
         return spec.data.num_train
-    return min(spec.data.num_train, spec.num_workers * spec.steps_per_round * spec.batch_size)
+    steps_per_epoch = -(-spec.data.num_train // (spec.num_workers * spec.batch_size))
+    epochs, steps = divmod(spec.steps_per_round, steps_per_epoch)
+    return epochs * spec.data.num_train + min(spec.data.num_train, spec.num_workers * steps * spec.batch_size)
+
+
+def rounds_made(spec: RunSpec, head: Head) -> int:
+    """The rounds that a run has behind it; in downpour, where the head counts checkpoints, by its workers' steps."""
+    if spec.protocol != "downpour":
+        return head.round
+    return sum(head.steps) * spec.batch_size // samples_per_round(spec)
 
 
 def _bar(num_rounds: int, first_round: int) -> Any:

@@ -17,10 +17,10 @@ from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
-from nnlite.store import open_store
+from nnlite.store import Store, open_store
 from tools._command import run
 from tools._plan import add_options, plan, widths
-from tools._progress import Progress
+from tools._progress import Progress, rounds_made
 
 EXAMPLES = """examples:
   python -m tools.train --case b --dataset fashion-sample --workers 2
@@ -38,8 +38,11 @@ def main(args: argparse.Namespace) -> int:
         spec = read_spec(store, args.resume)
         if args.dry_run:
             return _show_plan(spec, args, None)
-        out = _out(spec, args)
+        out, standing = _out(spec, args), runs.standing(store, spec)
+        if standing is not None and standing.status == DONE and not out.exists():
+            return _finish(store, spec, standing, out, 0.0, args)  # its command did not come to write the weights
         attempts, first_round = runs.reopen(store, spec)
+        first_line = rounds_made(spec, standing) if standing is not None else 0
     else:
         dataset, spec = plan(args)
         if args.dry_run:
@@ -47,14 +50,15 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         _introduce(spec, args, dataset)
         runs.begin(store, store, spec, dataset)
-        attempts, first_round = dict.fromkeys(range(spec.num_workers), 1), 0
+        attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
     driver = runs.Driver(store, spec, _num_processes(args, spec), first_round=first_round)
-    return _drive(driver, attempts, out, args)
+    return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args)
 
 
-def _drive(driver: runs.Driver, attempts: dict[int, int], out: Path, args: argparse.Namespace) -> int:
+def _drive(
+    driver: runs.Driver, attempts: dict[int, int], progress: Progress, out: Path, args: argparse.Namespace
+) -> int:
     store, spec, began_s = driver.store, driver.spec, time.monotonic()
-    progress = Progress(spec, driver.first_round, args.json)
     driver.tell = progress.tell
     try:
         last = driver.drive(attempts)
@@ -66,8 +70,13 @@ def _drive(driver: runs.Driver, attempts: dict[int, int], out: Path, args: argpa
         progress.close()
     if last.status != DONE:
         raise RunError(f"run {spec.run} {last.status}: {last.reason}; its checkpoints stay in {store.url}")
+    return _finish(store, spec, last, out, time.monotonic() - began_s, args)
+
+
+def _finish(store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace) -> int:
+    """Write the weights of a run that is done, and say so."""
     model_file.save(out, runs.result(store, spec, last))
-    _show_result(spec, last, out, time.monotonic() - began_s, args)
+    _show_result(spec, last, out, seconds, args)
     return 0
 
 

@@ -71,6 +71,7 @@ class LocalPlatform:
                 stdout=subprocess.PIPE,
                 env=environment,
                 text=True,
+                errors="replace",
                 start_new_session=True,  # Ctrl-C is for the command alone: it ends its workers itself
             )
         except OSError as error:
@@ -80,7 +81,10 @@ class LocalPlatform:
 
     def _hear(self, event: dict[str, Any]) -> None:
         if event["event"] == "invoke":
-            self.invoke(event["worker"], event["attempt"])
+            try:
+                self.invoke(event["worker"], event["attempt"])
+            except RunError as error:  # we are in a listening thread: who waits for `events` has to know
+                self.events.put({"event": "error", "kind": "RunError", "message": str(error)})
         else:
             self.events.put(event)
 
@@ -109,7 +113,9 @@ class _Process:
     def _listen(self) -> None:
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
-            event = json.loads(line)
+            event = _parsed(line)
+            if event is None:
+                continue
             if event["event"] == "left":
                 self._alive.discard((event["worker"], event["attempt"]))
             self._hear(event)
@@ -133,6 +139,15 @@ class _Process:
 def _python_path() -> str:
     """Where a worker process imports from: first the very nnlite that runs here, wherever that is."""
     return os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """A message, or None for what a library has written past Python to the process' standard output."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _drain(source: queue.SimpleQueue[Invocation]) -> list[Invocation]:

@@ -82,11 +82,11 @@ class Combiner:
             if found is None:
                 return
             data = found.data
+        yield from self._tell(now_head.round, data, where, pending)  # watchers look for it once the head has moved
         ledger = updates.ledger_of(data, where, self.spec.num_workers)
         moved = replace(now_head.with_ledger(ledger), round=made, counter=now_head.counter + 1)
         if not (yield Swap(self.keys.head, moved.to_json(), version)):
             return
-        yield from self._tell(now_head.round, data, where, pending)
         before = now_head.ledger(self.spec.num_workers)
         for worker, (old, new) in enumerate(zip(before.applied, ledger.applied, strict=True)):
             for seq in range(old + 1, new + 1):

@@ -64,20 +64,28 @@ class DownpourWorker(Worker):
 
     def _join(self) -> Program[None]:
         """Stand on the newest checkpoint, with what earlier attempts of this worker pushed."""
+        while True:
+            data = yield from self._find_ours()
+            ledger = (yield from self.read_head()).ledger(self.spec.num_workers)
+            if ledger.applied[self.worker] < self.seq:
+                break  # else the update that we missed was folded, and deleted, between our two looks
+        vectors = tuple(u.weights.vector for u in self.pending)
+        self.total = yield Join(data, self.keys.checkpoint(self.base), self.step, vectors)
+
+    def _find_ours(self) -> Program[Any]:
+        """What earlier attempts of this worker got done. -> the newest checkpoint"""
         now_head, data = yield from self._newest()
         ledger = now_head.ledger(self.spec.num_workers)
         self.base, self.step = now_head.round, ledger.steps[self.worker]
-        self.seq = ledger.applied[self.worker] + 1
+        self.seq, self.pending = ledger.applied[self.worker] + 1, []
         while True:
             key = self.keys.update(self.worker, self.seq)
             found = yield Get(key)
             if found is None:
-                break
+                return data
             self.pending.append(updates.decode(found.data, key))
             self.step = self.pending[-1].label.step
             self.seq += 1
-        vectors = tuple(u.weights.vector for u in self.pending)
-        self.total = yield Join(data, self.keys.checkpoint(self.base), self.step, vectors)
 
     def _newest(self) -> Program[tuple[Head, Any]]:
         """The head and its checkpoint; it may be collected between our two looks, if others are fast."""

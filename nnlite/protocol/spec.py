@@ -80,6 +80,8 @@ class RunSpec:
         _at_least(1, "pull_every", self.pull_every)
         if self.protocol == "downpour" and self.target_accuracy is not None:
             raise UsageError("downpour scores the final checkpoint only: it cannot stop at a target accuracy")
+        if self.protocol == "downpour":
+            _at_least(1, "rounds of downpour", self.num_rounds)  # its end is the last update, so there must be one
         if self.num_workers > self.data.num_train:
             raise UsageError(
                 f"{self.num_workers} workers, but {self.data.name} has only {self.data.num_train} training "

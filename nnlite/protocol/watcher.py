@@ -72,7 +72,10 @@ def stop(spec: RunSpec, reason: str) -> Program[Head | None]:
 def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
     keys = Keys(spec.run)
-    yield from head.change(keys.head, lambda h: replace(h, status=RUNNING, reason=""))
+    yield from head.change(keys.head, lambda h: h if h.status == DONE else replace(h, status=RUNNING, reason=""))
+    combining = yield Get(keys.combine)
+    if combining is not None:  # whoever was stopped in the middle of it would hold it until it expires
+        yield from lease.take_over(keys.combine, combining)
     attempts = {}
     for worker in range(spec.num_workers):
         opened = None

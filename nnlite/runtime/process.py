@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from nnlite.errors import NnliteError
+from nnlite.errors import NnliteError, StoreUnavailable
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
 
@@ -26,6 +26,9 @@ def main() -> int:
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)
         workers.scheduler.run()
+    except StoreUnavailable as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
+        _tell("unavailable", {"message": str(error)})
+        return 1
     except NnliteError as error:
         _tell("error", {"kind": type(error).__name__, "message": str(error)})
         return 1

@@ -78,13 +78,18 @@ def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
     Raises RunError when it is done.
     """
     complete(store, spec)
-    performer = Performer(store)
-    found = perform(head.read(Keys(spec.run).head), performer)
+    found = standing(store, spec)
     if found is None:
         raise RunError(f"run {spec.run} has no head in {store.url}: it cannot be resumed")
-    if found[0].status == DONE:
-        raise RunError(f"run {spec.run} is done ({found[0].reason}): there is nothing to resume")
-    return perform(watcher.reopen(spec), performer), found[0].round
+    if found.status == DONE:
+        raise RunError(f"run {spec.run} is done ({found.reason}): there is nothing to resume")
+    return perform(watcher.reopen(spec), Performer(store)), found.round
+
+
+def standing(store: Store, spec: RunSpec) -> Head | None:
+    """The head of a run as it stands, or None when there is none."""
+    found = perform(head.read(Keys(spec.run).head), Performer(store))
+    return found[0] if found else None
 
 
 @dataclass
@@ -110,8 +115,8 @@ class Driver:
         except KeyboardInterrupt:
             self._end(STOPPED, "interrupted")
             raise
-        except NnliteError as error:
-            self._end(FAILED, str(error))
+        except Exception as error:
+            self._end(FAILED, str(error) if isinstance(error, NnliteError) else f"{type(error).__name__}: {error}")
             raise
         finally:
             if platform is not None:

@@ -1,5 +1,6 @@
 """The local platform: processes that are started, heard, missed, and never left behind."""
 
+import io
 import json
 import os
 import signal
@@ -10,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, StoreUnavailable
 from nnlite.platform import local
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs
+from nnlite.runtime import process, runs
 from nnlite.runtime.performer import Performer, perform
 from nnlite.store.file import FileStore
 from tests.runtime import small
@@ -179,3 +180,46 @@ def test_nobody_to_start(monkeypatch, store):
     monkeypatch.setattr(local.sys, "executable", "/nowhere/python")
     with pytest.raises(RunError, match=r"cannot start a worker process: .*/nowhere/python"):
         LocalPlatform("small", store.url, 1).start([(0, 1)])
+
+
+def stand_in(monkeypatch, program: str) -> LocalPlatform:
+    """A platform whose processes run `program` instead of workers."""
+    original = subprocess.Popen
+
+    def popen(command, **options):
+        return original([sys.executable, "-c", program], **options)
+
+    monkeypatch.setattr(local.subprocess, "Popen", popen)
+    return LocalPlatform("small", "memory://", 1)
+
+
+def test_what_is_no_message_is_passed_over(monkeypatch):
+    """A library in C writes to the process' standard output, past Python."""
+    program = 'import os; os.write(1, b\'hello\\n7\\n[]\\n\\xff\\n{"event": "note"}\\n\')'
+    platform = stand_in(monkeypatch, program)
+    platform.start([(0, 1)])
+    assert platform.events.get(timeout=20) == {"event": "note"}
+    assert until(platform.casualties) == [(0, 1)]
+    platform.close()
+
+
+def test_an_invocation_that_cannot_be_started_is_an_error_and_not_silence(monkeypatch):
+    program = 'print(\'{"event": "invoke", "worker": 1, "attempt": 2}\', flush=True)'
+    platform = stand_in(monkeypatch, program)
+    platform.start([(0, 1)])
+    monkeypatch.setattr(platform, "invoke", lambda w, a: platform.__class__("small", "memory://", 0))
+    assert platform.events.get(timeout=20)["event"] == "error"
+    platform.close()
+
+
+def test_a_worker_whose_store_gave_no_answer_is_a_casualty_and_not_the_end(monkeypatch, capfd):
+    def gone(url):
+        raise StoreUnavailable("no answer (gave up after 8 attempts)")
+
+    monkeypatch.setattr(process, "open_store", gone)
+    monkeypatch.setattr(process, "_end_with_the_command", lambda: None)
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"store": "s3://b", "run": "small", "invocations": [[0, 1]]}\n'))
+    monkeypatch.setattr(sys, "__stdout__", said := io.StringIO())
+    assert process.main() == 1
+    assert json.loads(said.getvalue()) == {"event": "unavailable", "message": "no answer (gave up after 8 attempts)"}

@@ -1,16 +1,21 @@
 """Final weights = initial weights + every pushed update, each exactly once, under any schedule of faults."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol import contribution, updates
 from nnlite.protocol.combine import Combiner
+from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.effects import Create, Model
-from nnlite.protocol.head import DONE
+from nnlite.protocol.effects import Create, Delete, Get, GetMany, Join, Model, Swap
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.lease import Watch
 from nnlite.protocol.updates import Label, Ledger
 from nnlite.runtime.simulator import Faults, Simulation
+from nnlite.store import Versioned
 from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, schedule
 from tests.protocol.toy import SHAPES, SIZE, STEPS, simulate, spec
 
@@ -195,3 +200,57 @@ def test_downpour_cannot_stop_at_an_accuracy_it_does_not_measure():
 
 def label(worker, seq, last=False):
     return Label(worker, seq, base=0, step=10 * seq, last=last, num_samples=5, loss_sum=10.0)
+
+
+def test_a_summary_is_there_before_the_head_shows_its_round():
+    """Who watches the head reads the summaries of all rounds behind it, once."""
+    written = []
+    combiner, there = Combiner(downpour(1), Watch(60.0)), pushed_once()
+    followed(combiner.combine("me"), there, written)
+    assert written.index(combiner.keys.summary(0)) < written.index(combiner.keys.head)
+
+
+def test_an_update_that_is_folded_while_its_worker_begins_again_is_not_made_again():
+    """Between its look at the head and its look for the update, somebody folds and deletes the update."""
+    run_spec, there = downpour(1), pushed_once()
+    keys = Combiner(run_spec, Watch(60.0)).keys
+
+    def fold_first(effect):
+        if isinstance(effect, Get) and effect.key == keys.update(0, 1) and effect.key in there:
+            followed(Combiner(run_spec, Watch(60.0)).combine("me"), there, [])
+        return isinstance(effect, Join)
+
+    joined = followed(DownpourWorker(run_spec, 0, 2, "again").program(), there, [], fold_first)
+    assert (joined.step, joined.where, joined.pending) == (2, keys.checkpoint(1), ())
+
+
+def pushed_once():
+    """A store of one worker's run, with its first update pushed and not folded."""
+    keys = Combiner(downpour(1), Watch(60.0)).keys
+    first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
+    pushed = updates.encode(Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0))
+    return {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.update(0, 1): pushed}
+
+
+def followed(program, there, written, ends=lambda effect: False):
+    """Run a program on the store `there`, to its end or to the effect that `ends` it, which is returned."""
+    answer = None
+    with contextlib.suppress(StopIteration):
+        while not ends(effect := program.send(answer)):
+            answer = answered(effect, there, written)
+        return effect
+
+
+def answered(effect, there, written):
+    """What a store of dictionary `there` answers; what was written is noted."""
+    if isinstance(effect, (Get, GetMany)):
+        keys = effect.keys if isinstance(effect, GetMany) else [effect.key]
+        found = [Versioned(there[k], "") if k in there else None for k in keys]
+        return found if isinstance(effect, GetMany) else found[0]
+    if isinstance(effect, (Create, Swap)):
+        there[effect.key] = effect.data
+        written.append(effect.key)
+        return True
+    if isinstance(effect, Delete):
+        there.pop(effect.key, None)
+    return 0.0

@@ -22,6 +22,7 @@ def test_json_round_trip_is_exact_and_deterministic():
         ({"num_workers": 0}, "workers: 0"),
         ({"num_workers": 2000}, "only 1000 training samples"),
         ({"num_rounds": -1}, "rounds: -1"),
+        ({"num_rounds": 0, "protocol": "downpour"}, "rounds of downpour: 0"),
         ({"run": "../x"}, "run id"),
         ({"run": ""}, "run id"),
         ({"target_accuracy": 1.5}, "target accuracy 1.5"),

@@ -1,12 +1,17 @@
 """A run that was interrupted and taken up again is, byte for byte, one that was not."""
 
+import time
+
 import pytest
 
 from nnlite import nn
 from nnlite.errors import RunError
+from nnlite.protocol import head, watcher
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
 from nnlite.runtime import runs
+from nnlite.runtime.performer import Performer, perform
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
@@ -84,3 +89,29 @@ def test_no_result_before_the_end():
     runs.begin(store, store, OF, ROWS)
     with pytest.raises(RunError, match="run small is running, at round 0: no result yet"):
         runs.result(store, OF, Head())
+
+
+def test_whoever_was_killed_while_combining_keeps_nobody_waiting():
+    of, store = small.spec(ROWS, 2, 3, protocol="downpour", lease_ttl_s=20.0), MemoryStore()
+    runs.begin(store, store, of, ROWS)
+    store.put(Keys(of.run).combine, Lease(1, "killed").to_json())
+    began_s = time.monotonic()
+    assert small.resume(store, of).status == "done"
+    assert time.monotonic() - began_s < 10
+
+
+def test_a_run_that_ends_while_it_is_taken_up_again_stays_ended():
+    store = MemoryStore()
+    last = small.train(store, OF, ROWS)
+    perform(watcher.reopen(OF), Performer(store))
+    assert perform(head.read(Keys(OF.run).head), Performer(store))[0] == last
+
+
+def test_an_error_that_nobody_foresaw_ends_the_run_as_well():
+    def tell(event, values):
+        raise BrokenPipeError("nobody reads this")
+
+    store = MemoryStore()
+    with pytest.raises(BrokenPipeError):
+        small.train(store, OF, ROWS, tell=tell)
+    assert perform(head.read(Keys(OF.run).head), Performer(store))[0].status == "failed"

@@ -5,9 +5,18 @@ import shlex
 import signal
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from nnlite.errors import StoreError
+from nnlite.protocol.head import Head
+from nnlite.runtime import model_file
+from nnlite.runtime.workers import read_spec
+from nnlite.store.file import FileStore
+from nnlite.weights import load as load_file
+from tools._progress import rounds_made, samples_per_round
 
 MARK = "NNLITE_TEST_MARK"
 
@@ -127,3 +136,31 @@ def test_where_the_store_is_belongs_to_how_to_go_on(start, train, case_file):
     last = err.splitlines()[-1]
     assert last == "interrupted: go on with python -m tools.train --resume mine --store 'a store'"
     assert train(*shlex.split(last.partition("tools.train ")[2]), "--dry-run").code == 0
+
+
+def test_a_run_that_was_done_before_its_weights_were_written(train, case_file, monkeypatch):
+    """The command died, or its disk was full, between the run's end and the file."""
+    argv = ("--case", case_file(), "--processes", 0, "--rounds", 1)
+    assert train(*argv, "--run", "calm").code == 0
+
+    def full(path, model):
+        raise StoreError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(model_file, "save", full)
+        assert train(*argv, "--run", "mine").code == 1
+    done = train("--resume", "mine")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("test accuracy ")
+    assert (load_file("mine.safetensors").vector == load_file("calm.safetensors").vector).all()
+    assert "nothing to resume" in train("--resume", "mine").err
+
+
+def test_the_lines_of_downpour_count_rounds_also_when_resumed(case_file, train):
+    argv = ("--case", case_file(), "--protocol", "downpour", "--push-every", 1, "--processes", 0, "--run", "mine")
+    assert train(*argv, "--rounds", 2).code == 0
+    spec = read_spec(FileStore(".nnlite"), "mine")
+    for steps, sums in ((None, 120), (3, 30), (30, 300)):
+        assert samples_per_round(replace(spec, steps_per_round=steps)) == sums
+    assert rounds_made(spec, Head(round=57, applied=(57,), steps=(24,))) == 2
+    assert rounds_made(replace(spec, protocol="averaging"), Head(round=5)) == 5

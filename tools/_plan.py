@@ -31,10 +31,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
     how.add_argument("--learning-rate", type=float, metavar="R")
     how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
-    how.add_argument("--eval-every", type=int, default=1, metavar="N", help="rounds between test accuracies")
+    how.add_argument("--eval-every", type=int, metavar="N", help="averaging: rounds between test accuracies (1)")
     how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
-    how.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates")
-    how.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: steps between checkpoints")
+    how.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
+    how.add_argument("--pull-every", type=int, metavar="N", help="downpour: steps between checkpoints (10)")
+    how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -79,10 +80,9 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         optimizer=optimizer.config(),
         data=_data_spec(dataset, _augmentation(args, case, dataset)),
         protocol=args.protocol,
-        push_every=args.push_every,
-        pull_every=args.pull_every,
+        **_pace(args),
+        threads=args.threads,
         steps_per_round=args.steps_per_round,
-        eval_every=args.eval_every,
         target_accuracy=args.target_accuracy,
         checkpoint_every=args.checkpoint_every,
         max_poll_s=0.03,  # a look at a local file costs microseconds; waiting for the next look, images
@@ -91,6 +91,20 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
+
+
+def _pace(args: argparse.Namespace) -> dict[str, int]:
+    """The options that only one of the protocols has, as far as they are given."""
+    given = {}
+    for name, protocol in (("eval_every", "averaging"), ("push_every", "downpour"), ("pull_every", "downpour")):
+        value = getattr(args, name)
+        if value is None:
+            continue
+        if args.protocol != protocol:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} is for --protocol {protocol}, and this is {args.protocol}: leave it out")
+        given[name] = value
+    return given
 
 
 def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:

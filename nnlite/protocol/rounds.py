@@ -104,7 +104,7 @@ class Rounds:
     # ---- collecting
 
     def collect(self, round: int, worker: int) -> Program[None]:
-        """At the start of `round`: delete this worker's share of what lies two rounds behind. Whoever still
+        """Having contributed to `round`: delete this worker's share of what lies two rounds behind. Whoever still
         works there writes to names that nobody will read."""
         old = round - 2
         yield from self.collect_nodes(old, worker)

@@ -46,6 +46,7 @@ class RunSpec:
     protocol: str = "averaging"  #: or "downpour", where a round is only a count of steps
     push_every: int = 10  #: steps between the updates of a worker (downpour)
     pull_every: int = 10  #: steps between its looks for a newer checkpoint (downpour)
+    threads: int = 1  #: of a worker; a sum's order, and so its last bits, depend on it
     steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
     eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored
     target_accuracy: float | None = None
@@ -76,6 +77,7 @@ class RunSpec:
             _at_least(1, "steps per round", self.steps_per_round)
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+        _at_least(1, "threads", self.threads)
         _at_least(1, "push_every", self.push_every)
         _at_least(1, "pull_every", self.pull_every)
         if self.protocol == "downpour" and self.target_accuracy is not None:

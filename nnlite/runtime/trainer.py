@@ -19,7 +19,7 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.store import Store
 
 SCORE_ROWS = 512  # test samples scored between two looks at the clock
-MASKS = 2  # the last word of a seed for dropout: orders of rows end in 0, augmentation in 1
+MASKS, INITIAL = 2, 3  # last words of seeds, for dropout and first weights; orders of rows end in 0, augmentation in 1
 
 
 def build(spec: RunSpec) -> tuple[Sequential, Optimizer]:
@@ -28,7 +28,7 @@ def build(spec: RunSpec) -> tuple[Sequential, Optimizer]:
         from nnlite.cases import load_file
 
         load_file(spec.case_file)  # defines the user's own layers
-    return Sequential.from_config(spec.network), Optimizer.from_config(spec.optimizer)
+    return Sequential.from_config(spec.network, threads=spec.threads), Optimizer.from_config(spec.optimizer)
 
 
 class State:
@@ -66,7 +66,7 @@ class State:
 def initial(spec: RunSpec) -> Model:
     """Checkpoint 0: weights drawn from the run's seed, slots of zeros."""
     state = State.of(spec)
-    state.weights[:] = build(spec)[0].init(np.random.default_rng(spec.seed))
+    state.weights[:] = build(spec)[0].init(np.random.default_rng([spec.seed, 0, 0, INITIAL]))
     return state.model()
 
 

@@ -1,7 +1,9 @@
 """Stores: `open_store(url)` opens the one that a URL names."""
 
 import importlib
+import re
 from typing import cast
+from urllib.parse import unquote
 
 from nnlite.errors import StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned
@@ -25,6 +27,11 @@ def open_store(url: str) -> Store:
     those of `store.opening`. Connects to nothing yet.
     Raises UsageError when the URL cannot be meant, StoreError when there is something, but not a store.
     """
+    if re.search(r"://[^/?&]*@", unquote(url)):
+        raise UsageError(
+            "a store's URL holds a user or a password (before the @): it would be seen in plans and logs; "
+            "give credentials where the client looks for them, see docs/stores.md"
+        )
     scheme, separator, _ = url.partition("://")
     where = _CLASSES.get(scheme if separator else "file")
     if where is None or not url:

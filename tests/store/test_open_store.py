@@ -66,3 +66,14 @@ def test_opening_files_loads_no_client_and_no_numpy(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(tmp_path)]
     printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     assert printed == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["s3://KEY:secret@bucket/x", "s3://bucket/x?endpoint=http://me:secret@host:1", "memcached://me:secret@host:1/x",
+     "s3://bucket/x?endpoint=http%3A%2F%2Fme:secret%40host"],
+)  # fmt: skip
+def test_a_secret_in_a_url_is_refused_and_not_repeated(url):
+    with pytest.raises(UsageError, match="password") as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)

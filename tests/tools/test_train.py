@@ -159,7 +159,7 @@ def test_the_seed_and_only_the_seed_changes_the_weights(train, case_file):
 @pytest.mark.parametrize("optimizer", cases.OPTIMIZERS)
 def test_every_optimizer(optimizer, train, case_file):
     argv = ("--case", case_file(layer="nn.ReLU()"), "--optimizer", optimizer, "--learning-rate", 0.02, "--processes", 0)
-    done = train(*argv, "--rounds", 15, "--json", "--out", "w.st")
+    done = train(*argv, "--rounds", 30, "--json", "--out", "w.st")
     *rounds, result = map(json.loads, done.out.splitlines())
     assert rounds[-1]["loss"] < rounds[0]["loss"]
     assert result["test_accuracy"] > 0.7

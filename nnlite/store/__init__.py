@@ -27,10 +27,11 @@ def open_store(url: str) -> Store:
     those of `store.opening`. Connects to nothing yet.
     Raises UsageError when the URL cannot be meant, StoreError when there is something, but not a store.
     """
-    if re.search(r"://[^/?&]*@", unquote(url)):
+    masked = re.sub(r"://[^/?&]*@", "://***@", unquote(url))
+    if masked != unquote(url):
         raise UsageError(
-            "a store's URL holds a user or a password (before the @): it would be seen in plans and logs; "
-            "give credentials where the client looks for them, see docs/stores.md"
+            f"{masked!r} holds a user or a password, which plans and logs would show: leave it out, and give "
+            "credentials where the store's client looks for them (docs/stores.md)"
         )
     scheme, separator, _ = url.partition("://")
     where = _CLASSES.get(scheme if separator else "file")

@@ -1,5 +1,5 @@
 """What the tests of runs share with those of the tools."""
 
-from tests.runtime.disks import small_disk
+from tests.disks import small_disk
 
 __all__ = ["small_disk"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnlite.data import cifar, emnist, idx, mnist
-from tests.runtime.disks import small_disk
+from tests.disks import small_disk
 from tools import train as tool
 from tools._command import run
 

@@ -1,0 +1,39 @@
+"""The benchmarks run, and their rows say what they promise. How fast anything is, no test asks."""
+
+import json
+
+import pytest
+
+from tools._command import run
+from tools.bench.__main__ import build_parser, main
+
+
+def rows(capsys, *argv):
+    assert run(main, build_parser(), list(argv)) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_store(capsys, tmp_path):
+    found = rows(capsys, "store", "--store", str(tmp_path), "--rounds", "2", "--json")
+    assert [row["verb"] for row in found] == ["put", "get"]
+    assert all(row["median_ms"] > 0 and row["of_bare_bandwidth"] is None for row in found)
+    assert not list(tmp_path.rglob("weights"))
+
+
+def test_store_beside_a_bare_client(capsys, memcached):
+    url = f"memcached://127.0.0.1:{memcached.port}/bench"
+    found = {row["verb"]: row for row in rows(capsys, "store", "--store", url, "--rounds", "2", "--json")}
+    assert found.keys() == {"put", "get", "bare put", "bare get"}
+    assert found["get"]["of_bare_bandwidth"] == pytest.approx(
+        found["bare get"]["median_ms"] / found["get"]["median_ms"], rel=0.1
+    )
+
+
+def test_bytes(capsys):
+    names = [row["operation"] for row in rows(capsys, "bytes", "--rounds", "1", "--json")]
+    assert "mean of 100 models of case a" in names
+
+
+def test_no_rounds_is_no_measurement(capsys):
+    assert run(main, build_parser(), ["store", "--rounds", "0"]) == 2
+    assert "--rounds 0" in capsys.readouterr().err

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnlite.protocol import head
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Adopt, Collect, Get, Model, Now, Program, Score, Train
-from nnlite.protocol.head import FAILED, Head
+from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.waiter import Leave
 from nnlite.protocol.worker import Worker
 
 NOTHING = Model(np.empty(0, np.float32), {})  #: the contribution of who only scored
@@ -68,7 +66,5 @@ class AveragingWorker(Worker):
         """A checkpoint that is not there: either the run has moved on and collected it, or it is lost."""
         now_head = yield from self.read_head()
         if now_head.round == round:
-            reason = f"checkpoint {self.keys.checkpoint(round)} is missing in the store"
-            yield from head.end(self.keys.head, FAILED, reason)
-            raise Leave(reason)
+            yield from self.checkpoint_is_lost(round)
         return now_head

@@ -7,12 +7,11 @@ ledger of what stands there.
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from statistics import mean
-from typing import Any
 
 from nnlite.protocol import contribution, head, updates
+from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Create, Delete, Found, Get, GetMany, Now, Program, Swap
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
@@ -82,8 +81,9 @@ class Combiner:
             if found is None:
                 return
             data = found.data
-        yield from self._tell(now_head.round, data, where, pending)  # watchers look for it once the head has moved
-        ledger = updates.ledger_of(data, where, self.spec.num_workers)
+        made_of, tally = contribution.decode(data, where)
+        yield from self._tell(now_head.round, tally, pending)  # watchers look for it once the head has moved
+        ledger = updates.ledger_of(made_of, where, self.spec.num_workers)
         moved = replace(now_head.with_ledger(ledger), round=made, counter=now_head.counter + 1)
         if not (yield Swap(self.keys.head, moved.to_json(), version)):
             return
@@ -94,18 +94,7 @@ class Combiner:
         if made >= 2 and not self.spec.keeps(made - 2):
             yield Delete(self.keys.checkpoint(made - 2))
 
-    def _tell(self, round: int, data: Any, where: str, pending: list[Update]) -> Program[None]:
-        _, tally = contribution.decode(data, where)
+    def _tell(self, round: int, tally: Tally, pending: list[Update]) -> Program[None]:
         staleness = [round - update.label.base for update in pending]
-        values = {
-            "round": round,
-            "seconds": None,
-            "num_samples": tally.num_samples,
-            "loss": tally.loss,
-            "accuracy": None,
-            "score_loss": None,
-            "num_updates": len(pending),
-            "mean_staleness": mean(staleness),
-            "max_staleness": max(staleness),
-        }
-        yield Create(self.keys.summary(round), json.dumps(values, sort_keys=True).encode())
+        more = {"num_updates": len(pending), "mean_staleness": mean(staleness), "max_staleness": max(staleness)}
+        yield Create(self.keys.summary(round), contribution.summary(round, tally, None, **more))

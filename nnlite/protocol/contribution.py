@@ -42,10 +42,9 @@ class Tally:
         return self.num_correct / self.num_scored if self.num_scored else None
 
 
-def encode(model: Model, tally: Tally) -> bytes:
-    """A contribution as bytes: a weights file whose metadata hold the tally."""
-    metadata = {**model.metadata, "tally": json.dumps(asdict(tally))}
-    return weights.encode(model.vector, model.shapes, metadata)
+def encode(model: Model, tally: Tally, **more: str) -> bytes:
+    """A contribution as bytes: a weights file whose metadata hold the tally, and `more`."""
+    return weights.encode(model.vector, model.shapes, {**more, "tally": json.dumps(asdict(tally))})
 
 
 def decode(data: Any, where: str) -> tuple[weights.Weights, Tally]:
@@ -70,8 +69,21 @@ def merge(parts: Sequence[Any], where: str) -> bytes:
     for other, _ in trained[1:]:
         weights.check_shapes(other.shapes, first.shapes, where, "Were parts made by different runs?")
     mean = weighted_mean([w.vector for w, _ in trained], [n for _, n in trained])
-    metadata = {k: v for k, v in first.metadata.items() if k not in ("tally", "sha256")}
-    return encode(Model(mean, dict(first.shapes), metadata), tally)
+    return encode(Model(mean, dict(first.shapes)), tally)
+
+
+def summary(round: int, tally: Tally, seconds: float | None, **more: float) -> bytes:
+    """What people want to know of a round, as JSON; `seconds` are those of whoever closed it."""
+    values = {
+        "round": round,
+        "seconds": seconds,
+        "num_samples": tally.num_samples,
+        "loss": tally.loss,
+        "accuracy": tally.accuracy,
+        "score_loss": tally.score_loss_sum / tally.num_scored if tally.num_scored else None,
+        **more,
+    }
+    return json.dumps(values, sort_keys=True).encode()
 
 
 def weighted_mean(vectors: Sequence[NDArray[np.float32]], counts: Sequence[int]) -> NDArray[np.float32]:

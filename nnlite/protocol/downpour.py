@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.protocol import head, updates
+from nnlite.protocol import updates
 from nnlite.protocol.averaging import NOTHING
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import (
@@ -30,7 +30,7 @@ from nnlite.protocol.effects import (
     TakeUpdate,
     Train,
 )
-from nnlite.protocol.head import FAILED, Head
+from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.updates import Label, Update
 from nnlite.protocol.waiter import Leave
@@ -95,9 +95,7 @@ class DownpourWorker(Worker):
             if found is not None:
                 return now_head, found.data
             if (yield from self.read_head()).round == now_head.round:
-                reason = f"checkpoint {self.keys.checkpoint(now_head.round)} is missing in the store"
-                yield from head.end(self.keys.head, FAILED, reason)
-                raise Leave(reason)
+                yield from self.checkpoint_is_lost(now_head.round)
 
     # ---- training
 
@@ -123,7 +121,7 @@ class DownpourWorker(Worker):
         data = updates.encode(model, label)
         if not (yield Create(key, data)):
             raise Leave(f"another invocation has pushed {key}")
-        self.pending.append(updates.decode(data, key))
+        self.pending.append(Update.of(model, label))
         self.seq += 1
 
     def _pull(self) -> Program[None]:

@@ -143,7 +143,7 @@ class Rebase(Effect):
 
 @dataclass(frozen=True)
 class TakeUpdate(Effect):
-    """-> Model: the change of the weights since the last update; the next one begins here."""
+    """-> Model: the change of the weights since the last update, in memory of its own; the next begins here."""
 
 
 @dataclass(frozen=True)
@@ -158,11 +158,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Model:
-    """One vector, the names and shapes of what lies in it, and what else its file should say."""
+    """One vector, and the names and shapes of what lies in it."""
 
     vector: Any
     shapes: dict[str, tuple[int, ...]]
-    metadata: dict[str, str] = field(default_factory=dict)
 
 
 # ---- the platform

@@ -10,7 +10,6 @@ The last round only scores: it closes with the test accuracy of the final checkp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -73,14 +72,12 @@ class Rounds:
     def close(self, round: int, data: Any) -> Program[None]:
         """With the root of `round` there: create the next checkpoint and move the head."""
         where = self.keys.node(round, 0, 0)
-        merged, tally = contribution.decode(data, where)
+        _, tally = contribution.decode(data, where)
         following = self._after(round, tally)
         if following.status == RUNNING:
-            metadata = {k: v for k, v in merged.metadata.items() if k not in ("tally", "sha256")}
-            checkpoint = contribution.encode(Model(merged.vector, dict(merged.shapes), metadata), tally)
-            yield Create(self.keys.checkpoint(round + 1), checkpoint)
+            yield Create(self.keys.checkpoint(round + 1), data)
         seconds = (yield Now()) - self.began_s if self.began_s is not None else None
-        yield Create(self.keys.summary(round), summary(round, tally, seconds))
+        yield Create(self.keys.summary(round), contribution.summary(round, tally, seconds))
 
         def moved(now: Head) -> Head:
             if now.round != round or now.status != RUNNING:
@@ -144,16 +141,3 @@ class Rounds:
         data = contribution.merge(parts, key)
         yield Create(key, data)
         return data
-
-
-def summary(round: int, tally: Tally, seconds: float | None) -> bytes:
-    """What people want to know of a round, as JSON; `seconds` are those of whoever closed it."""
-    values = {
-        "round": round,
-        "seconds": seconds,
-        "num_samples": tally.num_samples,
-        "loss": tally.loss,
-        "accuracy": tally.accuracy,
-        "score_loss": tally.score_loss_sum / tally.num_scored if tally.num_scored else None,
-    }
-    return json.dumps(values, sort_keys=True).encode()

@@ -36,6 +36,11 @@ class Update:
     label: Label
     weights: weights.Weights
 
+    @classmethod
+    def of(cls, model: Model, label: Label) -> Update:
+        """What `decode` makes of the bytes that `encode` makes of these."""
+        return cls(label, weights.Weights(model.vector, model.shapes, {}))
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -67,7 +72,7 @@ class Ledger:
 
 def encode(model: Model, label: Label) -> bytes:
     """An update as bytes: a weights file whose metadata hold the label."""
-    return weights.encode(model.vector, model.shapes, {**model.metadata, "update": json.dumps(asdict(label))})
+    return weights.encode(model.vector, model.shapes, {"update": json.dumps(asdict(label))})
 
 
 def decode(data: Any, where: str) -> Update:
@@ -81,13 +86,11 @@ def decode(data: Any, where: str) -> Update:
 
 def checkpoint(model: Model, ledger: Ledger, tally: Tally) -> bytes:
     """A checkpoint that knows what it contains."""
-    metadata = {**model.metadata, "ledger": json.dumps(asdict(ledger))}
-    return contribution.encode(Model(model.vector, model.shapes, metadata), tally)
+    return contribution.encode(model, tally, ledger=json.dumps(asdict(ledger)))
 
 
-def ledger_of(data: Any, where: str, num_workers: int) -> Ledger:
-    """The ledger of a checkpoint; an empty one for the first. Raises WeightsError when it is damaged."""
-    found, _ = contribution.decode(data, where)
+def ledger_of(found: weights.Weights, where: str, num_workers: int) -> Ledger:
+    """The ledger of a decoded checkpoint; an empty one for the first. Raises WeightsError when it is damaged."""
     if "ledger" not in found.metadata:
         return Ledger.empty(num_workers)
     try:
@@ -102,11 +105,10 @@ def fold(data: Any, updates: Sequence[Update], where: str, num_workers: int) -> 
     Raises StructureError when an update is of another network, ValueError when one is missing between.
     """
     found, _ = contribution.decode(data, where)
-    ledger, tally, vector = ledger_of(data, where, num_workers), Tally(), np.array(found.vector)
+    ledger, tally, vector = ledger_of(found, where, num_workers), Tally(), np.array(found.vector)
     for update in updates:
         weights.check_shapes(update.weights.shapes, found.shapes, where, "Was the update made by another run?")
         vector += update.weights.vector
         ledger = ledger.with_update(update.label)
         tally += Tally(update.label.num_samples, update.label.loss_sum)
-    metadata = {k: v for k, v in found.metadata.items() if k not in ("tally", "ledger", "sha256")}
-    return checkpoint(Model(vector, dict(found.shapes), metadata), ledger, tally)
+    return checkpoint(Model(vector, dict(found.shapes)), ledger, tally)

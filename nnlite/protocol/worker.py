@@ -68,6 +68,14 @@ class Worker(Waiter):
             f"the loss is no longer a number (round {round}, worker {self.worker}): "
             "try a smaller --learning-rate, or another --optimizer"
         )
+        yield from self.fail(reason)
+
+    def checkpoint_is_lost(self, round: int) -> Program[None]:
+        """End the run, as failed: its newest checkpoint is not in the store."""
+        yield from self.fail(f"checkpoint {self.keys.checkpoint(round)} is missing in the store")
+
+    def fail(self, reason: str) -> Program[None]:
+        """End the run, as failed, and leave."""
         yield from head.end(self.keys.head, FAILED, reason)
         raise Leave(reason)
 

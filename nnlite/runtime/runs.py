@@ -169,7 +169,8 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     if last.result is None:
         raise RunError(f"run {spec.run} is {last.status}, at round {last.round}: {last.reason or 'no result yet'}")
     where = Keys(spec.run).checkpoint(last.result)
-    network, state = trainer.build(spec)[0], trainer.State.of(spec)
+    network, optimizer = trainer.build(spec)
+    state = trainer.State.of(spec, network, optimizer)
     state.read(store.get(where).data, where)
     about = {
         "run": spec.run,

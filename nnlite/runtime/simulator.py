@@ -86,7 +86,6 @@ class Invocation:
     program: fx.Program[Any]
     learner: Learner | None
     slowness: float = 1.0
-    alive: bool = True
 
 
 @dataclass

@@ -47,9 +47,8 @@ class State:
         self.weights, self.slots = self.rows[0], self.rows[1:]  #: (P,) and (num_slots, P) float32
 
     @classmethod
-    def of(cls, spec: RunSpec) -> State:
+    def of(cls, spec: RunSpec, network: Sequential, optimizer: Optimizer) -> State:
         """Zeros, in the form that the protocol of a run shares."""
-        network, optimizer = build(spec)
         return cls(network, optimizer, shares_slots=spec.protocol == "averaging")
 
     def model(self) -> Model:
@@ -65,8 +64,9 @@ class State:
 
 def initial(spec: RunSpec) -> Model:
     """Checkpoint 0: weights drawn from the run's seed, slots of zeros."""
-    state = State.of(spec)
-    state.weights[:] = build(spec)[0].init(np.random.default_rng([spec.seed, 0, 0, INITIAL]))
+    network, optimizer = build(spec)
+    state = State.of(spec, network, optimizer)
+    state.weights[:] = network.init(np.random.default_rng([spec.seed, 0, 0, INITIAL]))
     return state.model()
 
 
@@ -78,7 +78,7 @@ class Trainer:
         self.spec, self.worker, self.clock = spec, worker, clock
         self._store = data_store
         self.network, self.optimizer = build(spec)
-        self.state = State.of(spec)
+        self.state = State.of(spec, self.network, self.optimizer)
         self.gradient = self.network.empty()
         self.step = 0  #: steps taken in all
         self._round_ends = 0  #: at this step

@@ -146,7 +146,7 @@ def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monke
     def remembering(data, pending, where, num_workers):
         result = made(data, pending, where, num_workers)
         version = int(where.rsplit("/", 1)[1]) + 1
-        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = plain(result, where, num_workers)
+        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = plain(contribution.decode(result, where)[0], where, num_workers)
         return result
 
     monkeypatch.setattr(updates, "fold", remembering)
@@ -189,7 +189,7 @@ def test_folding_adds_every_update_and_keeps_the_books():
     after = updates.fold(start, pending, "runs/r/ckpt/00000000", 2)
     found, tally = contribution.decode(after, "after")
     assert np.all(found.vector == 10.0)
-    assert updates.ledger_of(after, "after", 2) == Ledger((1, 2), (10, 20))
+    assert updates.ledger_of(found, "after", 2) == Ledger((1, 2), (10, 20))
     assert (tally.num_samples, tally.loss) == (15, 2.0)
 
 

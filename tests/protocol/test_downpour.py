@@ -146,7 +146,8 @@ def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monke
     def remembering(data, pending, where, num_workers):
         result = made(data, pending, where, num_workers)
         version = int(where.rsplit("/", 1)[1]) + 1
-        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = plain(contribution.decode(result, where)[0], where, num_workers)
+        found, _ = contribution.decode(result, where)
+        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = plain(found, where, num_workers)
         return result
 
     monkeypatch.setattr(updates, "fold", remembering)

@@ -13,6 +13,8 @@ from typing import Any
 
 from nnlite import data, nn
 from nnlite.errors import RunError, UsageError
+from nnlite.platform.base import Platform
+from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
@@ -51,7 +53,7 @@ def main(args: argparse.Namespace) -> int:
         _introduce(spec, args, dataset)
         runs.begin(store, store, spec, dataset)
         attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
-    driver = runs.Driver(store, spec, _num_processes(args, spec), first_round=first_round)
+    driver = runs.Driver(store, spec, _platform(args, spec, store), first_round)
     return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args)
 
 
@@ -78,6 +80,12 @@ def _finish(store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, 
     model_file.save(out, runs.result(store, spec, last))
     _show_result(spec, last, out, seconds, args)
     return 0
+
+
+def _platform(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
+    """Where the workers run; None is this very process."""
+    num_processes = _num_processes(args, spec)
+    return LocalPlatform(spec.run, store.url, num_processes) if num_processes else None
 
 
 def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:

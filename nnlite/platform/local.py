@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.errors import RunError
+from nnlite.platform.base import Invocation, Platform
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-Invocation = tuple[int, int]  # (worker, attempt)
 
 
-class LocalPlatform:
+class LocalPlatform(Platform):
     """Starts `python -m nnlite.runtime.process` for groups of invocations, and knows when they die.
 
     Messages go through pipes, one JSON object a line: the payload in, events out. A process whose input pipe
@@ -28,9 +28,9 @@ class LocalPlatform:
     def __init__(self, run: str, store_url: str, num_processes: int, blas_threads: int = 1):
         if num_processes < 1:
             raise RunError(f"{num_processes} processes: wanted at least 1")
+        super().__init__()
         self.run, self.store_url = run, store_url
         self.num_processes, self.blas_threads = num_processes, blas_threads
-        self.events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._processes: list[_Process] = []
         self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
 

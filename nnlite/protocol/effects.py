@@ -88,6 +88,24 @@ class Sleep(Effect):
     seconds: float
 
 
+@dataclass(frozen=True)
+class Remaining(Effect):
+    """-> seconds until the platform ends this invocation; infinite where it does not."""
+
+
+@dataclass(frozen=True)
+class Spent(Effect):
+    """-> Bill of this invocation so far."""
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What an invocation has used and cost, at list prices."""
+
+    seconds: float = 0.0  #: billed, start-up included
+    usd: float = 0.0  #: those seconds and the requests to the store; 0 where nobody sends a bill
+
+
 # ---- computing
 
 

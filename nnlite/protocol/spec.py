@@ -30,6 +30,18 @@ class DataSpec:
 
 
 @dataclass(frozen=True)
+class Rates:
+    """List prices in USD, by which a run counts what it spends; zero where nobody sends a bill."""
+
+    platform: str = "local"
+    memory_mb: int = 0  #: of a worker's function; 0: not limited
+    worker_second_usd: float = 0.0
+    invocation_usd: float = 0.0
+    read_usd: float = 0.0  #: of one request to the store that reads
+    write_usd: float = 0.0  #: of one that writes
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """Same spec and seed, same weights. Network and optimizer are descriptions (`nn.config`), never code."""
 
@@ -51,6 +63,9 @@ class RunSpec:
     eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored
     target_accuracy: float | None = None
     checkpoint_every: int = 0  #: keep every n-th checkpoint besides the newest two; 0: none
+    budget_usd: float | None = None  #: the run stops by itself before its workers have cost more
+    max_s: float | None = None  #: and when one of its workers has been at it for so long
+    rates: Rates = field(default_factory=Rates)  #: what is paid where the run runs
     case_file: str | None = None  #: a user's file whose own layers the workers must import
     lease_ttl_s: float = 60.0
     straggler_timeout_s: float = 30.0
@@ -91,6 +106,10 @@ class RunSpec:
             )
         if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
             raise UsageError(f"target accuracy {self.target_accuracy}: wanted a fraction above 0, at most 1")
+        for name in ("budget_usd", "max_s"):
+            cap = getattr(self, name)
+            if cap is not None and not (isfinite(cap) and cap > 0):
+                raise UsageError(f"{name} = {cap}: wanted a positive number")
         for name in ("lease_ttl_s", "straggler_timeout_s", "beat_s", "poll_s", "max_poll_s", "slice_s"):
             value = getattr(self, name)
             if not (isfinite(value) and value > 0):
@@ -125,6 +144,7 @@ class RunSpec:
             found = values.pop("data")
             found.update(mean=tuple(found["mean"]), std=tuple(found["std"]))
             values["tree_widths"] = tuple(values["tree_widths"])
+            values["rates"] = Rates(**values["rates"])
             return cls(data=DataSpec(**found), **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             if isinstance(error, UsageError):

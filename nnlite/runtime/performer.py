@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -22,14 +23,21 @@ def tell_nobody(event: str, values: dict[str, Any]) -> None:
     """A `Teller` for programs that nobody watches."""
 
 
+def no_deadline() -> float:
+    """Seconds left, where the platform ends nobody."""
+    return math.inf
+
+
 @dataclass
 class Performer:
     """Performs the effects of one program, but for Sleep, which is its `Scheduler`'s."""
 
     store: Store
     trainer: Trainer | None = None
-    invoke: Callable[[int, int], None] | None = None
+    invoke: Callable[[int, int], object] | None = None
     casualties: Callable[[], list[tuple[int, int]]] = list
+    remaining_s: Callable[[], float] = no_deadline
+    spent: Callable[[], fx.Bill] = fx.Bill
     tell: Teller = tell_nobody
 
     def perform(self, effect: fx.Effect) -> Any:
@@ -66,6 +74,12 @@ class Performer:
 
     def _now(self, effect: fx.Now) -> float:
         return time.monotonic()
+
+    def _remaining(self, effect: fx.Remaining) -> float:
+        return self.remaining_s()
+
+    def _spent(self, effect: fx.Spent) -> fx.Bill:
+        return self.spent()
 
     def _adopt(self, effect: fx.Adopt) -> None:
         self._mine.adopt(effect.round, effect.data, effect.where)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from nnlite.data import Dataset, shards
 from nnlite.errors import Conflict, NnliteError, NotFound, RunError
-from nnlite.platform.local import LocalPlatform
+from nnlite.platform.base import Platform
 from nnlite.protocol import contribution, head, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
@@ -94,24 +92,21 @@ def standing(store: Store, spec: RunSpec) -> Head | None:
 
 @dataclass
 class Driver:
-    """Drives a run on this machine: in `num_processes` processes, or with 0 in this one."""
+    """Drives a run on a platform, or with None in this process."""
 
     store: Store
     spec: RunSpec
-    num_processes: int
-    blas_threads: int = 1
+    platform: Platform | None = None
     first_round: int = 0  #: rounds before it were told already
     tell: Teller = tell_nobody
-    started: Callable[[LocalPlatform], Any] | None = None  #: for whoever wants to see the processes
 
     def drive(self, attempts: dict[int, int]) -> Head:
         """Start the workers, watch to the end. -> the last head.
 
         Ctrl-C, and any error here or in a worker, stops the workers and the run; what it has stays.
         """
-        platform = self._platform()
         try:
-            last = self._watch(platform, attempts)
+            last = self._watch(attempts)
         except KeyboardInterrupt:
             self._end(STOPPED, "interrupted")
             raise
@@ -119,20 +114,12 @@ class Driver:
             self._end(FAILED, str(error) if isinstance(error, NnliteError) else f"{type(error).__name__}: {error}")
             raise
         finally:
-            if platform is not None:
-                platform.close()
+            if self.platform is not None:
+                self.platform.close()
         return last
 
-    def _platform(self) -> LocalPlatform | None:
-        if self.num_processes == 0:
-            return None
-        platform = LocalPlatform(self.spec.run, self.store.url, self.num_processes, self.blas_threads)
-        if self.started is not None:
-            self.started(platform)
-        return platform
-
-    def _watch(self, platform: LocalPlatform | None, attempts: dict[int, int]) -> Head:
-        scheduler = Scheduler()
+    def _watch(self, attempts: dict[int, int]) -> Head:
+        scheduler, platform = Scheduler(), self.platform
         performer = Performer(self.store, tell=self.tell)
         if platform is None:
             workers = Workers(self.store, self.spec.run, scheduler=scheduler)
@@ -148,7 +135,7 @@ class Driver:
         last: Head = scheduler.results[key]
         return last
 
-    def _casualties(self, platform: LocalPlatform) -> list[tuple[int, int]]:
+    def _casualties(self, platform: Platform) -> list[tuple[int, int]]:
         """The dead; an error that a worker reported is raised here, as it would only come again."""
         while not platform.events.empty():
             event = platform.events.get()

@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Callable
 
 from nnlite.errors import NotFound, RunError
+from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
-from nnlite.runtime.performer import Performer, Scheduler, tell_nobody
+from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 
@@ -31,22 +32,32 @@ class Workers:
         self,
         store: Store,
         run: str,
-        invoke: Callable[[int, int], None] | None = None,
+        invoke: Callable[[int, int], object] | None = None,
         tell: Callable[..., None] = tell_nobody,
         scheduler: Scheduler | None = None,
+        remaining_s: Callable[[], float] = no_deadline,
+        spent: Callable[[], Bill] = Bill,
     ):
         self.store, self.spec = store, read_spec(store, run)
         self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
+        self._remaining_s, self._spent = remaining_s, spent
 
-    def add(self, worker: int, attempt: int) -> None:
-        """Take in one more invocation."""
+    def add(self, worker: int, attempt: int) -> int:
+        """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
 
         def tell(event: str, values: dict[str, object]) -> None:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
         trainer = Trainer(self.spec, worker, self.data_store)
-        performer = Performer(self.store, trainer, invoke=self._invoke or self.add, tell=tell)
+        performer = Performer(
+            self.store,
+            trainer,
+            invoke=self._invoke or self.add,
+            remaining_s=self._remaining_s,
+            spent=self._spent,
+            tell=tell,
+        )
         program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
-        self.scheduler.add(program, performer)
+        return self.scheduler.add(program, performer)

@@ -27,7 +27,7 @@ class Killer(threading.Thread):
         self.over = threading.Event()
 
     def begin(self, platform) -> None:
-        """What `Driver.started` calls."""
+        """What `small.train` calls."""
         self.platform = platform
         self.start()
 

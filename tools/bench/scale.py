@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
+from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import runs
@@ -71,5 +72,6 @@ def _images_per_s(dataset: data.Dataset, num_workers: int, run: str) -> float:
             if event == "round" and values["num_samples"]:
                 seconds.append(time.monotonic())
 
-        runs.Driver(store, spec, num_workers, tell=tell).drive(dict.fromkeys(range(num_workers), 1))
+        platform = LocalPlatform(spec.run, store.url, num_workers)
+        runs.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(num_workers), 1))
     return len(dataset.train) * (len(seconds) - 1) / (seconds[-1] - seconds[0])

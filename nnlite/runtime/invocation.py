@@ -1,0 +1,61 @@
+"""One invocation of a worker, as a function in a cloud gets it: what every handler parses, and calls."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nnlite.errors import RunError
+from nnlite.protocol.effects import Bill
+from nnlite.protocol.spec import check_run
+from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
+from nnlite.runtime.workers import Workers
+from nnlite.store import open_store
+
+
+@dataclass(frozen=True)
+class Payload:
+    """All that is sent to start a worker: the rest is in the run's specification."""
+
+    run: str
+    store: str  #: URL
+    worker: int
+    attempt: int
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON, UTF-8."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_values(cls, values: Any) -> Payload:
+        """From decoded JSON. Raises RunError for anything else than a payload, UsageError for a bad run id."""
+        if not isinstance(values, dict) or values.keys() != {"run", "store", "worker", "attempt"}:
+            raise RunError(f"not a worker's payload: wanted run, store, worker and attempt, found {values!r:.200}")
+        payload = cls(**values)
+        texts, numbers = (payload.run, payload.store), (payload.worker, payload.attempt)
+        if not all(isinstance(t, str) for t in texts) or not all(type(n) is int and n >= 0 for n in numbers):
+            raise RunError(f"not a worker's payload: {values!r:.200}")
+        check_run(payload.run)
+        return payload
+
+
+def carry_out(
+    payload: Payload,
+    invoke: Callable[[int, int], None],
+    remaining_s: Callable[[], float] = no_deadline,
+    spent: Callable[[], Bill] = Bill,
+    tell: Teller = tell_nobody,
+) -> str:
+    """Do the work of one invocation. -> why it ended.
+
+    invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
+    Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
+    """
+    with open_store(payload.store) as store:
+        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent)
+        key = workers.add(payload.worker, payload.attempt)
+        workers.scheduler.run(until=key)
+        reason: str = workers.scheduler.results[key].reason
+        return reason

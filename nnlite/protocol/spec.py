@@ -13,18 +13,18 @@ from nnlite.protocol.tree import Tree
 
 FORMAT = 1
 PROTOCOLS = ("averaging", "downpour")
-LEAST = {
-    "num_workers": 1,
-    "num_rounds": 0,
-    "batch_size": 1,
-    "steps_per_round": 1,
-    "threads": 1,
-    "push_every": 1,
-    "pull_every": 1,
-    "eval_every": 1,
-    "checkpoint_every": 0,
-    "max_attempts": 1,
-    "rounds_per_invocation": 0,
+LEAST = {  # field -> the least it can be, and what people call it
+    "num_workers": (1, "workers"),
+    "num_rounds": (0, "rounds"),
+    "batch_size": (1, "batch size"),
+    "steps_per_round": (1, "steps per round"),
+    "threads": (1, "threads"),
+    "push_every": (1, "push_every"),
+    "pull_every": (1, "pull_every"),
+    "eval_every": (1, "eval_every"),
+    "checkpoint_every": (0, "checkpoint_every"),
+    "max_attempts": (1, "max_attempts"),
+    "rounds_per_invocation": (0, "rounds per invocation"),
 }
 
 
@@ -96,10 +96,10 @@ class RunSpec:
         if self.format != FORMAT:
             raise RunError(f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}")
         check_run(self.run)
-        for name, least in LEAST.items():
+        for name, (least, label) in LEAST.items():
             value = getattr(self, name)
             if value is not None and value < least:
-                raise UsageError(f"{name.replace('_', ' ').replace('num ', '')}: {value}, wanted at least {least}")
+                raise UsageError(f"{label}: {value}, wanted at least {least}")
         for name, value in vars(self).items():
             if name.endswith("_s") and value is not None and not (isfinite(value) and value > 0):
                 raise UsageError(f"{name} = {value}: wanted a positive number of seconds")

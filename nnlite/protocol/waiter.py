@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from nnlite.protocol import head, lease
 from nnlite.protocol.combine import Combiner
@@ -12,9 +13,32 @@ from nnlite.protocol.lease import Watch
 from nnlite.protocol.rounds import Rounds
 from nnlite.protocol.spec import RunSpec
 
+T = TypeVar("T")
+
 
 class Leave(Exception):  # not an error: how deep code says that this invocation is over
     """Raised inside a program to end it."""
+
+
+class Pace:
+    """When to look again while waiting: first after most of what the last wait took, then in steps of a part of it.
+
+    Every look is a request. What the last wait took is a good guess of the next; a guess that was too long is
+    corrected by a fifth each time.
+    """
+
+    def __init__(self, spec: RunSpec):
+        self.poll_s, self.max_poll_s, self.look_s = spec.poll_s, spec.max_poll_s, spec.look_s
+        self.last_s = 0.0
+
+    def pauses(self) -> Iterator[float]:
+        """Seconds to sleep, again and again."""
+        step_s = max(self.poll_s, 0.2 * self.last_s)
+        longest_s = min(max(self.max_poll_s, step_s), self.look_s)
+        yield min(max(self.poll_s, 0.8 * self.last_s), self.look_s)
+        while True:
+            yield min(step_s, longest_s)
+            step_s *= 1.5
 
 
 class Waiter:
@@ -26,6 +50,7 @@ class Waiter:
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = Combiner(spec, self.watch)
+        self.pace = Pace(spec)
 
     def read_head(self) -> Program[Head]:
         """The head of a run that goes on; leaves when it does not."""
@@ -38,24 +63,36 @@ class Waiter:
 
     def wait(self, round: int) -> Program[Head]:
         """The next head after `round`, repairing when it takes too long."""
-        pause, since = self.spec.poll_s, (yield Now())
-        while True:
-            yield Sleep(pause)
-            pause = min(pause * 1.5, self.spec.max_poll_s)
-            now_head = yield from self.read_head()
-            if now_head.round > round:
-                return now_head
-            yield from self.between_polls(now_head)
-            if (yield Now()) - since > self.spec.straggler_timeout_s:
-                yield from self.repair(now_head)
-                since = yield Now()
 
-    def between_polls(self, now_head: Head) -> Program[None]:
+        def moved() -> Program[Head | None]:
+            now_head = yield from self.read_head()
+            return now_head if now_head.round > round else None
+
+        return (yield from self.wait_for(moved))
+
+    def wait_for(self, look: Callable[[], Program[T | None]]) -> Program[T]:
+        """Whatever `look` finds, as soon as it finds something; repairing when that takes too long."""
+        began_s = since_s = yield Now()
+        for pause_s in self.pace.pauses():
+            yield Sleep(pause_s)
+            seen = yield from look()
+            now_s = yield Now()
+            if seen is not None:
+                self.pace.last_s = now_s - began_s
+                return seen
+            yield from self.between_polls()
+            if now_s - since_s > self.spec.straggler_timeout_s:
+                yield from self.repair()
+                since_s = yield Now()
+        raise AssertionError("pauses never end")
+
+    def between_polls(self) -> Program[None]:
         """What else to do while waiting."""
         yield from ()
 
-    def repair(self, now_head: Head) -> Program[None]:
+    def repair(self) -> Program[None]:
         """Merge what dead mergers left, and replace the workers that are missing and dead."""
+        now_head = yield from self.read_head()
         for worker in (yield from self._missing(now_head)):
             found = yield Get(self.keys.lease(worker))
             if self.watch.is_dead(self.keys.lease(worker), found, (yield Now())):
@@ -65,7 +102,11 @@ class Waiter:
         if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:
             yield from self.combiner.combine(holder="a waiter")
             return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
-        return (yield from self.rounds.missing(now_head.round))
+        return (yield from self.rounds.missing(self.open_round(now_head)))
+
+    def open_round(self, now_head: Head) -> int:
+        """The round that is to be closed."""
+        return now_head.round
 
     def replace(self, worker: int, found: Any) -> Program[None]:
         """Invoke the next attempt of a dead worker, unless somebody else does or there were too many."""

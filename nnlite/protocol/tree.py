@@ -8,7 +8,7 @@ from math import ceil
 
 from nnlite.errors import UsageError
 
-WIDEST = 10  # children that are merged in one go unless somebody wants otherwise
+WIDEST = 5  # children that are merged in one go unless somebody wants otherwise
 
 
 @dataclass(frozen=True)

@@ -21,24 +21,31 @@ class Leave(Exception):  # not an error: how deep code says that this invocation
 
 
 class Pace:
-    """When to look again while waiting: first after most of what the last wait took, then in steps of a part of it.
+    """When to look again while waiting for a round to end: a little before it should, then in steps.
 
-    Every look is a request. What the last wait took is a good guess of the next; a guess that was too long is
-    corrected by a fifth each time.
+    Every look is a request. How long the last round took is a good guess of this one: all workers together vary
+    less than any of them. A guess that was too long is corrected by a tenth each round.
     """
 
     def __init__(self, spec: RunSpec):
-        self.poll_s, self.max_poll_s, self.look_s = spec.poll_s, spec.max_poll_s, spec.look_s
-        self.last_s = 0.0
+        self.poll_s, self.max_poll_s = spec.poll_s, spec.max_poll_s
+        self.began_s = self.last_s = 0.0  #: when this round began for us, and how long the last one took
 
-    def pauses(self) -> Iterator[float]:
+    def ended(self, now_s: float) -> None:
+        """A round is over, and the next begins."""
+        self.began_s, self.last_s = now_s, now_s - self.began_s
+
+    def pauses(self, now_s: float) -> Iterator[float]:
         """Seconds to sleep, again and again."""
-        step_s = max(self.poll_s, 0.2 * self.last_s)
-        longest_s = min(max(self.max_poll_s, step_s), self.look_s)
-        yield min(max(self.poll_s, 0.8 * self.last_s), self.look_s)
+        guess_s = self.last_s or now_s - self.began_s  # in the first round: as long again as our own part of it
+        yield self._within_limits(0.9 * (self.began_s + self.last_s - now_s))
+        step_s = 0.06 * guess_s
         while True:
-            yield min(step_s, longest_s)
-            step_s *= 1.5
+            yield self._within_limits(step_s)
+            step_s = 1.5 * self._within_limits(step_s)
+
+    def _within_limits(self, pause_s: float) -> float:
+        return min(max(self.poll_s, pause_s), self.max_poll_s)
 
 
 class Waiter:
@@ -73,12 +80,12 @@ class Waiter:
     def wait_for(self, look: Callable[[], Program[T | None]]) -> Program[T]:
         """Whatever `look` finds, as soon as it finds something; repairing when that takes too long."""
         began_s = since_s = yield Now()
-        for pause_s in self.pace.pauses():
+        for pause_s in self.pace.pauses(began_s):
             yield Sleep(pause_s)
             seen = yield from look()
             now_s = yield Now()
             if seen is not None:
-                self.pace.last_s = now_s - began_s
+                self.pace.ended(now_s)
                 return seen
             yield from self.between_polls()
             if now_s - since_s > self.spec.straggler_timeout_s:

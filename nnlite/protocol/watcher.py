@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from nnlite.protocol import head, lease
-from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Program
+from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Now, Program
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
@@ -22,6 +22,7 @@ class Watcher(Waiter):
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
+        self.pace.began_s = yield Now()
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         round = -1

@@ -63,7 +63,7 @@ class Worker(Waiter):
         if self.lease is None:
             raise Leave("another invocation is this worker")
         self.spent_before = self.lease.spent
-        self.beaten_s = self.looked_s = yield Now()
+        self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
 
     # ---- working in slices

@@ -1,14 +1,14 @@
 """The simulator: the same programs in virtual time, with every fault a seed can think of.
 
-Workers, watcher and store live in one process; nothing sleeps. Each effect takes some virtual time, and before
-or after each the invocation may die; invocations may get lost, come twice, or come late.
+Workers, watcher and store live in one process; nothing sleeps. Each effect takes some virtual time (`simulated.pace`),
+and before or after each the invocation may die; invocations may get lost, come twice, or come late.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -23,7 +23,14 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.watcher import Watcher
+from nnlite.runtime.simulated.faults import Faults
+from nnlite.runtime.simulated.meter import Meter, Use
+from nnlite.runtime.simulated.pace import Drawn, Pace
+from nnlite.runtime.simulated.values import Scale, Stored
 
+__all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
+
+STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
 WATCHER = -1  # the "worker" number of the watcher in stories
 
 
@@ -52,31 +59,6 @@ class Learner(Protocol):
         """See `effects.Collect`."""
 
 
-@dataclass(frozen=True)
-class Faults:
-    """How often things go wrong (rates in [0, 1]) and how long things take (seconds, virtual)."""
-
-    crash_rate: float = 0.0  #: of an invocation, before or after any one effect
-    lose_rate: float = 0.0  #: of invocations that never begin
-    double_rate: float = 0.0  #: of invocations that begin twice
-    cold_start_s: float = 0.5  #: at most
-    latency_s: float = 0.02  #: of a store request, on average
-    slice_s: float = 0.2  #: of a slice of training, on average
-    straggler_rate: float = 0.0  #: of invocations that are `straggler_factor` slower in everything
-    straggler_factor: float = 20.0
-    max_crashes: int = 10_000
-    crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
-    crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A value in the simulated store, as `effects.Found`."""
-
-    data: bytes
-    version: int
-
-
 @dataclass
 class Invocation:
     """One execution of a program."""
@@ -86,29 +68,45 @@ class Invocation:
     program: fx.Program[Any]
     learner: Learner | None
     slowness: float = 1.0
+    began_s: float = 0.0
+    use: Use = field(default_factory=Use)
+    dies_after: bool = False  #: the effect that is under way
+
+    def __str__(self) -> str:
+        return "watcher" if self.worker == WATCHER else f"worker {self.worker}.{self.attempt}"
 
 
 @dataclass
 class Simulation:
-    """One run in virtual time. `run()` until the watcher is through; then look at `store` and `counts`."""
+    """One run in virtual time. `run()` until the watcher is through; then look at `store`, `counts` and `meter`.
+
+    pace: how long things take; None: random times, as `faults` has them. scale: what the small values stand for.
+    story_length: how many of the last things that happened are kept; 0 for speed.
+    """
 
     spec: RunSpec
     initial: fx.Model
     make_learner: Callable[[int], Learner]
     seed: int = 0
     faults: Faults = field(default_factory=Faults)
+    pace: Pace | None = None
+    scale: Scale = field(default_factory=Scale)
+    story_length: int = STORY_LENGTH
     now_s: float = 0.0
     store: dict[str, Stored] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)  #: of effects by kind, crashes, ...
-    _story: list[tuple[float, int, int, tuple[Any, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.keys = Keys(self.spec.run)
-        self._queue: list[tuple[float, int, Invocation, Any]] = []
+        self.meter = Meter(self.spec.rates)
+        self.num_effects = 0  #: performed or died at, so far
+        self._pace = self.pace or Drawn(self.faults, self.rng)
+        self._queue: list[tuple[float, int, Invocation, fx.Effect | None, Any]] = []
         self._order = itertools.count()
         self._versions = itertools.count(1)
-        self.num_effects = 0  #: performed or died at, so far
+        self._story: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=self.story_length)
+        self._acting: Invocation | None = None  #: whose effect is performed at the moment
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally()))
         self._put(self.keys.head, Head().to_json())
 
@@ -116,26 +114,39 @@ class Simulation:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
         watcher = Invocation(WATCHER, 0, Watcher(self.spec).program(attempts), None)
-        self._push(0.0, watcher, None)
+        self._push(0.0, watcher)
+        last = self._go_on(until_s, watcher)
+        if last is None:
+            raise RunError(f"seed {self.seed}: everybody is gone and the watcher still waits")
+        return last
+
+    def drain(self, until_s: float = 1e6) -> None:
+        """After `run`: let the workers find out that the run is over, and leave."""
+        self._go_on(until_s)
+
+    def _go_on(self, until_s: float, until: Invocation | None = None) -> Head | None:
+        """What is due, one after the other, until nothing is, or that invocation is over. -> what it returned."""
         while self._queue:
-            self.now_s, _, invocation, answer = heapq.heappop(self._queue)
+            self.now_s, _, invocation, effect, answer = heapq.heappop(self._queue)
             if self.now_s > until_s:
                 raise RunError(f"seed {self.seed}: still running after {until_s} s of virtual time")
             try:
-                self._advance(invocation, answer)
+                if effect is None:
+                    self._advance(invocation, answer)
+                else:
+                    self._take_place(invocation, effect)
             except StopIteration as end:
-                if invocation is watcher:
+                self._end(invocation)
+                if invocation is until:
                     last: Head = end.value
                     return last
-        raise RunError(f"seed {self.seed}: everybody is gone and the watcher still waits")
+        return None
 
     @property
     def story(self) -> list[str]:
-        """Everything that happened, a line each."""
+        """The last things that happened, a line each."""
         return [
-            f"{at_s:10.3f}  {'watcher' if worker == WATCHER else f'worker {worker}.{attempt}':<13} "
-            + " ".join(_short(part) for part in what)
-            for at_s, worker, attempt, what in self._story
+            f"{at_s:10.3f}  {who:<13} " + " ".join(_short(part) for part in what) for at_s, who, what in self._story
         ]
 
     # ---- invocations
@@ -144,29 +155,45 @@ class Simulation:
         """Begin an invocation some time from now; or never, or twice."""
         self.counts["invocations"] += 1
         if self._happens(self.faults.lose_rate):
-            self._tell(worker, attempt, "lost")
+            self._tell(f"worker {worker}.{attempt}", "lost")
             return
         for _ in range(2 if self._happens(self.faults.double_rate) else 1):
             holder = f"{worker}-{attempt}-{next(self._order)}"
             program = worker_of(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
-            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
-            self._push(self.rng.uniform(0, self.faults.cold_start_s), invocation, None)
+            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness, self.now_s)
+            begin_s = self._pace.begin_s(invocation.learner, slowness, self.now_s, invocation.use)
+            self._push(begin_s, invocation)
 
     def _advance(self, invocation: Invocation, answer: Any) -> None:
+        """Hand over an answer, and see what is asked for next."""
+        if self.now_s - invocation.began_s > self.faults.limit_s and invocation.worker != WATCHER:
+            self.counts["ended by the platform"] += 1
+            return self._end(invocation, "is ended by the platform")
         effect = invocation.program.send(answer)
         self.num_effects += 1
         self.counts[type(effect).__name__] += 1
         fate = self._fate(invocation)
         if fate == "before":
-            self._tell(invocation.worker, invocation.attempt, "dies before", effect)
-            return
+            return self._end(invocation, "dies before", effect)
+        invocation.dies_after = fate == "after"
+        before_s = self._pace.before_s(effect, self.now_s, invocation.slowness)
+        if before_s > 0:
+            return self._push(before_s, invocation, effect)
+        return self._take_place(invocation, effect)
+
+    def _take_place(self, invocation: Invocation, effect: fx.Effect) -> None:
+        """Perform an effect now, for all to see."""
+        self._acting = invocation
         answer = self.perform(effect, invocation.learner)
-        self._tell(invocation.worker, invocation.attempt, effect, "->", answer)
-        if fate == "after":
-            self._tell(invocation.worker, invocation.attempt, "dies")
-            return
-        self._push(self._duration(effect) * invocation.slowness, invocation, answer)
+        self._acting = None
+        invocation.use.count(effect, answer, self.scale)
+        if self.story_length:
+            self._tell(str(invocation), effect, "->", answer)
+        if invocation.dies_after:
+            return self._end(invocation, "dies")
+        after_s = self._pace.after_s(effect, answer, invocation.learner, self.now_s, invocation.slowness)
+        return self._push(after_s, invocation, None, answer)
 
     def _fate(self, invocation: Invocation) -> str:
         if invocation.worker == WATCHER:
@@ -179,23 +206,23 @@ class Simulation:
         after = self.faults.crash_after if planned else self._happens(0.5)
         return "after" if after else "before"
 
-    def _duration(self, effect: fx.Effect) -> float:
-        if isinstance(effect, fx.Sleep):
-            return effect.seconds
-        if isinstance(effect, (fx.Train, fx.Score)):
-            return float(self.rng.exponential(self.faults.slice_s))
-        if isinstance(effect, (fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete)):
-            return float(self.rng.exponential(self.faults.latency_s))
-        return 0.0
+    def _end(self, invocation: Invocation, *how: Any) -> None:
+        """An invocation is over: it has come to its end, or, if we say how, died."""
+        if how:
+            self._tell(str(invocation), *how)
+        if invocation.worker == WATCHER:
+            self.meter.watcher.add(invocation.use)
+        else:
+            self.meter.ended(invocation.use, self.now_s - invocation.began_s)
 
-    def _push(self, in_s: float, invocation: Invocation, answer: Any) -> None:
-        heapq.heappush(self._queue, (self.now_s + in_s, next(self._order), invocation, answer))
+    def _push(self, in_s: float, invocation: Invocation, effect: fx.Effect | None = None, answer: Any = None) -> None:
+        heapq.heappush(self._queue, (self.now_s + in_s, next(self._order), invocation, effect, answer))
 
     def _happens(self, rate: float) -> bool:
         return rate > 0 and bool(self.rng.random() < rate)
 
-    def _tell(self, worker: int, attempt: int, *what: Any) -> None:
-        self._story.append((self.now_s, worker, attempt, what))
+    def _tell(self, who: str, *what: Any) -> None:
+        self._story.append((self.now_s, who, what))
 
     # ---- effects
 
@@ -218,26 +245,38 @@ class Simulation:
                 self.invoke(worker, attempt)
             case fx.Casualties():
                 return []
-            case fx.Note("left", values):
-                self.counts[values["reason"]] += 1
-            case fx.Adopt(round, data, where) if learner is not None:
+            case fx.Remaining() if self._acting is not None:
+                return self._acting.began_s + self.faults.limit_s - self.now_s
+            case fx.Spent() if self._acting is not None:
+                return self._acting.use.bill(self.now_s - self._acting.began_s, self.spec.rates)
+            case fx.Note(event, values):
+                self.meter.told(self.now_s, event, values)
+                if event == "left":
+                    self.counts[values["reason"]] += 1
+            case _ if learner is not None:
+                return self._compute(effect, learner)
+        return None
+
+    def _compute(self, effect: fx.Effect, learner: Learner) -> Any:
+        match effect:
+            case fx.Adopt(round, data, where):
                 learner.adopt(round, data, where)
-            case fx.Train(seconds, until_step) if learner is not None:
+            case fx.Train(seconds, until_step):
                 return learner.train(seconds, until_step)
-            case fx.Join(data, where, step, pending) if learner is not None:
+            case fx.Join(data, where, step, pending):
                 return learner.join(data, where, step, pending)
-            case fx.Rebase(data, where, pending) if learner is not None:
+            case fx.Rebase(data, where, pending):
                 learner.rebase(data, where, pending)
-            case fx.TakeUpdate() if learner is not None:
+            case fx.TakeUpdate():
                 return learner.take_update()
-            case fx.Score(seconds) if learner is not None:
+            case fx.Score(seconds):
                 return learner.score(seconds)
-            case fx.Collect() if learner is not None:
+            case fx.Collect():
                 return learner.collect()
         return None
 
     def _put(self, key: str, data: Any) -> bool:
-        self.store[key] = Stored(bytes(data), next(self._versions))
+        self.store[key] = Stored(bytes(data), next(self._versions), self.scale.num_bytes(data))
         return True
 
 

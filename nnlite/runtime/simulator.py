@@ -187,7 +187,7 @@ class Simulation:
         self._acting = invocation
         answer = self.perform(effect, invocation.learner)
         self._acting = None
-        invocation.use.count(effect, answer, self.scale)
+        self.meter.count(invocation.use, effect, answer, self.scale, invocation.worker != WATCHER)
         if self.story_length:
             self._tell(str(invocation), effect, "->", answer)
         if invocation.dies_after:

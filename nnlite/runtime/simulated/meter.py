@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,6 +51,15 @@ class Use:
         return Bill(seconds, seconds * rates.worker_second_usd + requests_usd + rates.invocation_usd)
 
 
+@dataclass(frozen=True)
+class Told:
+    """A round that the watcher told: when, what workers had asked for by then, and its summary."""
+
+    at_s: float
+    num_requests: int
+    summary: dict[str, Any]
+
+
 @dataclass
 class Meter:
     """Sums over all invocations of workers; the watcher, which runs where the command does, is counted apart."""
@@ -61,8 +69,16 @@ class Meter:
     watcher: Use = field(default_factory=Use)
     seconds: float = 0.0  #: of workers, start-up included
     usd: float = 0.0
-    rounds: list[tuple[float, dict[str, Any]]] = field(default_factory=list)  #: when the watcher told them, and what
-    num_events: Counter[str] = field(default_factory=Counter)  #: what workers told, by name
+    num_requests: int = 0  #: of workers, also of those that have not ended
+    rounds: list[Told] = field(default_factory=list)
+    first_s: dict[str, float] = field(default_factory=dict)  #: when each event was told for the first time
+
+    def count(self, use: Use, effect: fx.Effect, answer: Any, scale: Scale, is_worker: bool) -> None:
+        """Take in one effect that has taken place, also into the `use` of whoever asked for it."""
+        before = use.num_requests
+        use.count(effect, answer, scale)
+        if is_worker:
+            self.num_requests += use.num_requests - before
 
     def ended(self, use: Use, seconds: float) -> None:
         """An invocation of a worker is over."""
@@ -73,9 +89,9 @@ class Meter:
 
     def told(self, now_s: float, event: str, values: dict[str, Any]) -> None:
         """Somebody told something."""
-        self.num_events[event] += 1
+        self.first_s.setdefault(event, now_s)
         if event == "round":
-            self.rounds.append((now_s, values))
+            self.rounds.append(Told(now_s, self.num_requests, values))
 
     @property
     def gb_s(self) -> float:

@@ -1,0 +1,94 @@
+"""A supposed run: the specification of one whose data nobody has to have."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnlite import cases, data, nn
+from nnlite.data import catalog
+from nnlite.protocol.spec import DataSpec, Rates, RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime.simulated.forecast import Subject
+from nnlite.runtime.trainer import State
+
+SHAPES = {"mnist": (1, 28, 28), "sample": (1, 28, 28), "emnist": (1, 28, 28), "cifar": (3, 32, 32), "bits": (20,)}
+SIMULATED_LEASE_S = 60.0
+
+
+def rates(store: str, memory_mb: int) -> Rates:
+    """List prices of AWS in us-east-1: Lambda on x86, and S3. A memcached costs by the hour, not by the request."""
+    if store == "file":
+        return Rates()
+    requests = {"read_usd": 0.0004 / 1000, "write_usd": 0.005 / 1000} if store == "s3" else {}
+    second_usd = 0.0000166667 * memory_mb / 1024
+    return Rates("lambda", memory_mb, second_usd, invocation_usd=0.20 / 1e6, **requests)
+
+
+@dataclass(frozen=True)
+class Supposed:
+    """A case on a dataset of its official size."""
+
+    case: cases.Case
+    optimizer: nn.Optimizer
+    batch_size: int
+    num_train: int
+    num_test: int
+    input_shape: tuple[int, ...]
+    num_classes: int
+    args: argparse.Namespace
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Supposed:
+        """What the command line names."""
+        case, _ = cases.find(args.case)
+        batch_size = args.batch_size if args.batch_size is not None else case.batch_size
+        chosen = args.dataset or case.dataset
+        if callable(chosen):
+            rows = cases.dataset(case)
+            return cls(
+                case,
+                case.optimizer,
+                batch_size,
+                len(rows.train),
+                len(rows.test),
+                rows.input_shape,
+                rows.num_classes,
+                args,
+            )
+        known = catalog.entry(chosen)
+        return cls(case, case.optimizer, batch_size, *known.official, SHAPES[known.kind], known.num_classes, args)
+
+    def network(self) -> nn.Sequential:
+        """The case's network for that dataset."""
+        few = data.Split(np.zeros((1, *self.input_shape), np.uint8), np.ones(1, np.uint8))
+        return cases.network(self.case, data.Dataset("supposed", few, few, self.num_classes, (), (0.5,), (0.25,)))
+
+    @property
+    def subject(self) -> Subject:
+        """How large its weights and rows are."""
+        state = State(self.network(), self.optimizer, shares_slots=self.args.protocol == "averaging")
+        return Subject(state.vector.size, int(np.prod(self.input_shape)))
+
+    def spec(self, num_workers: int, tree_widths: tuple[int, ...] | None, paid: Rates) -> RunSpec:
+        """The specification with so many workers."""
+        args = self.args
+        return RunSpec(
+            run="simulated",
+            case=self.case.name,
+            seed=args.seed,
+            num_workers=num_workers,
+            tree_widths=Tree.for_workers(num_workers, tree_widths).widths,
+            num_rounds=args.rounds,
+            batch_size=self.batch_size,
+            network={},
+            optimizer={},
+            data=DataSpec("supposed", "0" * 64, self.num_train, self.num_test, (0.0,), (1.0,)),
+            protocol=args.protocol,
+            push_every=args.push_every,
+            pull_every=args.pull_every,
+            steps_per_round=args.steps_per_round,
+            rates=paid,
+        )

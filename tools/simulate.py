@@ -41,7 +41,7 @@ def main(args: argparse.Namespace) -> int:
     """Simulate one run after the other, and print a row for each."""
     supposed = Supposed.of(args)
     limit_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
-    trouble = replace(faults.parse(args.faults), limit_s=limit_s)
+    trouble = replace(faults.parse(args.faults), timeout_s=limit_s)
     world = _profile(args, supposed)
     rows: list[Forecast] = []
     if not args.json:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.watcher import Watcher
 from nnlite.runtime.simulated.faults import Faults
+from nnlite.runtime.simulated.learner import Learner, compute
 from nnlite.runtime.simulated.meter import Meter, Use
 from nnlite.runtime.simulated.pace import Drawn, Pace
 from nnlite.runtime.simulated.values import Scale, Stored
@@ -31,32 +32,9 @@ from nnlite.runtime.simulated.values import Scale, Stored
 __all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
 
 STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
+LOOKS = (fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note)  # effects that change nothing, and take no time
+COMPUTING = (fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume)
 WATCHER = -1  # the "worker" number of the watcher in stories
-
-
-class Learner(Protocol):
-    """What the simulator needs of a trainer: `runtime.trainer.Trainer` has it, and so can a toy."""
-
-    def adopt(self, round: int, data: Any, where: str) -> None:
-        """See `effects.Adopt`."""
-
-    def train(self, seconds: float, until_step: int | None = None) -> fx.Progress:
-        """See `effects.Train`."""
-
-    def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
-        """See `effects.Join`."""
-
-    def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
-        """See `effects.Rebase`."""
-
-    def take_update(self) -> fx.Model:
-        """See `effects.TakeUpdate`."""
-
-    def score(self, seconds: float) -> fx.Progress:
-        """See `effects.Score`."""
-
-    def collect(self) -> fx.Model:
-        """See `effects.Collect`."""
 
 
 @dataclass
@@ -68,7 +46,8 @@ class Invocation:
     program: fx.Program[Any]
     learner: Learner | None
     slowness: float = 1.0
-    began_s: float = 0.0
+    began_s: float | None = None
+    seconds: float = 0.0  #: from its beginning to its last effect
     use: Use = field(default_factory=Use)
     dies_after: bool = False  #: the effect that is under way
 
@@ -106,7 +85,7 @@ class Simulation:
         self._order = itertools.count()
         self._versions = itertools.count(1)
         self._story: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=self.story_length)
-        self._acting: Invocation | None = None  #: whose effect is performed at the moment
+        self.invocations: list[Invocation] = []  #: of workers
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally()))
         self._put(self.keys.head, Head().to_json())
 
@@ -161,19 +140,33 @@ class Simulation:
             holder = f"{worker}-{attempt}-{next(self._order)}"
             program = worker_of(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
-            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness, self.now_s)
+            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
+            if self.pace is not None:
+                invocation.began_s = self.now_s  # starting takes its time, and is paid
+            self.invocations.append(invocation)
             begin_s = self._pace.begin_s(invocation.learner, slowness, self.now_s, invocation.use)
             self._push(begin_s, invocation)
 
+    @property
+    def seconds(self) -> float:
+        """Of all invocations of workers together, up to their last effect."""
+        return sum(invocation.seconds for invocation in self.invocations)
+
+    def _age_s(self, invocation: Invocation | None) -> float:
+        return self.now_s - invocation.began_s if invocation and invocation.began_s is not None else 0.0
+
     def _advance(self, invocation: Invocation, answer: Any) -> None:
         """Hand over an answer, and see what is asked for next."""
-        if self.now_s - invocation.began_s > self.faults.limit_s and invocation.worker != WATCHER:
-            self.counts["ended by the platform"] += 1
-            return self._end(invocation, "is ended by the platform")
+        if invocation.began_s is None:
+            invocation.began_s = self.now_s
+        invocation.seconds = self._age_s(invocation)
+        if invocation.worker != WATCHER and invocation.seconds > self.faults.timeout_s:
+            self.counts["timeouts"] += 1
+            return self._end(invocation, "killed by the platform")
         effect = invocation.program.send(answer)
         self.num_effects += 1
         self.counts[type(effect).__name__] += 1
-        fate = self._fate(invocation)
+        fate = self._fate(invocation, effect)
         if fate == "before":
             return self._end(invocation, "dies before", effect)
         invocation.dies_after = fate == "after"
@@ -184,9 +177,7 @@ class Simulation:
 
     def _take_place(self, invocation: Invocation, effect: fx.Effect) -> None:
         """Perform an effect now, for all to see."""
-        self._acting = invocation
-        answer = self.perform(effect, invocation.learner)
-        self._acting = None
+        answer = self.perform(effect, invocation)
         self.meter.count(invocation.use, effect, answer, self.scale, invocation.worker != WATCHER)
         if self.story_length:
             self._tell(str(invocation), effect, "->", answer)
@@ -195,11 +186,14 @@ class Simulation:
         after_s = self._pace.after_s(effect, answer, invocation.learner, self.now_s, invocation.slowness)
         return self._push(after_s, invocation, None, answer)
 
-    def _fate(self, invocation: Invocation) -> str:
+    def _fate(self, invocation: Invocation, effect: fx.Effect) -> str:
         if invocation.worker == WATCHER:
             return "lives"
         planned = self.faults.crash_at is not None and self.num_effects == self.faults.crash_at
-        by_chance = self._happens(self.faults.crash_rate) and self.counts["crashes"] < self.faults.max_crashes
+        looks = isinstance(effect, LOOKS)  # dying at one is dying at what comes next
+        by_chance = (
+            not looks and self._happens(self.faults.crash_rate) and self.counts["crashes"] < self.faults.max_crashes
+        )
         if not (planned or by_chance):
             return "lives"
         self.counts["crashes"] += 1
@@ -213,7 +207,7 @@ class Simulation:
         if invocation.worker == WATCHER:
             self.meter.watcher.add(invocation.use)
         else:
-            self.meter.ended(invocation.use, self.now_s - invocation.began_s)
+            self.meter.ended(invocation.use, self._age_s(invocation))
 
     def _push(self, in_s: float, invocation: Invocation, effect: fx.Effect | None = None, answer: Any = None) -> None:
         heapq.heappush(self._queue, (self.now_s + in_s, next(self._order), invocation, effect, answer))
@@ -226,8 +220,10 @@ class Simulation:
 
     # ---- effects
 
-    def perform(self, effect: fx.Effect, learner: Learner | None = None) -> Any:
+    def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
+        if invocation is not None and invocation.learner is not None and isinstance(effect, COMPUTING):
+            return compute(effect, invocation.learner)
         match effect:
             case fx.Get(key):
                 return self.store.get(key)
@@ -245,35 +241,20 @@ class Simulation:
                 self.invoke(worker, attempt)
             case fx.Casualties():
                 return []
-            case fx.Remaining() if self._acting is not None:
-                return self._acting.began_s + self.faults.limit_s - self.now_s
-            case fx.Spent() if self._acting is not None:
-                return self._acting.use.bill(self.now_s - self._acting.began_s, self.spec.rates)
+            case fx.Remaining():
+                return self.faults.timeout_s - self._age_s(invocation)
+            case fx.Spent():
+                return self._bill(invocation)
             case fx.Note(event, values):
                 self.meter.told(self.now_s, event, values)
                 if event == "left":
                     self.counts[values["reason"]] += 1
-            case _ if learner is not None:
-                return self._compute(effect, learner)
         return None
 
-    def _compute(self, effect: fx.Effect, learner: Learner) -> Any:
-        match effect:
-            case fx.Adopt(round, data, where):
-                learner.adopt(round, data, where)
-            case fx.Train(seconds, until_step):
-                return learner.train(seconds, until_step)
-            case fx.Join(data, where, step, pending):
-                return learner.join(data, where, step, pending)
-            case fx.Rebase(data, where, pending):
-                learner.rebase(data, where, pending)
-            case fx.TakeUpdate():
-                return learner.take_update()
-            case fx.Score(seconds):
-                return learner.score(seconds)
-            case fx.Collect():
-                return learner.collect()
-        return None
+    def _bill(self, invocation: Invocation | None) -> fx.Bill:
+        age_s = self._age_s(invocation)
+        use = invocation.use if invocation else Use()
+        return use.bill(age_s, self.spec.rates) + fx.Bill(0.0, age_s * self.faults.usd_per_s)
 
     def _put(self, key: str, data: Any) -> bool:
         self.store[key] = Stored(bytes(data), next(self._versions), self.scale.num_bytes(data))

@@ -21,7 +21,7 @@ WORDS = {
 class Faults:
     """How often things go wrong (rates in [0, 1]) and, for toys, how long things take (seconds, virtual)."""
 
-    crash_rate: float = 0.0  #: of an invocation, before or after any one effect
+    crash_rate: float = 0.0  #: of an invocation, before or after any one effect that does something
     lose_rate: float = 0.0  #: of invocations that never begin
     double_rate: float = 0.0  #: of invocations that begin twice
     cold_start_s: float = 0.5  #: at most
@@ -29,8 +29,9 @@ class Faults:
     slice_s: float = 0.2  #: of a slice of training, on average
     straggler_rate: float = 0.0  #: of invocations that are `straggler_factor` slower in everything
     straggler_factor: float = 20.0
-    limit_s: float = math.inf  #: the platform ends an invocation that has lasted so long
     max_crashes: int = 10_000
+    timeout_s: float = math.inf  #: the platform kills every invocation after so long
+    usd_per_s: float = 0.0  #: what a second of an invocation costs, on top of the rates of the run
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
     crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
 

@@ -10,8 +10,8 @@ from nnlite.protocol.effects import Model
 from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime.simulated.faults import Faults
-from nnlite.runtime.simulated.learner import ModelledLearner
 from nnlite.runtime.simulated.meter import Meter, Told
+from nnlite.runtime.simulated.modelled import ModelledLearner
 from nnlite.runtime.simulated.pace import Modelled
 from nnlite.runtime.simulated.profile import Profile
 from nnlite.runtime.simulated.values import Scale

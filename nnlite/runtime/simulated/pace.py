@@ -10,8 +10,8 @@ import numpy as np
 
 from nnlite.protocol import effects as fx
 from nnlite.runtime.simulated.faults import Faults
-from nnlite.runtime.simulated.learner import ModelledLearner
 from nnlite.runtime.simulated.meter import Use
+from nnlite.runtime.simulated.modelled import ModelledLearner
 from nnlite.runtime.simulated.profile import Profile, Verb
 from nnlite.runtime.simulated.server import Server
 from nnlite.runtime.simulated.values import Scale, Stored

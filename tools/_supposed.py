@@ -15,7 +15,6 @@ from nnlite.runtime.simulated.forecast import Subject
 from nnlite.runtime.trainer import State
 
 SHAPES = {"mnist": (1, 28, 28), "sample": (1, 28, 28), "emnist": (1, 28, 28), "cifar": (3, 32, 32), "bits": (20,)}
-SIMULATED_LEASE_S = 60.0
 
 
 def rates(store: str, memory_mb: int) -> Rates:
@@ -90,5 +89,8 @@ class Supposed:
             push_every=args.push_every,
             pull_every=args.pull_every,
             steps_per_round=args.steps_per_round,
+            max_poll_s=args.max_poll_s or (0.03 if args.store == "file" else 0.25),
+            lease_ttl_s=max(60.0, 2.0 * num_workers),
+            straggler_timeout_s=args.straggler_timeout_s or max(30.0, 1.0 * num_workers),
             rates=paid,
         )

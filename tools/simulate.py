@@ -139,6 +139,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--limit-s", type=float, default=900.0, metavar="S", help="when the platform ends a worker (900)"
     )
+    parser.add_argument("--max-poll-s", type=float, metavar="S", help="between looks at the head (0.25; file: 0.03)")
+    parser.add_argument(
+        "--straggler-timeout-s", type=float, metavar="S", help="after which waiters repair (30, or a second a worker)"
+    )
     parser.add_argument(
         "--faults", default="", metavar="HOW", help="crash=0.001,lose=0.01,double=0.05,straggler=0.02:10 (none)"
     )

@@ -15,6 +15,7 @@ from nnlite.runtime.simulated.forecast import Subject
 from nnlite.runtime.trainer import State
 
 SHAPES = {"mnist": (1, 28, 28), "sample": (1, 28, 28), "emnist": (1, 28, 28), "cifar": (3, 32, 32), "bits": (20,)}
+POLLS_PER_S = 1_000  # of all workers together; S3 takes 5,500 of one prefix, and they have work to do, too
 
 
 def rates(store: str, memory_mb: int) -> Rates:
@@ -89,7 +90,7 @@ class Supposed:
             push_every=args.push_every,
             pull_every=args.pull_every,
             steps_per_round=args.steps_per_round,
-            max_poll_s=args.max_poll_s or (0.03 if args.store == "file" else 0.25),
+            max_poll_s=args.max_poll_s or (0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)),
             lease_ttl_s=max(60.0, 2.0 * num_workers),
             straggler_timeout_s=args.straggler_timeout_s or max(30.0, 1.0 * num_workers),
             rates=paid,

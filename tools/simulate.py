@@ -139,7 +139,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--limit-s", type=float, default=900.0, metavar="S", help="when the platform ends a worker (900)"
     )
-    parser.add_argument("--max-poll-s", type=float, metavar="S", help="between looks at the head (0.25; file: 0.03)")
+    parser.add_argument(
+        "--max-poll-s", type=float, metavar="S", help="between looks at the head (0.25, or 1,000 a second in all)"
+    )
     parser.add_argument(
         "--straggler-timeout-s", type=float, metavar="S", help="after which waiters repair (30, or a second a worker)"
     )

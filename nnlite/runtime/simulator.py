@@ -32,8 +32,9 @@ from nnlite.runtime.simulated.values import Scale, Stored
 __all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
 
 STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
-LOOKS = (fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note)  # effects that change nothing, and take no time
-COMPUTING = (fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume)
+LOOKS = {fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note}  # effects that change nothing, and take no time
+COMPUTING = {fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume}
+REQUESTS = {fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete}
 WATCHER = -1  # the "worker" number of the watcher in stories
 
 
@@ -110,10 +111,7 @@ class Simulation:
             if self.now_s > until_s:
                 raise RunError(f"seed {self.seed}: still running after {until_s} s of virtual time")
             try:
-                if effect is None:
-                    self._advance(invocation, answer)
-                else:
-                    self._take_place(invocation, effect)
+                self._advance(invocation, effect, answer)
             except StopIteration as end:
                 self._end(invocation)
                 if invocation is until:
@@ -155,42 +153,57 @@ class Simulation:
     def _age_s(self, invocation: Invocation | None) -> float:
         return self.now_s - invocation.began_s if invocation and invocation.began_s is not None else 0.0
 
-    def _advance(self, invocation: Invocation, answer: Any) -> None:
-        """Hand over an answer, and see what is asked for next."""
+    def _advance(self, invocation: Invocation, effect: fx.Effect | None, answer: Any) -> None:
+        """Go on with an effect that takes place now, or with an answer, until something takes time, or kills."""
+        while True:
+            if effect is None:
+                effect = self._next(invocation, answer)
+                if effect is None:
+                    return
+                before_s = self._pace.before_s(effect, self.now_s, invocation.slowness)
+                if before_s > 0:
+                    return self._push(before_s, invocation, effect)
+            answer = self._take_place(invocation, effect)
+            if invocation.dies_after:
+                return self._end(invocation, "dies")
+            after_s = self._pace.after_s(effect, answer, invocation.learner, self.now_s, invocation.slowness)
+            if after_s > 0:
+                return self._push(after_s, invocation, None, answer)
+            effect = None
+
+    def _next(self, invocation: Invocation, answer: Any) -> fx.Effect | None:
+        """What a program asks for, given this answer; None if it dies first."""
         if invocation.began_s is None:
             invocation.began_s = self.now_s
-        invocation.seconds = self._age_s(invocation)
-        if invocation.worker != WATCHER and invocation.seconds > self.faults.timeout_s:
+        invocation.seconds = self.now_s - invocation.began_s
+        if invocation.seconds > self.faults.timeout_s and invocation.worker != WATCHER:
             self.counts["timeouts"] += 1
-            return self._end(invocation, "killed by the platform")
+            self._end(invocation, "killed by the platform")
+            return None
         effect = invocation.program.send(answer)
         self.num_effects += 1
         self.counts[type(effect).__name__] += 1
         fate = self._fate(invocation, effect)
         if fate == "before":
-            return self._end(invocation, "dies before", effect)
+            self._end(invocation, "dies before", effect)
+            return None
         invocation.dies_after = fate == "after"
-        before_s = self._pace.before_s(effect, self.now_s, invocation.slowness)
-        if before_s > 0:
-            return self._push(before_s, invocation, effect)
-        return self._take_place(invocation, effect)
+        return effect
 
-    def _take_place(self, invocation: Invocation, effect: fx.Effect) -> None:
-        """Perform an effect now, for all to see."""
+    def _take_place(self, invocation: Invocation, effect: fx.Effect) -> Any:
+        """Perform an effect now, for all to see. -> its answer"""
         answer = self.perform(effect, invocation)
-        self.meter.count(invocation.use, effect, answer, self.scale, invocation.worker != WATCHER)
+        if type(effect) in REQUESTS:
+            self.meter.count(invocation.use, effect, answer, self.scale, invocation.worker != WATCHER)
         if self.story_length:
             self._tell(str(invocation), effect, "->", answer)
-        if invocation.dies_after:
-            return self._end(invocation, "dies")
-        after_s = self._pace.after_s(effect, answer, invocation.learner, self.now_s, invocation.slowness)
-        return self._push(after_s, invocation, None, answer)
+        return answer
 
     def _fate(self, invocation: Invocation, effect: fx.Effect) -> str:
-        if invocation.worker == WATCHER:
+        if invocation.worker == WATCHER or not (self.faults.crash_rate or self.faults.crash_at):
             return "lives"
         planned = self.faults.crash_at is not None and self.num_effects == self.faults.crash_at
-        looks = isinstance(effect, LOOKS)  # dying at one is dying at what comes next
+        looks = type(effect) in LOOKS  # dying at one is dying at what comes next
         by_chance = (
             not looks and self._happens(self.faults.crash_rate) and self.counts["crashes"] < self.faults.max_crashes
         )
@@ -222,9 +235,13 @@ class Simulation:
 
     def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
-        if invocation is not None and invocation.learner is not None and isinstance(effect, COMPUTING):
+        if invocation is not None and invocation.learner is not None and type(effect) in COMPUTING:
             return compute(effect, invocation.learner)
         match effect:
+            case fx.Now():
+                return self.now_s
+            case fx.Sleep():
+                return None
             case fx.Get(key):
                 return self.store.get(key)
             case fx.GetMany(keys):
@@ -235,8 +252,6 @@ class Simulation:
                 return self._put(key, data) if self.store.get(key) == found else False
             case fx.Delete(key):
                 self.store.pop(key, None)
-            case fx.Now():
-                return self.now_s
             case fx.Invoke(worker, attempt):
                 self.invoke(worker, attempt)
             case fx.Casualties():

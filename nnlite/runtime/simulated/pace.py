@@ -99,6 +99,8 @@ class Modelled:
 
     def after_s(self, effect: fx.Effect, answer: Any, learner: Any, now_s: float, slowness: float) -> float:
         """See `Pace`. How slow it computes, a learner knows itself."""
+        if isinstance(effect, fx.Now):
+            return 0.0
         if isinstance(effect, fx.Get):
             return self._read([answer], now_s, slowness)
         if isinstance(effect, fx.GetMany):

@@ -23,8 +23,8 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.watcher import Watcher
+from nnlite.runtime.learner import COMPUTING, Learner, compute
 from nnlite.runtime.simulated.faults import Faults
-from nnlite.runtime.simulated.learner import Learner, compute
 from nnlite.runtime.simulated.meter import Meter, Use
 from nnlite.runtime.simulated.pace import Drawn, Pace
 from nnlite.runtime.simulated.values import Scale, Stored
@@ -33,8 +33,7 @@ __all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
 
 STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
 LOOKS = {fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note}  # effects that change nothing, and take no time
-COMPUTING = {fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume}
-REQUESTS = {fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete}
+REQUESTS = {fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany}
 WATCHER = -1  # the "worker" number of the watcher in stories
 
 
@@ -252,6 +251,9 @@ class Simulation:
                 return self._put(key, data) if self.store.get(key) == found else False
             case fx.Delete(key):
                 self.store.pop(key, None)
+            case fx.DeleteMany(keys):
+                for key in keys:
+                    self.store.pop(key, None)
             case fx.Invoke(worker, attempt):
                 self.invoke(worker, attempt)
             case fx.Casualties():

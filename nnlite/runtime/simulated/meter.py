@@ -31,7 +31,7 @@ class Use:
             self.num_requests += 1
             self.num_writes += 1
             self.bytes_written += scale.num_bytes(effect.data)
-        elif isinstance(effect, fx.Delete):
+        elif isinstance(effect, (fx.Delete, fx.DeleteMany)):
             self.num_requests += 1
 
     def read(self, num_bytes: int, num_keys: int = 1) -> None:

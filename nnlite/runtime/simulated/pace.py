@@ -17,7 +17,7 @@ from nnlite.runtime.simulated.server import Server
 from nnlite.runtime.simulated.values import Scale, Stored
 
 SPEC_BYTES = 2_000  # of a run's specification, about
-WRITES = (fx.Create, fx.Swap, fx.Delete)
+WRITES = (fx.Create, fx.Swap, fx.Delete, fx.DeleteMany)
 
 
 class Pace(Protocol):
@@ -95,6 +95,8 @@ class Modelled:
             return encoding_s + self._request(self.profile.store.put, num_bytes, now_s + encoding_s, num_writes=1)
         if isinstance(effect, fx.Delete):
             return self._request(self.profile.store.delete, 0, now_s, num_writes=1)
+        if isinstance(effect, fx.DeleteMany):
+            return self._request(self.profile.store.delete, 0, now_s, num_writes=len(effect.keys))
         return 0.0
 
     def after_s(self, effect: fx.Effect, answer: Any, learner: Any, now_s: float, slowness: float) -> float:

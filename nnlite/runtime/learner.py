@@ -1,4 +1,4 @@
-"""The learner: what the simulator needs of whoever trains."""
+"""The learner: what the simulator needs of a trainer. `runtime.trainer.Trainer` has it, and so can a toy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from nnlite.protocol import effects as fx
 
 
 class Learner(Protocol):
-    """What the simulator needs of a trainer: `runtime.trainer.Trainer` has it, and so can a toy."""
+    """One method for each effect that computes."""
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""
@@ -39,8 +39,13 @@ class Learner(Protocol):
         """See `effects.Resume`."""
 
 
+COMPUTING = (
+    fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume
+)  # fmt: skip
+
+
 def compute(effect: fx.Effect, learner: Learner) -> Any:
-    """What a learner answers to an effect that computes."""
+    """What a learner answers to one of the effects that are COMPUTING."""
     match effect:
         case fx.Adopt(round, data, where):
             learner.adopt(round, data, where)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,6 @@ from nnlite.runtime.simulated.forecast import Subject
 from nnlite.runtime.trainer import State
 
 SHAPES = {"mnist": (1, 28, 28), "sample": (1, 28, 28), "emnist": (1, 28, 28), "cifar": (3, 32, 32), "bits": (20,)}
-POLLS_PER_S = 1_000  # of all workers together; S3 takes 5,500 of one prefix, and they have work to do, too
 
 
 def rates(store: str, memory_mb: int) -> Rates:
@@ -38,60 +37,44 @@ class Supposed:
     num_test: int
     input_shape: tuple[int, ...]
     num_classes: int
-    args: argparse.Namespace
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> Supposed:
-        """What the command line names."""
-        case, _ = cases.find(args.case)
-        batch_size = args.batch_size if args.batch_size is not None else case.batch_size
-        chosen = args.dataset or case.dataset
+    def of_case(cls, name: str, dataset: str | None = None, batch_size: int | None = None) -> Supposed:
+        """A case by name or file, on its dataset or another; no file of the dataset is needed."""
+        case, _ = cases.find(name)
+        chosen = dataset or case.dataset
         if callable(chosen):
             rows = cases.dataset(case)
-            return cls(
-                case,
-                case.optimizer,
-                batch_size,
-                len(rows.train),
-                len(rows.test),
-                rows.input_shape,
-                rows.num_classes,
-                args,
-            )
-        known = catalog.entry(chosen)
-        return cls(case, case.optimizer, batch_size, *known.official, SHAPES[known.kind], known.num_classes, args)
+            about = (len(rows.train), len(rows.test), rows.input_shape, rows.num_classes)
+        else:
+            known = catalog.entry(chosen)
+            about = (*known.official, SHAPES[known.kind], known.num_classes)
+        return cls(case, case.optimizer, case.batch_size if batch_size is None else batch_size, *about)
 
     def network(self) -> nn.Sequential:
         """The case's network for that dataset."""
         few = data.Split(np.zeros((1, *self.input_shape), np.uint8), np.ones(1, np.uint8))
         return cases.network(self.case, data.Dataset("supposed", few, few, self.num_classes, (), (0.5,), (0.25,)))
 
-    @property
-    def subject(self) -> Subject:
-        """How large its weights and rows are."""
-        state = State(self.network(), self.optimizer, shares_slots=self.args.protocol == "averaging")
+    def subject(self, protocol: str) -> Subject:
+        """How large its weights and rows are; averaging shares the optimizer's slots as well."""
+        state = State(self.network(), self.optimizer, shares_slots=protocol == "averaging")
         return Subject(state.vector.size, int(np.prod(self.input_shape)))
 
-    def spec(self, num_workers: int, tree_widths: tuple[int, ...] | None, paid: Rates) -> RunSpec:
-        """The specification with so many workers."""
-        args = self.args
+    def spec(self, num_workers: int, tree_widths: tuple[int, ...] | None = None, **more: Any) -> RunSpec:
+        """The specification of a run of it."""
         return RunSpec(
             run="simulated",
             case=self.case.name,
-            seed=args.seed,
             num_workers=num_workers,
             tree_widths=Tree.for_workers(num_workers, tree_widths).widths,
-            num_rounds=args.rounds,
             batch_size=self.batch_size,
             network={},
             optimizer={},
             data=DataSpec("supposed", "0" * 64, self.num_train, self.num_test, (0.0,), (1.0,)),
-            protocol=args.protocol,
-            push_every=args.push_every,
-            pull_every=args.pull_every,
-            steps_per_round=args.steps_per_round,
-            max_poll_s=args.max_poll_s or (0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)),
-            lease_ttl_s=max(60.0, 2.0 * num_workers),
-            straggler_timeout_s=args.straggler_timeout_s or max(30.0, 1.0 * num_workers),
-            rates=paid,
+            **{
+                "lease_ttl_s": max(60.0, 2.0 * num_workers),
+                "straggler_timeout_s": max(30.0, 1.0 * num_workers),
+                **more,
+            },
         )

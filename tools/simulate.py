@@ -31,6 +31,7 @@ examples:
   python -m tools.simulate --case emnist --workers 1,10,100,1000 --protocol downpour --store memcached --plot scale.png
 """
 LIMIT_S = 900.0  # of AWS Lambda
+POLLS_PER_S = 1_000  # of all workers together, at most; S3 takes 5,500 of one prefix, and they have work to do, too
 HEADINGS = (
     f"{'workers':>7} {'s/round':>9} {'total s':>9} {'req/w/round':>11} {'requests':>10} {'MB read':>10} "
     f"{'MB written':>10} {'staleness':>9} {'GB-s':>10} {'USD':>9}"
@@ -39,19 +40,17 @@ HEADINGS = (
 
 def main(args: argparse.Namespace) -> int:
     """Simulate one run after the other, and print a row for each."""
-    supposed = Supposed.of(args)
-    limit_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
-    trouble = replace(faults.parse(args.faults), timeout_s=limit_s)
-    world = _profile(args, supposed)
+    supposed = Supposed.of_case(args.case, args.dataset, args.batch_size)
+    timeout_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
+    trouble = replace(faults.parse(args.faults), timeout_s=timeout_s)
+    world, subject = _profile(args, supposed), supposed.subject(args.protocol)
     rows: list[Forecast] = []
     if not args.json:
         print(HEADINGS)
     for num_workers in args.workers:
-        spec = supposed.spec(
-            num_workers, args.tree if len(args.workers) == 1 else None, rates(args.store, args.memory_mb)
-        )
+        spec = _spec(args, supposed, num_workers)
         began_s = time.monotonic()
-        row = forecast(spec, supposed.subject, world, args.seed, trouble)
+        row = forecast(spec, subject, world, args.seed, trouble)
         rows.append(row)
         _show(row, spec, args, time.monotonic() - began_s)
     if args.plot:
@@ -59,6 +58,23 @@ def main(args: argparse.Namespace) -> int:
 
         draw(rows, _title(args), args.plot)
     return 0
+
+
+def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> RunSpec:
+    poll_s = 0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)
+    return supposed.spec(
+        num_workers,
+        args.tree if len(args.workers) == 1 else None,
+        seed=args.seed,
+        num_rounds=args.rounds,
+        protocol=args.protocol,
+        push_every=args.push_every,
+        pull_every=args.pull_every,
+        steps_per_round=args.steps_per_round,
+        rates=rates(args.store, args.memory_mb),
+        max_poll_s=args.max_poll_s or poll_s,
+        **({"straggler_timeout_s": args.straggler_timeout_s} if args.straggler_timeout_s else {}),
+    )
 
 
 def _profile(args: argparse.Namespace, supposed: Supposed) -> Profile:

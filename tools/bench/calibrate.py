@@ -44,36 +44,32 @@ def of_store(store: Store, num_bytes: int) -> StoreProfile:
     """Each verb's latency and bandwidth, from a small value and from one as large as the weights."""
     small, large = bytes(SMALL_BYTES), bytes(max(num_bytes, 100 * SMALL_BYTES))
     keys = [f"bench/{os.getpid()}-{number}" for number in range(MANY)]
-    for key in keys:
-        store.put(key, small)
+    one, new = keys[0], f"bench/{os.getpid()}-new"
     verbs: dict[str, Callable[[], object]] = {
-        "put": lambda: store.put("bench/new-small", small, if_version=ABSENT),
-        "get": lambda: store.get("bench/new-small"),
-        "delete": lambda: store.delete("bench/new-small"),
-        "get_many": lambda: store.get_many(keys),
-        "put large": lambda: store.put("bench/new-large", large, if_version=ABSENT),
-        "get large": lambda: store.get("bench/new-large"),
-        "delete large": lambda: store.delete("bench/new-large"),
+        "put": lambda: store.put(one, small, if_version=ABSENT),
+        "get": lambda: store.get(one),
+        "delete": lambda: store.delete(one),
+        "put many": lambda: [store.put(key, small) for key in keys],
+        "get many": lambda: store.get_many(keys),
+        "delete many": lambda: store.delete_many(keys),
+        "put large": lambda: store.put(new, large, if_version=ABSENT),
+        "get large": lambda: store.get(new),
+        "delete large": lambda: store.delete(new),
     }
     times: dict[str, list[float]] = {name: [] for name in verbs}
-    for name in ("bench/new-small", "bench/new-large"):  # of a calibration that was interrupted
-        store.delete(name)
     for _ in range(REPETITIONS):
         for name, verb in verbs.items():
             began_s = time.perf_counter()
             verb()
             times[name].append(time.perf_counter() - began_s)
-    for key in keys:
-        store.delete(key)
     median = {name: statistics.median(found) for name, found in times.items()}
 
-    def verb_of(name: str, more_key_s: float = 0.0) -> Verb:
+    def verb_of(name: str) -> Verb:
         rest_s = max(1e-9, median[f"{name} large"] - median[name])
+        more_key_s = max(0.0, median[f"{name} many"] - median[name]) / (MANY - 1)
         return Verb(median[name], (len(large) - len(small)) / rest_s, more_key_s)
 
-    more_key_s = max(0.0, median["get_many"] - median["get"]) / (MANY - 1)
-    delete = Verb(median["delete"], (len(large) - len(small)) / max(1e-9, median["delete large"] - median["delete"]))
-    return StoreProfile(verb_of("get", more_key_s), verb_of("put"), delete, spread=_spread(times["get"]))
+    return StoreProfile(verb_of("get"), verb_of("put"), verb_of("delete"), spread=_spread(times["get"]))
 
 
 def _spread(times: list[float]) -> float:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,13 @@ from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import runs
 from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.simulated.forecast import forecast
+from nnlite.runtime.simulated.profile import ASSUMED, ComputeProfile, Profile
 from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import Workers
 from nnlite.store import Store
 from nnlite.store.trace import Traced
+from tools._supposed import Supposed
 
 NUM_STEPS = 600  # of the worker that pushes and pulls: a fifth of a second of EMNIST, and more
 FEW_TEST = 20  # samples to score: scoring is not what is measured
@@ -113,3 +115,12 @@ def _count(store: Store, num_workers: int, num_rounds: int) -> int:
         workers.add(worker, 1)
     workers.scheduler.run()
     return sum(total.num_requests for total in traced.totals.values())
+
+
+def simulated_requests(kind: str, num_workers: int) -> float:
+    """The same of a simulated run of EMNIST, on a store of that kind."""
+    supposed = Supposed.of_case("emnist")
+    spec = supposed.spec(num_workers, num_rounds=6, steps_per_round=100)
+    compute = ComputeProfile(1e-4, 2e-6, 1e-6, 1e9, 1e9, spread=0.05)
+    world = Profile(ASSUMED.get(kind, ASSUMED["file"]), compute, "emnist", supposed.batch_size, 1.0, 0.3)
+    return forecast(spec, supposed.subject("averaging"), world).requests_per_worker_round

@@ -78,6 +78,15 @@ class Profile:
         rates = {name: getattr(self.compute, name) * share for name in ("encode_bytes_per_s", "decode_bytes_per_s")}
         return replace(self, compute=replace(self.compute, **timed, **rates), start_s=self.start_s / share)
 
+    def summary(self) -> str:
+        """For people."""
+        get, put, one = self.store.get, self.store.put, self.compute
+        return (
+            f"get {get.latency_s * 1e3:.3g} ms and {get.bytes_per_s / 1e6:,.0f} MB/s, put {put.latency_s * 1e3:.3g} ms "
+            f"and {put.bytes_per_s / 1e6:,.0f} MB/s; a step {(one.step_s + self.batch_size * one.row_s) * 1e3:.3g} ms, "
+            f"{len(one.crowding) or 1} at once {(one.crowding or (1.0,))[-1]:.2f} times as slow"
+        )
+
     def to_json(self) -> str:
         """Deterministic JSON."""
         return json.dumps(asdict(self), sort_keys=True, indent=1)
@@ -119,12 +128,12 @@ def _read(kind: type[T], values: dict[str, Any], **parts: Any) -> T:
 # second for a prefix of S3, and a Lambda function gets about 75 MB/s; the memcached is one node with 10 Gbit/s.
 ASSUMED = {
     "s3": StoreProfile(
-        Verb(0.025, 75e6, 0.002), Verb(0.040, 75e6), Verb(0.020, 75e6), spread=0.4,
+        Verb(0.025, 75e6, 0.002), Verb(0.040, 75e6), Verb(0.020, 75e6, 0.020), spread=0.4,
         shared_reads_per_s=5_500, shared_writes_per_s=3_500,
     ),
     "memcached": StoreProfile(
-        Verb(0.0007, 75e6, 0.00001), Verb(0.0014, 75e6), Verb(0.0014, 75e6), spread=0.2,
+        Verb(0.0007, 75e6, 0.00001), Verb(0.0014, 75e6), Verb(0.0014, 75e6, 0.0014), spread=0.2,
         shared_bytes_per_s=1.25e9, shared_reads_per_s=100_000, shared_writes_per_s=100_000,
     ),
-    "file": StoreProfile(Verb(0.00005, 2e9, 0.00005), Verb(0.0002, 1e9), Verb(0.0001, 1e9)),
+    "file": StoreProfile(Verb(0.00005, 2e9, 0.00005), Verb(0.0002, 1e9), Verb(0.0001, 1e9, 0.0001)),
 }  # fmt: skip

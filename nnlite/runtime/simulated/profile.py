@@ -128,7 +128,7 @@ def _read(kind: type[T], values: dict[str, Any], **parts: Any) -> T:
 # second for a prefix of S3, and a Lambda function gets about 75 MB/s; the memcached is one node with 10 Gbit/s.
 ASSUMED = {
     "s3": StoreProfile(
-        Verb(0.025, 75e6, 0.002), Verb(0.040, 75e6), Verb(0.020, 75e6, 0.020), spread=0.4,
+        Verb(0.025, 75e6, 0.002), Verb(0.040, 75e6), Verb(0.020, 75e6), spread=0.4,
         shared_reads_per_s=5_500, shared_writes_per_s=3_500,
     ),
     "memcached": StoreProfile(

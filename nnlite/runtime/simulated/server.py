@@ -13,7 +13,8 @@ class Server:
     """Bandwidth, and requests a second. It serves all alike: who wants little waits little.
 
     A request waits for everything that was accepted before it, but for no more of each other client than it wants
-    itself: that is what a fair share comes to. Work is never lost, so the whole never exceeds what the server can do.
+    itself: that is what a fair share comes to. What was promised to those before it stays promised, so where small
+    requests overtake large ones the server does up to that much more than it could.
     """
 
     profile: StoreProfile

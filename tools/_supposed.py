@@ -73,6 +73,7 @@ class Supposed:
             optimizer={},
             data=DataSpec("supposed", "0" * 64, self.num_train, self.num_test, (0.0,), (1.0,)),
             **{
+                "seed": 0,
                 "lease_ttl_s": max(60.0, 2.0 * num_workers),
                 "straggler_timeout_s": max(30.0, 1.0 * num_workers),
                 **more,

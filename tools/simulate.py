@@ -40,6 +40,7 @@ HEADINGS = (
 
 def main(args: argparse.Namespace) -> int:
     """Simulate one run after the other, and print a row for each."""
+    _check(args)
     supposed = Supposed.of_case(args.case, args.dataset, args.batch_size)
     timeout_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
     trouble = replace(faults.parse(args.faults), timeout_s=timeout_s)
@@ -60,11 +61,21 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored."""
+    if args.tree and len(args.workers) > 1:
+        raise UsageError(f"--tree fits one number of workers, and --workers has {len(args.workers)}: give one")
+    for name in ("memory_mb", "limit_s", "max_poll_s", "straggler_timeout_s"):
+        value = getattr(args, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UsageError(f"--{name.replace('_', '-')} {value}: wanted a positive number")
+
+
 def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> RunSpec:
     poll_s = 0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)
     return supposed.spec(
         num_workers,
-        args.tree if len(args.workers) == 1 else None,
+        args.tree,
         seed=args.seed,
         num_rounds=args.rounds,
         protocol=args.protocol,

@@ -41,7 +41,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--workers", default="1,2", metavar="1,2", help="numbers of workers (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=4, help="of each run, at least 2 (default %(default)s)")
     parser.add_argument("--steps-per-round", type=int, metavar="N", help="(default: a local epoch)")
-    parser.add_argument("--repetitions", type=int, default=3, help="of everything, in turns (default %(default)s)")
+    parser.add_argument("--repetitions", type=int, default=5, help="of everything, in turns (default %(default)s)")
     parser.add_argument("--store", metavar="URL", help="(default: files in a folder that is removed)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.set_defaults(do=main)
@@ -58,9 +58,9 @@ def main(args: argparse.Namespace) -> int:
         url = args.store or str(Path(folder) / "store")
         store = stack.enter_context(open_store(url))
         for repetition in range(args.repetitions):
+            profile = _calibrated(store, _plan(args, counts[0], url, "calibration")[1])
             for count in counts:
                 dataset, spec = _plan(args, count, url, f"bench-{time.time_ns()}")
-                profile = _calibrated(store, spec)
                 times[count]["measured"].append(measure(store, dataset, spec))
                 times[count]["simulated"].append(forecast(spec, _subject(dataset, spec), profile, repetition).round_s)
     for count, found in times.items():

@@ -81,6 +81,7 @@ def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> Run
         protocol=args.protocol,
         push_every=args.push_every,
         pull_every=args.pull_every,
+        wire=args.wire,
         steps_per_round=args.steps_per_round,
         rates=rates(args.store, args.memory_mb),
         max_poll_s=args.max_poll_s or poll_s,
@@ -159,6 +160,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
     parser.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates (10)")
     parser.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: between checkpoints (10)")
+    parser.add_argument("--wire", default="float32", help="downpour: float32 (default), float16 or topk:1%%")
     parser.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, with one --workers")
     parser.add_argument(
         "--memory-mb", type=int, default=1_769, metavar="M", help="of a function (default 1769: a vCPU)"

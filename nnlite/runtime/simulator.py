@@ -73,6 +73,7 @@ class Simulation:
     story_length: int = STORY_LENGTH
     now_s: float = 0.0
     store: dict[str, Stored] = field(default_factory=dict)
+    durable: dict[str, Stored] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)  #: of effects by kind, crashes, ...
 
     def __post_init__(self) -> None:
@@ -88,6 +89,9 @@ class Simulation:
         self.invocations: list[Invocation] = []  #: of workers
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally()))
         self._put(self.keys.head, Head().to_json())
+        if self.spec.checkpoint_store is not None:
+            self.durable.update(self.store)
+        self._wipes = sorted(self.faults.wipe_at_s)
 
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
@@ -107,6 +111,9 @@ class Simulation:
         """What is due, one after the other, until nothing is, or that invocation is over. -> what it returned."""
         while self._queue:
             self.now_s, _, invocation, effect, answer = heapq.heappop(self._queue)
+            while self._wipes and self.now_s >= self._wipes[0]:
+                self.store.clear()
+                self._tell("the store", "forgets everything at", self._wipes.pop(0))
             if self.now_s > until_s:
                 raise RunError(f"seed {self.seed}: still running after {until_s} s of virtual time")
             try:
@@ -241,16 +248,16 @@ class Simulation:
                 return self.now_s
             case fx.Sleep():
                 return None
-            case fx.Get(key):
-                return self.store.get(key)
+            case fx.Get(key, durable):
+                return self._of(durable).get(key)
             case fx.GetMany(keys):
                 return [self.store.get(key) for key in keys]
-            case fx.Create(key, data):
-                return False if key in self.store else self._put(key, data)
-            case fx.Swap(key, data, found):
-                return self._put(key, data) if self.store.get(key) == found else False
-            case fx.Delete(key):
-                self.store.pop(key, None)
+            case fx.Create(key, data, durable):
+                return False if key in self._of(durable) else self._put(key, data, durable)
+            case fx.Swap(key, data, found, durable):
+                return self._put(key, data, durable) if self._of(durable).get(key) == found else False
+            case fx.Delete(key, durable):
+                self._of(durable).pop(key, None)
             case fx.DeleteMany(keys):
                 for key in keys:
                     self.store.pop(key, None)
@@ -273,8 +280,11 @@ class Simulation:
         use = invocation.use if invocation else Use()
         return use.bill(age_s, self.spec.rates) + fx.Bill(0.0, age_s * self.faults.usd_per_s)
 
-    def _put(self, key: str, data: Any) -> bool:
-        self.store[key] = Stored(bytes(data), next(self._versions), self.scale.num_bytes(data))
+    def _of(self, durable: bool) -> dict[str, Stored]:
+        return self.durable if durable else self.store
+
+    def _put(self, key: str, data: Any, durable: bool = False) -> bool:
+        self._of(durable)[key] = Stored(bytes(data), next(self._versions), self.scale.num_bytes(data))
         return True
 
 

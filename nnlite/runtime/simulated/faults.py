@@ -32,6 +32,7 @@ class Faults:
     max_crashes: int = 10_000
     timeout_s: float = math.inf  #: the platform kills every invocation after so long
     usd_per_s: float = 0.0  #: what a second of an invocation costs, on top of the rates of the run
+    wipe_at_s: tuple[float, ...] = ()  #: when the store forgets everything; the durable one does not
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
     crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
 

@@ -66,7 +66,7 @@ def forecast(
 def make(spec: RunSpec, subject: Subject, profile: Profile, seed: int = 0, faults: Faults | None = None) -> Simulation:
     """The simulation, ready to run."""
     size = min(TOY_SIZE, subject.num_parameters)
-    model = Model(np.zeros(size, np.float32), {"weight": (size,)})
+    model = Model(np.ones(size, np.float32), {"weight": (size,)})
     scale = Scale(size * 4, subject.num_parameters * 4)
     pace = Modelled(profile, scale, np.random.default_rng(seed), subject.row_bytes)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.wire import Wire
 from nnlite.runtime.simulated.profile import ComputeProfile
 
 SCORE_ROWS = 512  # as `trainer.SCORE_ROWS`
@@ -27,6 +28,7 @@ class ModelledLearner:
         self.steps_per_round = spec.steps_per_round or math.ceil(self.num_rows / self.batch_size)
         self.step = self._round_ends = self._began = self._scored = 0
         self.took_s = 0.0
+        self.update = Model(Wire.of(spec.wire).reduced(model.vector), model.shapes)
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""
@@ -66,10 +68,16 @@ class ModelledLearner:
     def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
         """See `effects.Rebase`."""
 
-    def take_update(self) -> Model:
+    def evaluate(self, data: Any, where: str, part: int) -> Progress:
+        """See `effects.Evaluate`."""
+        rows = _share(self.spec.data.num_test, self.spec.num_workers, part)
+        self.took_s = rows * self.compute.score_row_s * self.slowness
+        return Progress(True, rows, float(rows), rows // 2)
+
+    def take_update(self, scale: float = 1.0) -> Model:
         """See `effects.TakeUpdate`."""
         self._began = self.step
-        return self.model
+        return self.update
 
     def suspend(self) -> Standing:
         """See `effects.Suspend`."""

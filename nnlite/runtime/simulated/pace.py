@@ -52,7 +52,7 @@ class Drawn:
         """See `Pace`."""
         if isinstance(effect, fx.Sleep):
             return effect.seconds * slowness
-        if isinstance(effect, (fx.Train, fx.Score)):
+        if isinstance(effect, (fx.Train, fx.Score, fx.Evaluate)):
             return float(self.rng.exponential(self.faults.slice_s)) * slowness
         if isinstance(effect, (fx.Get, fx.GetMany, *WRITES)):
             return float(self.rng.exponential(self.faults.latency_s)) * slowness
@@ -109,7 +109,7 @@ class Modelled:
             return self._read(answer, now_s, slowness)
         if isinstance(effect, fx.Sleep):
             return effect.seconds
-        if isinstance(effect, (fx.Train, fx.Score)) and isinstance(learner, ModelledLearner):
+        if isinstance(effect, (fx.Train, fx.Score, fx.Evaluate)) and isinstance(learner, ModelledLearner):
             return learner.took_s
         return 0.0
 

@@ -51,6 +51,21 @@ def test_bytes_are_those_of_the_real_network():
     assert found.bytes_read > contributions  # each reads the checkpoint
 
 
+def test_narrow_wires_write_fewer_bytes():
+    def update_bytes(wire):
+        run = spec(4, 2, protocol="downpour", push_every=5, pull_every=50, wire=wire)
+        simulation = make(run, SUBJECT, profile())
+        written = []
+        put = simulation._put
+        simulation._put = lambda key, *more: put(key, *more) and not written.append(simulation.store.get(key)) or True
+        simulation.run()
+        return max(one.num_bytes for one in written if one and b"update" in one.data)
+
+    plain = update_bytes("float32")
+    assert update_bytes("float16") == pytest.approx(plain / 2, rel=0.02)
+    assert update_bytes("topk:1%") == pytest.approx(plain / 50, rel=0.3)  # an index and a value for each, and a header
+
+
 def test_the_same_seed_gives_the_same_forecast():
     jittery = replace(profile(StoreProfile(Verb(0.01, 1e6), Verb(0.02, 1e6), FREE, spread=0.5)), start_spread=0.5)
     trouble = Faults(crash_rate=0.001, straggler_rate=0.2, straggler_factor=3.0)

@@ -101,7 +101,9 @@ def test_the_modelled_learner_takes_the_steps_and_rows_of_the_trainer():
         data = store.get(f"runs/{spec.run}/ckpt/00000000").data
         for worker in range(2):
             real = trainer.Trainer(spec, worker, store)
-            model = ModelledLearner(spec, worker, Model(None, {}), ComputeProfile(1.0, 0.0, 1.0, 1.0, 1.0))
+            model = ModelledLearner(
+                spec, worker, Model(np.ones(4, np.float32), {"weight": (4,)}), ComputeProfile(1.0, 0.0, 1.0, 1.0, 1.0)
+            )
             follow(real, model, protocol, data)
 
 
@@ -129,7 +131,13 @@ def follow(real, model, protocol, data):
 def test_time_is_steps_and_rows_and_a_slice_is_as_long_as_it_should_be():
     rows = small.dataset(num_train=96)
     spec = small.spec(rows, num_workers=1, batch_size=10)
-    model = ModelledLearner(spec, 0, Model(None, {}), ComputeProfile(0.1, 0.01, 0.002, 1.0, 1.0), slowness=2.0)
+    model = ModelledLearner(
+        spec,
+        0,
+        Model(np.ones(4, np.float32), {"weight": (4,)}),
+        ComputeProfile(0.1, 0.01, 0.002, 1.0, 1.0),
+        slowness=2.0,
+    )
     model.adopt(0, b"", "x")
     assert model.train(1.0).num_samples == 30  # a step is 0.4 s: the third ends behind the second
     assert model.took_s == pytest.approx(1.2)

@@ -55,11 +55,15 @@ def test_narrow_wires_write_fewer_bytes():
     def update_bytes(wire):
         run = spec(4, 2, protocol="downpour", push_every=5, pull_every=50, wire=wire)
         simulation = make(run, SUBJECT, profile())
-        written = []
-        put = simulation._put
-        simulation._put = lambda key, *more: put(key, *more) and not written.append(simulation.store.get(key)) or True
+        written, put = [], simulation._put
+
+        def remember(key, *more):
+            put(key, *more)
+            return written.append(simulation.store[key]) is None
+
+        simulation._put = remember
         simulation.run()
-        return max(one.num_bytes for one in written if one and b"update" in one.data)
+        return max(one.num_bytes for one in written if b"update" in one.data)
 
     plain = update_bytes("float32")
     assert update_bytes("float16") == pytest.approx(plain / 2, rel=0.02)

@@ -95,9 +95,9 @@ class ModelledLearner:
         return self._rows_until(self.step) - self._rows_until(self._began)
 
     def _rows_until(self, step: int) -> int:
-        """Rows of all steps before this one; the last minibatch of an epoch may be smaller."""
+        """Rows of all steps before this one; only the last minibatch of an epoch may be smaller."""
         epochs, steps = divmod(step, math.ceil(self.num_rows / self.batch_size))
-        return epochs * self.num_rows + min(self.num_rows, steps * self.batch_size)
+        return epochs * self.num_rows + steps * self.batch_size
 
 
 def _share(num_rows: int, num_workers: int, worker: int) -> int:

@@ -13,6 +13,7 @@ from nnlite.protocol.tree import Tree
 
 FORMAT = 1
 PROTOCOLS = ("averaging", "downpour")
+SEARCH = "search"  #: the protocol of a run whose workers each train trials of their own: see `search_spec`
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class RunSpec:
         _at_least(1, "max_attempts", self.max_attempts)
         if self.steps_per_round is not None:
             _at_least(1, "steps per round", self.steps_per_round)
-        if self.protocol not in PROTOCOLS:
+        if self.protocol not in (*PROTOCOLS, SEARCH):
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
         _at_least(1, "threads", self.threads)
         _at_least(1, "push_every", self.push_every)

@@ -20,15 +20,17 @@ from nnlite.protocol import effects as fx
 from nnlite.protocol.contribution import Tally, encode
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.protocols import worker_of
+from nnlite.protocol.protocols import watcher_of, worker_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.watcher import Watcher
 
 WATCHER = -1  # the "worker" number of the watcher in stories
 
 
 class Learner(Protocol):
     """What the simulator needs of a trainer: `runtime.trainer.Trainer` has it, and so can a toy."""
+
+    def following(self, spec: RunSpec) -> Learner:
+        """See `effects.TakeUp`."""
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""
@@ -115,7 +117,7 @@ class Simulation:
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
-        watcher = Invocation(WATCHER, 0, Watcher(self.spec).program(attempts), None)
+        watcher = Invocation(WATCHER, 0, watcher_of(self.spec).program(attempts), None)
         self._push(0.0, watcher, None)
         while self._queue:
             self.now_s, _, invocation, answer = heapq.heappop(self._queue)
@@ -161,7 +163,7 @@ class Simulation:
         if fate == "before":
             self._tell(invocation.worker, invocation.attempt, "dies before", effect)
             return
-        answer = self.perform(effect, invocation.learner)
+        answer = self.perform(effect, invocation)
         self._tell(invocation.worker, invocation.attempt, effect, "->", answer)
         if fate == "after":
             self._tell(invocation.worker, invocation.attempt, "dies")
@@ -199,8 +201,9 @@ class Simulation:
 
     # ---- effects
 
-    def perform(self, effect: fx.Effect, learner: Learner | None = None) -> Any:
+    def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
+        learner = invocation.learner if invocation else None
         match effect:
             case fx.Get(key):
                 return self.store.get(key)
@@ -218,6 +221,10 @@ class Simulation:
                 self.invoke(worker, attempt)
             case fx.Casualties():
                 return []
+            case fx.Spent():
+                return fx.Bill()
+            case fx.TakeUp(spec) if invocation is not None and learner is not None:
+                invocation.learner = learner.following(spec)
             case fx.Note("left", values):
                 self.counts[values["reason"]] += 1
             case fx.Adopt(round, data, where) if learner is not None:

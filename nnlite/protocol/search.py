@@ -1,0 +1,169 @@
+"""Search: a worker that trains trials, one stretch after the other.
+
+Workers of a search do not merge anything. What is to be trained next follows from the results so far (see `asha`);
+a worker claims the first job that nobody has, trains, scores on the validation split, and creates the result. Every
+result is immutable and has a name that follows from trial and rung, so a job done twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nnlite.errors import StoreError
+from nnlite.protocol import contribution
+from nnlite.protocol.asha import Job, JobKey
+from nnlite.protocol.board import Claim
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Collect, Create, Delete, Get, Join, Now, Program, Score, Spent, Swap, TakeUp, Train
+from nnlite.protocol.head import Head
+from nnlite.protocol.lease import Lease
+from nnlite.protocol.result import DIVERGED, FAILED, Result, Timing
+from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.searching import Searching
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.worker import Worker
+
+
+class Diverges(Exception):  # not an error: how deep code says that a trial is over
+    """A loss or a weight of a trial is no longer a number."""
+
+
+class SearchWorker(Searching, Worker):
+    """One invocation of one slot: it claims a job, trains and scores it, and looks for the next."""
+
+    search: SearchSpec
+    idle_since_s = 0.0
+
+    def work(self) -> Program[None]:
+        """Job after job, until the search is over, or there is nothing to do for long."""
+        self.search = yield from self.open_board()
+        while True:
+            now_head = yield from self.look()
+            yield from self.keep_to_caps()
+            claimed = yield from self.board.claim(self.worker, self._deaths)
+            if claimed is not None:
+                yield from self.afford(claimed[0])
+                yield from self._carry_out(*claimed)
+            else:
+                self.idle_since_s = yield Now()
+                yield from self.wait(now_head.round)
+
+    @property
+    def _deaths(self) -> int:
+        assert self.lease is not None
+        return self.lease.attempt - self.lease.since
+
+    def between_polls(self, now_head: Head) -> Program[None]:
+        """Beat; leave when there was nothing to do for so long that waiting would cost more than coming back."""
+        yield from super().between_polls(now_head)
+        patience_s = self.search.patience_s
+        if patience_s is not None and self.lease is not None and (yield Now()) - self.idle_since_s > patience_s:
+            yield from self.rest(self.worker, self.lease)
+
+    def beat(self) -> Program[None]:
+        """A beat, and a look at the clock and the bill."""
+        yield from super().beat()
+        yield from self.keep_to_caps()
+
+    def diverged(self, round: int) -> Program[None]:
+        """The trial is worst; the search goes on."""
+        yield from ()
+        raise Diverges
+
+    # ---- a job
+
+    def _carry_out(self, job: Job, claim: Claim) -> Program[None]:
+        """Train a trial up to the rung, score it, create the result."""
+        began_s = yield Now()
+        rounds = self.search.ladder.rounds[job.rung]
+        deaths = self._deaths - claim.deaths
+        if deaths >= self.search.max_deaths:
+            reason = f"its worker died {deaths} times"
+            result: Result | None = Result(job.trial, job.rung, rounds, status=FAILED, reason=reason)
+        else:
+            result = yield from self._train_and_score(job, rounds)
+        if result is None:
+            return
+        bill = yield Spent()
+        seconds = (yield Now()) - began_s
+        timing = Timing(self.worker, self.attempt, round(seconds, 3), bill.usd - self.billed_usd)
+        yield Create(self.board.keys.timing(job.key), timing.to_json())
+        yield Create(self.board.keys.result(job.key), result.to_json())
+        self.billed_usd = bill.usd
+        if job.rung > 0:
+            yield Delete(self.board.keys.model((job.trial, job.rung - 1)))
+        yield from self.news()
+        yield from self._forget_deaths()
+
+    def _train_and_score(self, job: Job, rounds: int) -> Program[Result | None]:
+        """The result; None when somebody else was faster, and has cleared away what it began with."""
+        result = Result(job.trial, job.rung, rounds)
+        try:
+            tally = yield from self._train(job, rounds)
+            scored = yield from self.until_finished(Score(self.spec.slice_s), rounds)
+        except Diverges:
+            reason = "its loss was no longer a number: the learning rate may be too high"
+            return replace(result, status=DIVERGED, reason=reason)
+        except _Missing as missing:
+            done = yield Get(self.board.keys.result(job.key))
+            return None if done else replace(result, status=FAILED, reason=f"{missing} is missing in the store")
+        return replace(
+            result,
+            num_samples=tally.num_samples,
+            train_loss=tally.loss,
+            accuracy=scored.num_correct / max(1, scored.num_samples),
+            loss=scored.loss_sum / max(1, scored.num_samples),
+        )
+
+    def _train(self, job: Job, rounds: int) -> Program[Tally]:
+        """Train from the rung below, and keep the model; unless an earlier attempt has come so far."""
+        trial = yield from self._trial(job.trial)
+        yield TakeUp(trial)
+        steps = trial.steps_per_round or 1
+        where = self.board.keys.model(job.key)
+        done = yield Get(where)
+        if done is not None:
+            yield Join(done.data, where, rounds * steps, ())
+            return contribution.decode(done.data, where)[1]
+        if job.rung > 0:
+            yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
+        trained = yield from self.until_finished(Train(self.spec.slice_s, rounds * steps), rounds)
+        model = yield Collect()
+        if not np.isfinite(model.vector).all():
+            raise Diverges
+        tally = Tally(trained.num_samples, trained.loss_sum)
+        yield Create(where, contribution.encode(model, tally))
+        return tally
+
+    def _join(self, below: JobKey, step: int) -> Program[None]:
+        where = self.board.keys.model(below)
+        found = yield Get(where)
+        if found is None:
+            raise _Missing(where)
+        yield Join(found.data, where, step, ())
+
+    def _trial(self, trial: int) -> Program[RunSpec]:
+        key = self.board.keys.trial(trial)
+        found = yield Get(key)
+        if found is None:
+            raise StoreError(f"{key} is missing in the store: begin the search anew")
+        return RunSpec.from_json(found.data, key)
+
+    def _forget_deaths(self) -> Program[None]:
+        """A job is done: what this slot's workers died of before does not count any more."""
+        if self.lease is None or not self._deaths:
+            return
+        key = self.keys.lease(self.worker)
+        found = yield Get(key)
+        current = Lease.from_json(found.data, key) if found is not None else None
+        if current is None or (current.attempt, current.holder) != (self.lease.attempt, self.lease.holder):
+            return  # the next beat finds out
+        reborn = replace(current, since=current.attempt, beat=current.beat + 1)
+        if (yield Swap(key, reborn.to_json(), found)):
+            self.lease = reborn
+
+
+class _Missing(Exception):
+    """A model that a job needs is not in the store."""

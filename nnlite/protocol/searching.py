@@ -1,0 +1,121 @@
+"""Searching: what the workers of a search and the command that started it have in common."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from nnlite.protocol import head, lease
+from nnlite.protocol.asha import Job
+from nnlite.protocol.board import Board
+from nnlite.protocol.effects import Found, Get, Invoke, Note, Now, Program, Spent, Swap
+from nnlite.protocol.head import DONE, RUNNING, Head
+from nnlite.protocol.lease import Lease
+from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.waiter import Leave, Waiter
+
+IDLE = "idle"  # the holder of a lease whose worker has left for want of work
+ALL_DONE = "all trials done"
+
+
+class Searching(Waiter):
+    """Looks at the board, keeps to the caps, and sees to it that somebody works on every job.
+
+    The head's `round` counts news: whoever has made a result raises it, and who waits for work waits for that.
+    """
+
+    board: Board
+    began_s: float = 0.0
+    billed_usd: float = 0.0  #: of our own bill, what is in the timings of jobs already
+
+    def open_board(self) -> Program[SearchSpec]:
+        """Read the search's specification; leaves when there is none."""
+        board = yield from Board.of(self.spec.run)
+        if board is None:
+            raise Leave(f"the search {self.spec.run} is not in the store")
+        self.board, self.began_s = board, (yield Now())
+        return board.search
+
+    def look(self) -> Program[Head]:
+        """Look at the board; end the search when nothing is left to do. -> the head as it was before"""
+        now_head = yield from self.read_head()
+        yield from self.board.look()
+        if self.board.is_over:
+            yield from self.end(ALL_DONE)
+        return now_head
+
+    def news(self) -> Program[None]:
+        """Tell everybody that there is a new result."""
+        yield from head.change(self.keys.head, lambda h: replace(h, round=h.round + 1) if h.status == RUNNING else h)
+
+    def end(self, reason: str) -> Program[None]:
+        """No more jobs: end the search, and leave."""
+        yield from head.end(self.keys.head, DONE, reason)
+        raise Leave(reason)
+
+    # ---- caps
+
+    def keep_to_caps(self) -> Program[None]:
+        """End the search when its time is up, or its money spent."""
+        spec = self.spec
+        if spec.max_s is not None and (yield Now()) - self.began_s > spec.max_s:
+            yield from self.end(f"time is up, after {spec.max_s:g} s")
+        if spec.budget_usd is not None and (yield from self.spent_usd()) > spec.budget_usd:
+            yield from self.end(f"the budget of {spec.budget_usd:g} USD is spent")
+
+    def spent_usd(self) -> Program[float]:
+        """What the jobs that are done have cost, and our own since."""
+        return self.board.spent_usd + (yield Spent()).usd - self.billed_usd
+
+    def afford(self, job: Job) -> Program[None]:
+        """End the search if the budget does not suffice for `job` beside those that are going on."""
+        if self.spec.budget_usd is None:
+            return
+        going_on = [other for other, claim in (yield from self.board.claims()) if claim is not None]
+        expected = sum(self.board.expected_usd(one) for one in {*going_on, job})
+        if self.board.spent_usd + expected > self.spec.budget_usd:
+            left = self.spec.budget_usd - self.board.spent_usd
+            yield from self.end(f"the rest of the budget, {left:.4g} USD, does not suffice for another trial")
+
+    # ---- repair
+
+    def repair(self, now_head: Head) -> Program[None]:
+        """Nothing new for long: see whether anybody is still there, and whether somebody died before telling."""
+        before = len(self.board.results)
+        yield from self.look()
+        if len(self.board.results) > before:
+            yield from self.news()
+        yield from self.staff()
+
+    def staff(self) -> Program[None]:
+        """Replace dead workers that have a job, and call as many idle or lost ones as there are jobs for."""
+        claims = yield from self.board.claims()
+        busy = {claim.slot for _, claim in claims if claim is not None}
+        num_free = sum(claim is None for _, claim in claims)
+        for slot in range(self.spec.num_workers):
+            if slot not in busy and num_free <= 0:
+                continue
+            key = self.keys.lease(slot)
+            found = yield Get(key)
+            if found is not None and Lease.from_json(found.data, key).holder == IDLE:
+                yield from self._wake(slot, found)
+            elif self.watch.is_dead(key, found, (yield Now())):
+                yield from self.replace(slot, found)
+            else:
+                continue
+            num_free -= slot not in busy
+
+    def _wake(self, slot: int, found: Found) -> Program[None]:
+        opened = yield from lease.take_over(self.keys.lease(slot), found, anew=True)
+        if opened is not None:
+            yield Note("woken", {"worker": slot, "attempt": opened.attempt})
+            yield Invoke(slot, opened.attempt)
+
+    def rest(self, slot: int, mine: Lease) -> Program[None]:
+        """Leave for want of work, in such a way that everybody knows, and may call again."""
+        key = self.keys.lease(slot)
+        found = yield Get(key)
+        if found is not None:
+            current = Lease.from_json(found.data, key)
+            if (current.attempt, current.holder) == (mine.attempt, mine.holder):
+                yield Swap(key, replace(current, holder=IDLE, beat=current.beat + 1).to_json(), found)
+        raise Leave("there is nothing to do at the moment")

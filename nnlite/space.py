@@ -149,7 +149,9 @@ class Space(Mapping[str, Domain]):
 
     def __init__(self, **domains: Domain) -> None:
         if not domains:
-            raise UsageError("an empty space: name what to search, as in Space(learning_rate=Float(0.001, 0.1, log=True))")
+            raise UsageError(
+                "an empty space: name what to search, as in Space(learning_rate=Float(0.001, 0.1, log=True))"
+            )
         for name, domain in domains.items():
             if not isinstance(domain, Domain):
                 raise UsageError(f"space: {name} = {domain!r} is no Float, Int, Choice or Several")

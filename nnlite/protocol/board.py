@@ -74,11 +74,6 @@ class Board:
         """What the jobs that are done have cost."""
         return sum(timing.usd for timing in self.timings.values())
 
-    def expected_usd(self, job: Job) -> float:
-        """What a job may cost, by those that are done."""
-        rounds = sum(self.search.ladder.added(rung) for _, rung in self.timings)
-        return self.spent_usd / rounds * self.search.ladder.added(job.rung) if rounds else 0.0
-
     def look(self) -> Program[list[Result]]:
         """Read what is new, and decide on. -> the new results"""
         news: list[Result] = []

@@ -12,11 +12,28 @@ from dataclasses import replace
 import numpy as np
 
 from nnlite.errors import StoreError
-from nnlite.protocol import contribution
+from nnlite.protocol import contribution, cursor
 from nnlite.protocol.asha import Job, JobKey
 from nnlite.protocol.board import Claim
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Collect, Create, Delete, Get, Join, Now, Program, Score, Spent, Swap, TakeUp, Train
+from nnlite.protocol.effects import (
+    Bill,
+    Collect,
+    Create,
+    Delete,
+    Get,
+    GetMany,
+    Join,
+    Now,
+    Program,
+    Resume,
+    Score,
+    Spent,
+    Suspend,
+    Swap,
+    TakeUp,
+    Train,
+)
 from nnlite.protocol.head import Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.result import DIVERGED, FAILED, Result, Timing
@@ -34,17 +51,17 @@ class SearchWorker(Searching, Worker):
     """One invocation of one slot: it claims a job, trains and scores it, and looks for the next."""
 
     search: SearchSpec
-    idle_since_s = 0.0
+    idle_since_s = totalled_s = 0.0
+    billed_usd = 0.0  #: of our own bill, what is in the timings of jobs already
+    at = -1  #: the job that we are at
 
     def work(self) -> Program[None]:
         """Job after job, until the search is over, or there is nothing to do for long."""
         self.search = yield from self.open_board()
         while True:
             now_head = yield from self.look()
-            yield from self.keep_to_caps()
             claimed = yield from self.board.claim(self.worker, self._deaths)
             if claimed is not None:
-                yield from self.afford(claimed[0])
                 yield from self._carry_out(*claimed)
             else:
                 self.idle_since_s = yield Now()
@@ -53,7 +70,7 @@ class SearchWorker(Searching, Worker):
     @property
     def _deaths(self) -> int:
         assert self.lease is not None
-        return self.lease.attempt - self.lease.since
+        return self.lease.deaths
 
     def between_polls(self, now_head: Head) -> Program[None]:
         """Beat; leave when there was nothing to do for so long that waiting would cost more than coming back."""
@@ -62,10 +79,23 @@ class SearchWorker(Searching, Worker):
         if patience_s is not None and self.lease is not None and (yield Now()) - self.idle_since_s > patience_s:
             yield from self.rest(self.worker, self.lease)
 
-    def beat(self) -> Program[None]:
-        """A beat, and a look at the clock and the bill."""
-        yield from super().beat()
-        yield from self.keep_to_caps()
+    def _check_caps(self, spent: Bill) -> Program[None]:
+        """As of a run, but slots are not equally busy: who has used up its share asks what all have spent."""
+        spec = self.spec
+        if spec.max_s is not None and spent.seconds >= spec.max_s:
+            yield from self.cap(f"its time of {spec.max_s:g} s is up")
+        if spec.budget_usd is None:
+            return
+        reserve_usd = (spec.hand_over_s + spec.beat_s) * spec.rates.worker_second_usd
+        now_s = yield Now()
+        if spent.usd + reserve_usd < spec.budget_usd / spec.num_workers or now_s - self.totalled_s < spec.beat_s:
+            return
+        self.totalled_s = now_s
+        keys = [self.keys.lease(slot) for slot in range(spec.num_workers) if slot != self.worker]
+        found = (yield GetMany(tuple(keys))) if keys else []
+        others = [Lease.from_json(f.data, key).spent.usd for f, key in zip(found, keys, strict=True) if f is not None]
+        if spent.usd + sum(others) + reserve_usd * spec.num_workers >= spec.budget_usd:
+            yield from self.cap(f"its budget of ${spec.budget_usd:g} is spent")
 
     def diverged(self, round: int) -> Program[None]:
         """The trial is worst; the search goes on."""
@@ -76,7 +106,7 @@ class SearchWorker(Searching, Worker):
 
     def _carry_out(self, job: Job, claim: Claim) -> Program[None]:
         """Train a trial up to the rung, score it, create the result."""
-        began_s = yield Now()
+        began_s, self.at = (yield Now()), job.number
         rounds = self.search.ladder.rounds[job.rung]
         deaths = self._deaths - claim.deaths
         if deaths >= self.search.max_deaths:
@@ -94,6 +124,7 @@ class SearchWorker(Searching, Worker):
         self.billed_usd = bill.usd
         if job.rung > 0:
             yield Delete(self.board.keys.model((job.trial, job.rung - 1)))
+        yield from self.forget_cursor()
         yield from self.news()
         yield from self._forget_deaths()
 
@@ -123,12 +154,13 @@ class SearchWorker(Searching, Worker):
         yield TakeUp(trial)
         steps = trial.steps_per_round or 1
         where = self.board.keys.model(job.key)
-        done = yield Get(where)
-        if done is not None:
-            yield Join(done.data, where, rounds * steps, ())
-            return contribution.decode(done.data, where)[1]
-        if job.rung > 0:
-            yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
+        if not (yield from self._resumed(job)):
+            done = yield Get(where)
+            if done is not None:
+                yield Join(done.data, where, rounds * steps, ())
+                return contribution.decode(done.data, where)[1]
+            if job.rung > 0:
+                yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
         trained = yield from self.until_finished(Train(self.spec.slice_s, rounds * steps), rounds)
         model = yield Collect()
         if not np.isfinite(model.vector).all():
@@ -136,6 +168,21 @@ class SearchWorker(Searching, Worker):
         tally = Tally(trained.num_samples, trained.loss_sum)
         yield Create(where, contribution.encode(model, tally))
         return tally
+
+    def cursor(self) -> Program[bytes | None]:
+        return cursor.encode((yield Suspend()), self.at)
+
+    def _resumed(self, job: Job) -> Program[bool]:
+        """Whether the last attempt handed over in the middle of this job; if so, stand where it stood."""
+        if self.lease is None or not self.lease.cursor:
+            return False
+        where = self.keys.cursor(self.worker, self.lease.cursor)
+        found = yield Get(where)
+        standing, number = cursor.decode(found.data, where) if found is not None else (None, -1)
+        if standing is None or number != job.number:
+            return False
+        yield Resume(standing, where, job.rung)
+        return True
 
     def _join(self, below: JobKey, step: int) -> Program[None]:
         where = self.board.keys.model(below)

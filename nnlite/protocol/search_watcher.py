@@ -9,7 +9,7 @@ from nnlite.errors import RunError, StoreError
 from nnlite.protocol import head
 from nnlite.protocol.board import Board
 from nnlite.protocol.effects import Create, Delete, Get, Invoke, Join, Note, Now, Program, Progress, Score, TakeUp
-from nnlite.protocol.head import FAILED, Head
+from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.result import Result, Timing, leaderboard, winner
 from nnlite.protocol.searching import Searching
 from nnlite.protocol.spec import RunSpec
@@ -18,13 +18,16 @@ from nnlite.protocol.watcher import Watcher
 
 
 class SearchWatcher(Searching, Watcher):
-    """Invokes workers, tells of every result, calls and replaces workers, and keeps to the caps."""
+    """Invokes workers, tells of every result, calls and replaces workers, and looks at the clock."""
+
+    began_s = 0.0
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         told: set[tuple[int, int]] = set()
+        self.began_s = yield Now()
         try:
             yield from self.open_board()
             while True:
@@ -44,7 +47,9 @@ class SearchWatcher(Searching, Watcher):
     def between_polls(self, now_head: Head) -> Program[None]:
         """Replace at once those whom the platform knows to be dead; look at the clock."""
         yield from super().between_polls(now_head)
-        yield from self.keep_to_caps()
+        max_s = self.spec.max_s
+        if max_s is not None and (yield Now()) - self.began_s > max_s:
+            yield from head.end(self.keys.head, STOPPED, f"its time of {max_s:g} s is up", has_result=True)
 
     def _tell_results(self, told: set[tuple[int, int]]) -> Program[None]:
         """Tell of every result that was not told yet."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from nnlite.protocol import head, lease
-from nnlite.protocol.asha import Job
 from nnlite.protocol.board import Board
-from nnlite.protocol.effects import Found, Get, Invoke, Note, Now, Program, Spent, Swap
+from nnlite.protocol.effects import Found, Get, Invoke, Note, Now, Program, Swap
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.search_spec import SearchSpec
@@ -18,21 +17,19 @@ ALL_DONE = "all trials done"
 
 
 class Searching(Waiter):
-    """Looks at the board, keeps to the caps, and sees to it that somebody works on every job.
+    """Looks at the board, and sees to it that somebody works on every job.
 
     The head's `round` counts news: whoever has made a result raises it, and who waits for work waits for that.
     """
 
     board: Board
-    began_s: float = 0.0
-    billed_usd: float = 0.0  #: of our own bill, what is in the timings of jobs already
 
     def open_board(self) -> Program[SearchSpec]:
         """Read the search's specification; leaves when there is none."""
         board = yield from Board.of(self.spec.run)
         if board is None:
             raise Leave(f"the search {self.spec.run} is not in the store")
-        self.board, self.began_s = board, (yield Now())
+        self.board = board
         return board.search
 
     def look(self) -> Program[Head]:
@@ -49,32 +46,8 @@ class Searching(Waiter):
 
     def end(self, reason: str) -> Program[None]:
         """No more jobs: end the search, and leave."""
-        yield from head.end(self.keys.head, DONE, reason)
+        yield from head.end(self.keys.head, DONE, reason, has_result=True)
         raise Leave(reason)
-
-    # ---- caps
-
-    def keep_to_caps(self) -> Program[None]:
-        """End the search when its time is up, or its money spent."""
-        spec = self.spec
-        if spec.max_s is not None and (yield Now()) - self.began_s > spec.max_s:
-            yield from self.end(f"time is up, after {spec.max_s:g} s")
-        if spec.budget_usd is not None and (yield from self.spent_usd()) > spec.budget_usd:
-            yield from self.end(f"the budget of {spec.budget_usd:g} USD is spent")
-
-    def spent_usd(self) -> Program[float]:
-        """What the jobs that are done have cost, and our own since."""
-        return self.board.spent_usd + (yield Spent()).usd - self.billed_usd
-
-    def afford(self, job: Job) -> Program[None]:
-        """End the search if the budget does not suffice for `job` beside those that are going on."""
-        if self.spec.budget_usd is None:
-            return
-        going_on = [other for other, claim in (yield from self.board.claims()) if claim is not None]
-        expected = sum(self.board.expected_usd(one) for one in {*going_on, job})
-        if self.board.spent_usd + expected > self.spec.budget_usd:
-            left = self.spec.budget_usd - self.board.spent_usd
-            yield from self.end(f"the rest of the budget, {left:.4g} USD, does not suffice for another trial")
 
     # ---- repair
 

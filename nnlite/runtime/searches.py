@@ -44,7 +44,9 @@ class Found:
     model: TrainedModel
 
 
-def begin(store: Store, spec: RunSpec, search: SearchSpec, trials: Sequence[Trial], rows: tuple[Dataset, Dataset]) -> None:
+def begin(
+    store: Store, spec: RunSpec, search: SearchSpec, trials: Sequence[Trial], rows: tuple[Dataset, Dataset]
+) -> None:
     """Put everything there that workers will look for.
 
     rows: the dataset with the validation split as its test split, which trials see; and as it was, whose test split

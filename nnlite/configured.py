@@ -85,20 +85,25 @@ def _numbers(case: Case) -> list[str]:
 # ---- described as JSON
 
 
-def describe(case: Case, made: Configured, num_rounds: int, dataset: str | None, file: Path | None) -> bytes:
-    """A case as JSON, ready for `tools.train --case FILE.json`. `file`: the case file it came from, if that has to
-    be there: for its dataset, or for layers of its own."""
-    values = {
+def about(case: Case, dataset: str | None, file: Path | None) -> dict[str, Any]:
+    """What of a case no configuration decides, as JSON values. `dataset`: its name, or None for the case's own
+    function; `file`: the case file, if it is needed for that, or for layers of its own."""
+    chosen = dataset or (case.dataset if isinstance(case.dataset, str) else None)
+    return {
         "case": case.name,
+        "title": case.title,
         "case_file": str(file) if file else None,
-        "dataset": dataset,
-        "network": made.network.config(),
-        "optimizer": made.optimizer.config(),
-        "batch_size": made.batch_size,
-        "num_rounds": num_rounds,
+        "dataset": chosen,
         "augment": dataclasses.asdict(case.augment) if case.augment else None,
     }
-    return json.dumps(values, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def describe(
+    about: Mapping[str, Any], network: Mapping[str, Any], optimizer: Mapping[str, Any], batch_size: int, num_rounds: int
+) -> bytes:
+    """A case as JSON, ready for `tools.train --case FILE.json`."""
+    decided = {"network": network, "optimizer": optimizer, "batch_size": batch_size, "num_rounds": num_rounds}
+    return json.dumps({**about, **decided}, indent=1, sort_keys=True).encode() + b"\n"
 
 
 def find(name: str) -> tuple[Case, Path | None]:
@@ -110,21 +115,22 @@ def load(path: Path) -> tuple[Case, Path | None]:
     """Read what `describe` wrote: the case, and the file it came from. Raises UsageError for anything else."""
     try:
         values = json.loads(path.read_bytes())
-        base, file = cases.find(values["case_file"] or values["case"])
+        file, own = None, values["dataset"]
+        if values["case_file"]:
+            base, file = cases.find(values["case_file"])
+            own = own or base.dataset
         described = values["network"]
-        return (
-            replace(
-                base,
-                dataset=values["dataset"] or base.dataset,
-                network=lambda shape, num_classes: _fitting(described, shape),
-                optimizer=nn.Optimizer.from_config(values["optimizer"]),
-                batch_size=values["batch_size"],
-                num_rounds=values["num_rounds"],
-                augment=data.Augment(**values["augment"]) if values["augment"] else None,
-                space=None,
-            ),
-            file,
+        case = Case(
+            name=values["case"],
+            title=values["title"],
+            dataset=own,
+            network=lambda shape, num_classes: _fitting(described, shape),
+            optimizer=nn.Optimizer.from_config(values["optimizer"]),
+            batch_size=values["batch_size"],
+            num_rounds=values["num_rounds"],
+            augment=data.Augment(**values["augment"]) if values["augment"] else None,
         )
+        return case, file
     except NnliteError:
         raise
     except OSError as error:

@@ -2,7 +2,7 @@
 
 Write one into a case file::
 
-    space = Space(learning_rate=Float(0.001, 0.1, log=True), hidden=Several(Int(10, 100), 1, 3), batch_size=Choice(32, 64))
+    space = Space(learning_rate=Float(0.001, 0.1, log=True), hidden=Several(Int(10, 100), 1, 3))
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ class SearchSpec:
     test: DataSpec  #: the dataset as it was before the validation split was cut out of it: where the test split is
     validation_rate: float = 0.0  #: the part of the training split that trials are scored on
     space: dict[str, Any] = field(default_factory=dict)  #: in words, for people
+    about: dict[str, Any] = field(default_factory=dict)  #: of the case, what no configuration decides
     max_deaths: int = 3  #: of workers in one stretch of training; then the trial has failed
     patience_s: float | None = None  #: an idle worker leaves after so long; None: it waits, as waiting costs nothing
 

@@ -12,6 +12,7 @@ import numpy as np
 from nnlite.data import Dataset, shards
 from nnlite.errors import Conflict, NotFound, RunError
 from nnlite.protocol import search_watcher
+from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.result import Result
@@ -42,6 +43,10 @@ class Found:
     leaderboard: list[Result]
     trial: Trial
     model: TrainedModel
+
+    def num_rounds(self, ladder: Ladder) -> int:
+        """Rounds of training that all trials together went through."""
+        return sum(ladder.rounds[result.rung] for result in self.leaderboard)
 
 
 def begin(
@@ -89,6 +94,13 @@ def trial(store: Store, search: str, number: int) -> Trial:
     keys = SearchKeys(search)
     spec = RunSpec.from_json(store.get(keys.trial(number)).data, keys.trial(number))
     return Trial(json.loads(store.get(keys.configuration(number)).data), spec)
+
+
+def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]]:
+    """What was drawn for each trial."""
+    keys = SearchKeys(search)
+    found = store.get_many([keys.configuration(number) for number in range(count)])
+    return [json.loads(one.data) if one is not None else {} for one in found]
 
 
 def result(store: Store, spec: RunSpec) -> Found:

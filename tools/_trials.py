@@ -20,6 +20,7 @@ from nnlite.runtime.searches import Trial
 from tools._plan import _data_spec, _run_id
 
 VALIDATION_SEED = 1
+AHEAD = 16  # jobs that are decided ahead: so up to 8 workers always have work, and choose the same, however many
 PATIENCE_S = 5.0  # of an idle worker, where waiting costs money
 
 
@@ -78,7 +79,8 @@ def plan(args: argparse.Namespace) -> Plan:
         search=spec.run,
         sampler=args.sampler,
         num_trials=args.trials,
-        num_slots=spec.num_workers,
+        parallel=spec.num_workers,
+        ahead=max(AHEAD, 2 * spec.num_workers),
         ladder=rungs,
         test=_data_spec(whole, case.augment),
         validation_rate=args.validation,
@@ -90,16 +92,16 @@ def plan(args: argparse.Namespace) -> Plan:
 
 
 def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) -> RunSpec:
-    """The run of the search: its workers are the slots."""
-    num_slots = _at_least_one("--parallel", args.parallel if args.parallel is not None else os.cpu_count() or 1)
+    """The run of the search: its workers each train trials."""
+    num_workers = _at_least_one("--parallel", args.parallel if args.parallel is not None else os.cpu_count() or 1)
     network = cases.network(case, seen)
     max_s = None if args.max_minutes is None else args.max_minutes * 60
     return RunSpec(
         run=args.search or _run_id(f"tune-{case.name}"),
         case=case.name,
         seed=args.seed,
-        num_workers=num_slots,
-        tree_widths=Tree.for_workers(num_slots).widths,
+        num_workers=num_workers,
+        tree_widths=Tree.for_workers(num_workers).widths,
         num_rounds=num_rounds,
         batch_size=case.batch_size,
         network=network.config(),
@@ -109,8 +111,8 @@ def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) 
         budget_usd=args.budget_usd,
         max_s=max_s,
         max_poll_s=0.03,
-        lease_ttl_s=max(60.0, 2.0 * num_slots),
-        straggler_timeout_s=max(30.0, 1.0 * num_slots),
+        lease_ttl_s=max(60.0, 2.0 * num_workers),
+        straggler_timeout_s=max(30.0, 1.0 * num_workers),
     )
 
 

@@ -22,7 +22,8 @@ from nnlite.store import Store, open_store
 from tools._command import run
 from tools._leaderboard import Leaderboard, configuration
 from tools._trials import Plan, add_options, plan
-from tools.train import DEFAULT_STORE, _platform
+from tools.train import DEFAULT_STORE
+from tools.train import _platform as open_platform
 
 EXAMPLES = """examples:
   python -m tools.tune --case c --dataset fashion-sample --trials 9
@@ -54,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         _say(_facts(spec, search, args))
         searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
         attempts = dict.fromkeys(range(spec.num_workers), 1)
-    driver = runs.Driver(store, spec, _platform(args, spec, store))
+    driver = runs.Driver(store, spec, open_platform(args, spec, store))
     return _drive(driver, search, attempts, out, args)
 
 
@@ -105,7 +106,8 @@ def _finish(
 
 
 def _result(
-    spec: RunSpec, search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str]
+    spec: RunSpec, search: SearchSpec, last: Head, found: Found, board: Leaderboard,
+    seconds: float, files: dict[str, str],
 ) -> dict[str, Any]:  # fmt: skip
     outcome = found.outcome
     return {
@@ -201,7 +203,7 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
     if args.processes and args.store.startswith("memory://"):
         raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
-    defaults = vars(_parser().parse_args([]))
+    defaults = vars(build_parser().parse_args([]))
     for name in sorted(defaults.keys() - {"resume", "store", "processes", "out", "json", "dry_run", "debug"}):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the search as it began: leave --{name.replace('_', '-')} out")
@@ -210,7 +212,8 @@ def _check(args: argparse.Namespace) -> None:
 # ---- the command line
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.tune",
         description="Search the best hyper-parameters of a case: random search, or asynchronous successive halving.",
@@ -232,4 +235,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, _parser()))
+    sys.exit(run(main, build_parser()))

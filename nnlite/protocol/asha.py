@@ -7,7 +7,8 @@ to the next rung, highest rung first; if there is none, a new trial begins.
 There, what is promoted depends on who happened to finish first. Here it does not: the schedule is the one of slots on
 which a round takes a unit of time, and a decision uses exactly the results that are due by then. So promotions are a
 function of the set of results; workers carry the schedule out at whatever speed they have, and a worker that dies, or
-is slow, or does a thing twice, changes nothing. Only results below the top rung are ever waited for.
+is slow, or does a thing twice, changes nothing. There are more slots than workers, so that there is work while a result
+is waited for; and those of the top rung never are.
 
 Random search is the same with a single rung.
 """

@@ -14,10 +14,10 @@ from nnlite.protocol.search_spec import SearchKeys, SearchSpec
 
 @dataclass(frozen=True)
 class Claim:
-    """Which slot trains a job; the slot's next worker goes on with it if this one dies."""
+    """Which worker trains a job; its next attempt goes on with it if this one dies."""
 
-    slot: int
-    deaths: int  #: of the slot's workers before
+    worker: int
+    deaths: int  #: of its attempts, before it claimed this
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
@@ -35,7 +35,7 @@ class Claim:
 class Board:
     """Results as far as they were read, and the schedule as far as it follows from them.
 
-    Jobs are claimed in the order of the schedule, and a slot has one at a time: so whatever is going on is among the
+    Jobs are claimed in the order of the schedule, and a worker has one at a time: so whatever is going on is among the
     first few jobs without a result, and no more than those are ever asked for.
     """
 
@@ -67,7 +67,7 @@ class Board:
     @property
     def open(self) -> list[Job]:
         """The jobs to look at: those that are going on, and the next ones."""
-        return self._open[: 2 * self.search.num_slots]
+        return self._open[: 2 * self.search.parallel]
 
     @property
     def spent_usd(self) -> float:
@@ -101,14 +101,14 @@ class Board:
         claims = [Claim.from_json(f.data, key) if f is not None else None for f, key in zip(found, keys, strict=True)]
         return list(zip(asked, claims, strict=True))
 
-    def claim(self, slot: int, deaths: int) -> Program[tuple[Job, Claim] | None]:
-        """A job for a slot: the one it has claimed before, or the first that nobody has."""
+    def claim(self, worker: int, deaths: int) -> Program[tuple[Job, Claim] | None]:
+        """A job for a worker: the one it has claimed before, or the first that nobody has."""
         claims = yield from self.claims()
         for job, claim in claims:
-            if claim is not None and claim.slot == slot:
+            if claim is not None and claim.worker == worker:
                 return job, claim
         for job, claim in claims:
-            mine = Claim(slot, deaths)
+            mine = Claim(worker, deaths)
             if claim is None and (yield Create(self.keys.claim(job.key), mine.to_json())):
                 return job, mine
         return None

@@ -53,7 +53,7 @@ class Result:
 class Timing:
     """How long a stretch of training took, and what it cost: beside the result, as it differs from time to time."""
 
-    slot: int
+    worker: int
     attempt: int
     seconds: float = 0.0
     usd: float = 0.0

@@ -48,7 +48,7 @@ class Diverges(Exception):  # not an error: how deep code says that a trial is o
 
 
 class SearchWorker(Searching, Worker):
-    """One invocation of one slot: it claims a job, trains and scores it, and looks for the next."""
+    """One invocation of a worker: it claims a job, trains and scores it, and looks for the next."""
 
     search: SearchSpec
     idle_since_s = totalled_s = 0.0
@@ -80,7 +80,7 @@ class SearchWorker(Searching, Worker):
             yield from self.rest(self.worker, self.lease)
 
     def _check_caps(self, spent: Bill) -> Program[None]:
-        """As of a run, but slots are not equally busy: who has used up its share asks what all have spent."""
+        """As of a run, but workers are not equally busy: who has used up its share asks what all have spent."""
         spec = self.spec
         if spec.max_s is not None and spent.seconds >= spec.max_s:
             yield from self.cap(f"its time of {spec.max_s:g} s is up")
@@ -91,7 +91,7 @@ class SearchWorker(Searching, Worker):
         if spent.usd + reserve_usd < spec.budget_usd / spec.num_workers or now_s - self.totalled_s < spec.beat_s:
             return
         self.totalled_s = now_s
-        keys = [self.keys.lease(slot) for slot in range(spec.num_workers) if slot != self.worker]
+        keys = [self.keys.lease(other) for other in range(spec.num_workers) if other != self.worker]
         found = (yield GetMany(tuple(keys))) if keys else []
         others = [Lease.from_json(f.data, key).spent.usd for f, key in zip(found, keys, strict=True) if f is not None]
         if spent.usd + sum(others) + reserve_usd * spec.num_workers >= spec.budget_usd:
@@ -199,7 +199,7 @@ class SearchWorker(Searching, Worker):
         return RunSpec.from_json(found.data, key)
 
     def _forget_deaths(self) -> Program[None]:
-        """A job is done: what this slot's workers died of before does not count any more."""
+        """A job is done: what this worker's attempts died of before does not count any more."""
         if self.lease is None or not self._deaths:
             return
         key = self.keys.lease(self.worker)

@@ -15,13 +15,14 @@ SAMPLERS = ("random", "asha")
 
 @dataclass(frozen=True)
 class SearchSpec:
-    """What a search adds to its run. The run's specification says where it runs, and on what; its workers are the
-    slots in which trials are trained. Every trial has a specification of its own, as a run of one worker."""
+    """What a search adds to its run. The run's specification says where it runs, and on what; its workers each
+    train trials. Every trial has a specification of its own, as a run of one worker."""
 
     search: str
     sampler: str
     num_trials: int
-    num_slots: int
+    parallel: int  #: workers
+    ahead: int  #: slots of the schedule: jobs that are decided before the results of any of them are there
     ladder: Ladder
     test: DataSpec  #: the dataset as it was before the validation split was cut out of it: where the test split is
     validation_rate: float = 0.0  #: the part of the training split that trials are scored on
@@ -33,13 +34,15 @@ class SearchSpec:
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
             raise UsageError(f"no sampler {self.sampler!r}; there are {', '.join(SAMPLERS)}")
-        for what, value in (("trials", self.num_trials), ("parallel", self.num_slots), ("deaths", self.max_deaths)):
+        if self.ahead < self.parallel:
+            raise UsageError(f"{self.parallel} in parallel, but only {self.ahead} jobs are decided ahead")
+        for what, value in (("trials", self.num_trials), ("parallel", self.parallel), ("deaths", self.max_deaths)):
             if value < 1:
                 raise UsageError(f"{what}: {value}, wanted at least 1")
 
     def schedule(self) -> Schedule:
         """The schedule of its trials, from the beginning."""
-        return Schedule(self.ladder, self.num_trials, self.num_slots)
+        return Schedule(self.ladder, self.num_trials, self.ahead)
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
@@ -82,7 +85,7 @@ class SearchKeys:
         return f"searches/{self.search}/trials/{trial:05d}/configuration.json"
 
     def claim(self, job: JobKey) -> str:
-        """Which slot trains it; created once."""
+        """Which worker trains it; created once."""
         return f"{self._stretch(job)}/claim.json"
 
     def model(self, job: JobKey) -> str:

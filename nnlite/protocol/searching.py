@@ -62,30 +62,30 @@ class Searching(Waiter):
     def staff(self) -> Program[None]:
         """Replace dead workers that have a job, and call as many idle or lost ones as there are jobs for."""
         claims = yield from self.board.claims()
-        busy = {claim.slot for _, claim in claims if claim is not None}
+        busy = {claim.worker for _, claim in claims if claim is not None}
         num_free = sum(claim is None for _, claim in claims)
-        for slot in range(self.spec.num_workers):
-            if slot not in busy and num_free <= 0:
+        for worker in range(self.spec.num_workers):
+            if worker not in busy and num_free <= 0:
                 continue
-            key = self.keys.lease(slot)
+            key = self.keys.lease(worker)
             found = yield Get(key)
             if found is not None and Lease.from_json(found.data, key).holder == IDLE:
-                yield from self._wake(slot, found)
+                yield from self._wake(worker, found)
             elif self.watch.is_dead(key, found, (yield Now())):
-                yield from self.replace(slot, found)
+                yield from self.replace(worker, found)
             else:
                 continue
-            num_free -= slot not in busy
+            num_free -= worker not in busy
 
-    def _wake(self, slot: int, found: Found) -> Program[None]:
-        opened = yield from lease.take_over(self.keys.lease(slot), found, anew=True)
+    def _wake(self, worker: int, found: Found) -> Program[None]:
+        opened = yield from lease.take_over(self.keys.lease(worker), found, anew=True)
         if opened is not None:
-            yield Note("woken", {"worker": slot, "attempt": opened.attempt})
-            yield Invoke(slot, opened.attempt)
+            yield Note("woken", {"worker": worker, "attempt": opened.attempt})
+            yield Invoke(worker, opened.attempt)
 
-    def rest(self, slot: int, mine: Lease) -> Program[None]:
+    def rest(self, worker: int, mine: Lease) -> Program[None]:
         """Leave for want of work, in such a way that everybody knows, and may call again."""
-        key = self.keys.lease(slot)
+        key = self.keys.lease(worker)
         found = yield Get(key)
         if found is not None:
             current = Lease.from_json(found.data, key)

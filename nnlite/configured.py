@@ -20,7 +20,7 @@ from nnlite.errors import NnliteError, UsageError
 from nnlite.space import Float, Int, Several, Space
 
 BATCHING = ("batch_size", "batches_per_epoch")
-USUAL = Space(learning_rate=Float(0.001, 0.1, log=True), batches_per_epoch=Int(10, 1000, log=True))
+USUAL = Space(learning_rate=Float(0.001, 0.1, log=True), batches_per_epoch=Int(10, 1000))
 SPACES = {  # of nnlite's own cases
     "a": Space(hidden=Several(Int(10, 100), 1, 5), **USUAL),
     "c": Space(hidden=Several(Int(10, 100), 1, 3), **USUAL),

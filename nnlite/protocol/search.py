@@ -29,6 +29,7 @@ from nnlite.protocol.effects import (
     Resume,
     Score,
     Spent,
+    Standing,
     Suspend,
     Swap,
     TakeUp,
@@ -149,18 +150,20 @@ class SearchWorker(Searching, Worker):
         )
 
     def _train(self, job: Job, rounds: int) -> Program[Tally]:
-        """Train from the rung below, and keep the model; unless an earlier attempt has come so far."""
+        """Train from the rung below, and keep the model; or go on where an earlier attempt left off."""
         trial = yield from self._trial(job.trial)
         yield TakeUp(trial)
         steps = trial.steps_per_round or 1
         where = self.board.keys.model(job.key)
-        if not (yield from self._resumed(job)):
-            done = yield Get(where)
-            if done is not None:
-                yield Join(done.data, where, rounds * steps, ())
-                return contribution.decode(done.data, where)[1]
-            if job.rung > 0:
-                yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
+        done, standing = (yield Get(where)), (yield from self._left_off(job))
+        if standing is not None and (done is None or standing.step == rounds * steps):
+            yield Resume(standing, where, job.rung)
+        elif done is not None:
+            yield Join(done.data, where, rounds * steps, ())
+        elif job.rung > 0:
+            yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
+        if done is not None:
+            return contribution.decode(done.data, where)[1]
         trained = yield from self.until_finished(Train(self.spec.slice_s, rounds * steps), rounds)
         model = yield Collect()
         if not np.isfinite(model.vector).all():
@@ -172,17 +175,14 @@ class SearchWorker(Searching, Worker):
     def cursor(self) -> Program[bytes | None]:
         return cursor.encode((yield Suspend()), self.at)
 
-    def _resumed(self, job: Job) -> Program[bool]:
-        """Whether the last attempt handed over in the middle of this job; if so, stand where it stood."""
+    def _left_off(self, job: Job) -> Program[Standing | None]:
+        """Where the last attempt handed over, if that was in the middle of this job."""
         if self.lease is None or not self.lease.cursor:
-            return False
+            return None
         where = self.keys.cursor(self.worker, self.lease.cursor)
         found = yield Get(where)
         standing, number = cursor.decode(found.data, where) if found is not None else (None, -1)
-        if standing is None or number != job.number:
-            return False
-        yield Resume(standing, where, job.rung)
-        return True
+        return standing if number == job.number else None
 
     def _join(self, below: JobKey, step: int) -> Program[None]:
         where = self.board.keys.model(below)

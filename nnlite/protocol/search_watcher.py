@@ -103,9 +103,9 @@ def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
         yield from _score(board, best)
         found = yield Get(board.keys.outcome)
     chosen = Outcome.from_json(found.data, board.keys.outcome)
-    for result in ranking:
-        if result.trial != chosen.trial:
-            yield Delete(board.keys.model(result.key))
+    for key in board.results:
+        if key != (chosen.trial, chosen.rung):
+            yield Delete(board.keys.model(key))
     return chosen, ranking
 
 

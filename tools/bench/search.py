@@ -13,9 +13,6 @@ from statistics import mean
 from typing import Any
 
 from nnlite.errors import UsageError
-from nnlite.protocol.head import DONE
-from nnlite.runtime import runs, searches
-from nnlite.store import open_store
 
 SAMPLERS = ("random", "asha")
 BEGIN, END = "<!-- tools.bench search -->", "<!-- end -->"
@@ -67,6 +64,9 @@ def _rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]:
     """One search, in processes of this machine as `tools.tune` runs it."""
+    from nnlite.protocol.head import DONE
+    from nnlite.runtime import runs, searches
+    from nnlite.store import open_store
     from tools import tune
     from tools._trials import plan
 
@@ -122,8 +122,8 @@ def compare(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def sentence(last: dict[str, Any]) -> str:
     """The comparison, for people."""
     return (
-        f"ASHA, over {last['seeds']} seeds: {last['validation_gap_points']:+.2f} points behind the best of random search "
-        f"on the validation split (at worst {last['validation_gap_points_worst']:+.2f}), "
+        f"ASHA, over {last['seeds']} seeds: {last['validation_gap_points']:+.2f} points behind the best of random "
+        f"search on the validation split (at worst {last['validation_gap_points_worst']:+.2f}), "
         f"{last['test_gap_points']:+.2f} on the test split (at worst {last['test_gap_points_worst']:+.2f}), for "
         f"{last['compute_share']:.1%} of its rounds of training (at most {last['compute_share_worst']:.1%})"
     )

@@ -203,7 +203,7 @@ def test_time_is_up():
     assert "is up" in last.reason
     assert simulation.now_s < whole.now_s / 3 + 10
     assert chosen.trial == ranking[0].trial
-    assert 0 < len(ranking)
+    assert len(ranking) > 0
 
 
 @pytest.mark.parametrize("parallel", [1, 4])

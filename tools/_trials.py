@@ -75,6 +75,8 @@ def plan(args: argparse.Namespace) -> Plan:
         Trial(c, searches.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
         for n, (c, m) in enumerate(zip(drawn, made, strict=True))
     ]
+    if args.budget_usd is not None and not spec.rates.worker_second_usd:
+        raise UsageError(f"--budget-usd: nobody sends a bill for --platform {args.platform}; use --max-minutes")
     search = SearchSpec(
         search=spec.run,
         sampler=args.sampler,

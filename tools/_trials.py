@@ -17,7 +17,7 @@ from nnlite.protocol.spec import SEARCH, RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import searches
 from nnlite.runtime.searches import Trial
-from tools._plan import _data_spec, _run_id
+from tools._plan import _data_spec, _run_id, absolute, is_near
 
 VALIDATION_SEED = 1
 AHEAD = 16  # jobs that are decided ahead: so up to 8 workers always have work, and choose the same, however many
@@ -84,7 +84,7 @@ def plan(args: argparse.Namespace) -> Plan:
         parallel=spec.num_workers,
         ahead=max(AHEAD, 2 * spec.num_workers),
         ladder=rungs,
-        test=_data_spec(whole, case.augment),
+        test=_data_spec(whole, None, spec.data.store),
         validation_rate=args.validation,
         space=space.described(),
         about=configured.about(case, args.dataset, file if own or not isinstance(case.dataset, str) else None),
@@ -108,11 +108,11 @@ def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) 
         batch_size=case.batch_size,
         network=network.config(),
         optimizer=case.optimizer.config(),
-        data=_data_spec(seen, case.augment),
+        data=_data_spec(seen, case.augment, absolute(args.data_store)),
         protocol=SEARCH,
         budget_usd=args.budget_usd,
         max_s=max_s,
-        max_poll_s=0.03,
+        max_poll_s=0.03 if is_near(args.store) else 2.0,
         lease_ttl_s=max(60.0, 2.0 * num_workers),
         straggler_timeout_s=max(30.0, 1.0 * num_workers),
     )

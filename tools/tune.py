@@ -226,6 +226,7 @@ def build_parser() -> argparse.ArgumentParser:
     where.add_argument("--parallel", type=int, metavar="P", help="trials at a time (default: as many as cores)")
     where.add_argument("--processes", type=int, metavar="N", help="local: default P, as far as there are cores")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})")
+    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the results)")
     where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
     where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
     where.add_argument("--out", metavar="NAME", help="write NAME.safetensors and NAME.json (default: the search's id)")

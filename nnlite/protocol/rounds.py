@@ -14,12 +14,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnlite.protocol import contribution, head
+from nnlite.protocol import contribution, durable, head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, Get, GetMany, Model, Note, Now, Program
+from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Model, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
+
+ONE_BY_ONE = 3  # siblings that are asked for singly before all others are
 
 
 class Rounds:
@@ -46,20 +48,20 @@ class Rounds:
                 return
             level, node = level - 1, parent
             key = self.keys.node(round, level, node)
-            data = contribution.merge(parts, key)
-            yield Create(key, data)
+            data = yield from self._create(key, contribution.merge(parts, key))
+            yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
 
     def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
         """What all children of my parent made, in order, or None while one is missing.
 
-        They are asked for in growing handfuls, my neighbour first: whoever is not among the last finds a gap after
-        one or two requests, and the last of all needs few round trips for many siblings.
+        My neighbours are asked for one by one, so that whoever is not among the last finds a gap after few requests;
+        once several are there, the others come in one go, so that the last of all does not need many round trips.
         """
         others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
         parts, asked = {node: data}, 0
         while asked < len(others):
-            handful = others[asked : asked + max(1, asked)]
+            handful = others[asked : asked + 1] if asked < ONE_BY_ONE else others[asked:]
             found = yield GetMany(tuple(self.keys.node(round, level, n) for n in handful))
             if any(f is None for f in found):
                 return None
@@ -74,20 +76,35 @@ class Rounds:
         where = self.keys.node(round, 0, 0)
         _, tally = contribution.decode(data, where)
         following = self._after(round, tally)
-        if following.status == RUNNING:
-            yield Create(self.keys.checkpoint(round + 1), data)
         seconds = (yield Now()) - self.began_s if self.began_s is not None else None
         yield Create(self.keys.summary(round), contribution.summary(round, tally, seconds))
+        if following.status == RUNNING:  # the others go on as soon as they see it, so it comes after the summary
+            yield Create(self.keys.checkpoint(round + 1), data)
 
         def moved(now: Head) -> Head:
-            if now.round != round or now.status != RUNNING:
+            if now.round > round or now.status != RUNNING:
                 return now  # a zombie closing an old round, or a run that was stopped meanwhile
-            next_head = replace(following, counter=now.counter)
-            return replace(next_head, applied=now.applied, steps=now.steps, finished=now.finished)
+            reason = now.closing or following.reason
+            after = replace(now, round=following.round, status=following.status, reason=reason)
+            return replace(after, result=following.result, accuracy=following.accuracy)
 
         stands = yield from head.change(self.keys.head, moved)
         if stands is not None:
             yield Note("closed", {"round": round, "status": stands.status})
+            yield from self._keep(round, stands, data)
+        yield from self._collect_root(round - 2)
+
+    def _keep(self, round: int, stands: Head, data: Any) -> Program[None]:
+        """Copy what a closed round led to into the durable store, when it is time to: the checkpoint in `data`, or,
+        once all is over, the result."""
+        if self.spec.checkpoint_store is None:
+            return
+        if stands.status != RUNNING:
+            found = yield Get(self.keys.checkpoint(stands.round))
+            if found is not None:
+                yield from durable.keep(self.spec, stands, found.data)
+        elif self.spec.protocol == "averaging" and stands.round == round + 1:
+            yield from durable.keep(self.spec, stands, data)
 
     def _after(self, round: int, tally: Tally) -> Head:
         """Where the head of a running `round` moves, as a function of what came out of it."""
@@ -100,32 +117,44 @@ class Rounds:
 
     # ---- collecting
 
-    def collect(self, round: int, worker: int) -> Program[None]:
-        """Having contributed to `round`: delete this worker's share of what lies two rounds behind. Whoever still
-        works there writes to names that nobody will read."""
-        old = round - 2
-        yield from self.collect_nodes(old, worker)
-        if worker == 0 and old >= 0 and not self.spec.keeps(old):
-            yield Delete(self.keys.checkpoint(old))
+    def _collect(self, old: int, level: int, node: int) -> Program[None]:
+        """Having merged a node: delete what was merged at this place two rounds before. Whoever still works there
+        writes to names that nobody will read."""
+        if old < 0:
+            return
+        below = [self.keys.node(old, level + 1, child) for child in self.tree.children(level, node)]
+        yield DeleteMany(tuple(below))
 
-    def collect_nodes(self, round: int, worker: int) -> Program[None]:
-        """Delete this worker's share of the merge tree of a round that nobody needs any more."""
-        if round >= 0:
-            for level, node in self.tree.owned_by(worker):
-                yield Delete(self.keys.node(round, level, node))
+    def _collect_root(self, old: int) -> Program[None]:
+        """Having closed a round: delete the root, and the checkpoint, of two rounds before."""
+        if old >= 0:
+            yield Delete(self.keys.node(old, 0, 0))
+            if not self.spec.keeps(old):
+                yield Delete(self.keys.checkpoint(old))
+
+    def sweep(self, last: int) -> Program[None]:
+        """Delete what a finished run no longer needs: the contributions of its last rounds."""
+        for round in range(max(0, last - 3), last + 1):
+            yield DeleteMany(tuple(self.keys.node(round, *place) for place in self.tree.nodes()))
+        if last >= 2 and not self.spec.keeps(last - 2):
+            yield Delete(self.keys.checkpoint(last - 2))
 
     # ---- repairing
 
     def missing(self, round: int) -> Program[list[int]]:
         """Finish what dead mergers left of `round`, from the top down. -> the workers whose contributions
-        are not there; none, if the round is closed now."""
+        are not there; none, if the round is closed now. A quorum of the others is enough to close it."""
         missing: list[int] = []
         data = yield from self._rebuild(round, 0, 0, missing)
+        if data is None and self.spec.quorum is not None and self.spec.num_workers - len(missing) >= self.spec.quorum:
+            data = yield from self._rebuild(round, 0, 0, [], is_enough=True)
         if data is not None:
             yield from self.close(round, data)
         return missing
 
-    def _rebuild(self, round: int, level: int, node: int, missing: list[int]) -> Program[Any]:
+    def _rebuild(self, round: int, level: int, node: int, missing: list[int], is_enough: bool = False) -> Program[Any]:
+        """A node, merged if it has to be; None if something below is missing, or, when what there `is_enough`,
+        everything."""
         key = self.keys.node(round, level, node)
         found = yield Get(key)
         if found is not None:
@@ -135,9 +164,15 @@ class Rounds:
             return None
         parts = []
         for child in self.tree.children(level, node):
-            parts.append((yield from self._rebuild(round, level + 1, child, missing)))
-        if any(part is None for part in parts):
+            parts.append((yield from self._rebuild(round, level + 1, child, missing, is_enough)))
+        there = [part for part in parts if part is not None]
+        if not there or (len(there) < len(parts) and not is_enough):
             return None
-        data = contribution.merge(parts, key)
-        yield Create(key, data)
+        return (yield from self._create(key, contribution.merge(there, key)))
+
+    def _create(self, key: str, data: Any) -> Program[Any]:
+        """Create a merged node. -> what stands there: with a quorum, others may have merged fewer parts."""
+        if not (yield Create(key, data)) and self.spec.quorum is not None:
+            found = yield Get(key)
+            return found.data if found is not None else data
         return data

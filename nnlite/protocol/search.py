@@ -35,7 +35,6 @@ from nnlite.protocol.effects import (
     TakeUp,
     Train,
 )
-from nnlite.protocol.head import Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.result import DIVERGED, FAILED, Result, Timing
 from nnlite.protocol.search_spec import SearchSpec
@@ -73,9 +72,9 @@ class SearchWorker(Searching, Worker):
         assert self.lease is not None
         return self.lease.deaths
 
-    def between_polls(self, now_head: Head) -> Program[None]:
+    def between_polls(self) -> Program[None]:
         """Beat; leave when there was nothing to do for so long that waiting would cost more than coming back."""
-        yield from super().between_polls(now_head)
+        yield from super().between_polls()
         patience_s = self.search.patience_s
         if patience_s is not None and self.lease is not None and (yield Now()) - self.idle_since_s > patience_s:
             yield from self.rest(self.worker, self.lease)

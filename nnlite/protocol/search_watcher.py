@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from nnlite.errors import RunError, StoreError
 from nnlite.protocol import head
 from nnlite.protocol.board import Board
-from nnlite.protocol.effects import Create, Delete, Get, Invoke, Join, Note, Now, Program, Progress, Score, TakeUp
+from nnlite.protocol.effects import Create, DeleteMany, Get, Invoke, Join, Note, Now, Program, Progress, Score, TakeUp
 from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.result import Result, Timing, leaderboard, winner
 from nnlite.protocol.searching import Searching
@@ -44,9 +44,9 @@ class SearchWatcher(Searching, Watcher):
                 return Head(status=FAILED, reason=f"the search {self.spec.run} is no longer in the store")
             return found[0]
 
-    def between_polls(self, now_head: Head) -> Program[None]:
+    def between_polls(self) -> Program[None]:
         """Replace at once those whom the platform knows to be dead; look at the clock."""
-        yield from super().between_polls(now_head)
+        yield from super().between_polls()
         max_s = self.spec.max_s
         if max_s is not None and (yield Now()) - self.began_s > max_s:
             yield from head.end(self.keys.head, STOPPED, f"its time of {max_s:g} s is up", has_result=True)
@@ -103,9 +103,9 @@ def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
         yield from _score(board, best)
         found = yield Get(board.keys.outcome)
     chosen = Outcome.from_json(found.data, board.keys.outcome)
-    for key in board.results:
-        if key != (chosen.trial, chosen.rung):
-            yield Delete(board.keys.model(key))
+    useless = [board.keys.model(key) for key in board.results if key != (chosen.trial, chosen.rung)]
+    if useless:
+        yield DeleteMany(tuple(useless))
     return chosen, ranking
 
 

@@ -51,7 +51,7 @@ class Searching(Waiter):
 
     # ---- repair
 
-    def repair(self, now_head: Head) -> Program[None]:
+    def repair(self) -> Program[None]:
         """Nothing new for long: see whether anybody is still there, and whether somebody died before telling."""
         before = len(self.board.results)
         yield from self.look()

@@ -66,9 +66,10 @@ def begin(
             "or choose another --search"
         ) from None
     seen, whole = rows
-    runs.upload(store, trials[0].spec, seen)
+    data_store = open_store(spec.data.store) if spec.data.store else store
+    runs.upload(data_store, trials[0].spec, seen)
     key = shards.key(search.test.name, search.test.digest, "test", 1, 0)
-    runs.create(store, key, shards.encode(whole.test.take(shards.assign(len(whole.test), 1)[0])))
+    runs.create(data_store, key, shards.encode(whole.test.take(shards.assign(len(whole.test), 1)[0])))
     for number, trial in enumerate(trials):
         runs.create(store, keys.trial(number), trial.spec.to_json())
         runs.create(store, keys.configuration(number), json.dumps(trial.configuration).encode())

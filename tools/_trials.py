@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -57,8 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--budget-usd", type=float, metavar="B", help="stop before it costs more, with the best so far")
 
 
-def plan(args: argparse.Namespace) -> Plan:
-    """The search that the command line describes. Raises UsageError when it contradicts itself."""
+def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda spec: spec) -> Plan:
+    """The search that the command line describes. Raises UsageError when it contradicts itself.
+
+    adapt: what the platform makes of the run: its prices, deadlines and pauses.
+    """
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume SEARCH")
     case, file = configured.find(args.case)
@@ -70,7 +74,7 @@ def plan(args: argparse.Namespace) -> Plan:
     seen = _without_validation(whole, args.validation)
     made = [configured.configure(case, configuration, seen) for configuration in drawn]
     own = any(cases.has_own_classes((*m.network.layers, m.network.loss, m.optimizer)) for m in made)
-    spec = replace(_spec(args, case, seen, rungs.rounds[-1]), case_file=str(file) if file and own else None)
+    spec = adapt(replace(_spec(args, case, seen, rungs.rounds[-1]), case_file=str(file) if file and own else None))
     trials = [
         Trial(c, searches.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
         for n, (c, m) in enumerate(zip(drawn, made, strict=True))

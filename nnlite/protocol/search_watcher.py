@@ -27,7 +27,7 @@ class SearchWatcher(Searching, Watcher):
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         told: set[tuple[int, int]] = set()
-        self.began_s = yield Now()
+        self.began_s = self.pace.began_s = yield Now()
         try:
             yield from self.open_board()
             while True:

@@ -4,6 +4,7 @@ from nnlite.errors import RunError
 from nnlite.protocol.asha import Ladder, Schedule, ladder
 from nnlite.protocol.board import Board, Claim
 from nnlite.protocol.head import DONE
+from nnlite.protocol.search import SearchWorker
 from nnlite.protocol.searching import Searching
 from nnlite.runtime.simulator import Faults
 from tests.protocol.toy_trials import results, search_of, simulate
@@ -72,3 +73,22 @@ def test_without_claims_the_work_is_done_many_times(monkeypatch):
     assert taken_up() == 9
     monkeypatch.setattr(Board, "claim", anything)
     assert taken_up() > 18
+
+
+def test_without_forgetting_deaths_a_long_search_fails_of_many_that_were_survived(monkeypatch):
+    """A run allows so many deaths of a worker in all, a search so many without a result in between."""
+
+    def failed():
+        search, count = search_of(20, 1, Ladder((2,)), max_deaths=1000), 0
+        for seed in range(8):
+            simulation = simulate(search, seed, Faults(crash_rate=0.02), max_attempts=8)
+            count += simulation.run(BOUND_S).status != DONE
+        return count
+
+    assert failed() == 0
+
+    def never(self):
+        yield from ()
+
+    monkeypatch.setattr(SearchWorker, "_forget_deaths", never)
+    assert failed() > 0

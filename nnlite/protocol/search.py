@@ -111,11 +111,9 @@ class SearchWorker(Searching, Worker):
         deaths = self._deaths - claim.deaths
         if deaths >= self.search.max_deaths:
             reason = f"its worker died {deaths} times"
-            result: Result | None = Result(job.trial, job.rung, rounds, status=FAILED, reason=reason)
+            result = Result(job.trial, job.rung, rounds, status=FAILED, reason=reason)
         else:
             result = yield from self._train_and_score(job, rounds)
-        if result is None:
-            return
         bill = yield Spent()
         seconds = (yield Now()) - began_s
         timing = Timing(self.worker, self.attempt, round(seconds, 3), bill.usd - self.billed_usd)
@@ -128,8 +126,9 @@ class SearchWorker(Searching, Worker):
         yield from self.news()
         yield from self._forget_deaths()
 
-    def _train_and_score(self, job: Job, rounds: int) -> Program[Result | None]:
-        """The result; None when somebody else was faster, and has cleared away what it began with."""
+    def _train_and_score(self, job: Job, rounds: int) -> Program[Result]:
+        """The result. If somebody else was faster, and has cleared away what it begins with, then his result is there
+        already, and stays."""
         result = Result(job.trial, job.rung, rounds)
         try:
             tally = yield from self._train(job, rounds)
@@ -138,8 +137,7 @@ class SearchWorker(Searching, Worker):
             reason = "its loss was no longer a number: the learning rate may be too high"
             return replace(result, status=DIVERGED, reason=reason)
         except _Missing as missing:
-            done = yield Get(self.board.keys.result(job.key))
-            return None if done else replace(result, status=FAILED, reason=f"{missing} is missing in the store")
+            return replace(result, status=FAILED, reason=f"{missing} is missing in the store")
         return replace(
             result,
             num_samples=tally.num_samples,

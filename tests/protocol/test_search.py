@@ -8,6 +8,7 @@ from nnlite.errors import RunError
 from nnlite.protocol.asha import Ladder, ladder
 from nnlite.protocol.effects import Train
 from nnlite.protocol.head import DONE, STOPPED
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.result import DIVERGED, FAILED, OK, Result, leaderboard, winner
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
 from nnlite.protocol.spec import Rates
@@ -152,8 +153,7 @@ def test_a_trial_that_always_kills_its_worker_fails_alone():
 def test_the_test_split_is_looked_at_once_for_the_winner_alone():
     simulation = simulate(shape(0))
     _, chosen, ranking = come_to_an_end(simulation, BOUND_S)
-    taken = simulation.counts["command TakeUp"]
-    assert taken == 1
+    assert simulation.counts["command TakeUp"] == simulation.counts["command on whole"] == 1
     assert draw(simulation) == (chosen, ranking)
     assert simulation.counts["command TakeUp"] == 1
     looked = [what[0].spec.data.name for _, worker, _, what in simulation._story if type(what[0]).__name__ == "TakeUp"]
@@ -181,6 +181,9 @@ def test_idle_workers_leave_and_are_called_again():
     assert hasty.counts["there is nothing to do at the moment"] > 0
     assert hasty.counts["invocations"] > 6
     assert hasty.seconds < 0.9 * patient.seconds
+    for worker in range(6):
+        key = hasty.keys.lease(worker)
+        assert Lease.from_json(hasty.store[key].data, key).deaths == 0, "an idle worker was taken for a dead one"
 
 
 def test_a_worker_hands_over_in_the_middle_of_a_trial():
@@ -204,6 +207,12 @@ def test_time_is_up():
     assert simulation.now_s < whole.now_s / 3 + 10
     assert chosen.trial == ranking[0].trial
     assert len(ranking) > 0
+
+
+def test_time_is_up_also_when_no_worker_ever_comes():
+    simulation = simulate(shape(0), 0, Faults(lose_rate=1.0), max_s=10.0)
+    assert simulation.run(BOUND_S).status == STOPPED
+    assert simulation.now_s < 15
 
 
 @pytest.mark.parametrize("parallel", [1, 4])

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnlite.protocol import contribution
 from nnlite.protocol.asha import Ladder, ladder
-from nnlite.protocol.effects import Model, Progress, Standing
+from nnlite.protocol.effects import Model, Progress, Standing, TakeUp
 from nnlite.protocol.head import Head
 from nnlite.protocol.result import Result
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
@@ -117,6 +117,8 @@ def draw(simulation: Simulation) -> tuple[Outcome, list[Result]]:
             effect = command.program.send(answer)
             simulation.counts[f"command {type(effect).__name__}"] += 1
             answer = simulation.perform(effect, command)
+            if isinstance(effect, TakeUp):
+                simulation.counts[f"command on {effect.spec.data.name}"] += 1
         except StopIteration as end:
             return end.value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -76,7 +77,8 @@ class Leaderboard:
     def _draw(self) -> None:
         """The first few of the leaderboard, at the foot of a terminal."""
         if self._live:
-            lines = self.rows(leaderboard(self.results)[:SHOWN])
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps is more than one to wipe
+            lines = [line[:width] for line in self.rows(leaderboard(self.results)[:SHOWN])]
             print("\n".join(lines), file=sys.stderr, flush=True)
             self._num_lines = len(lines)
 

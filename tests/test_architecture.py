@@ -35,7 +35,9 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "platform": (set(), set()),
     "platform.aws": ({"platform"}, {"boto3", "botocore"}),
     "platform.openfaas": ({"platform"}, {"urllib3"}),
-    "cases": ({"nn", "data"}, {"numpy"}),
+    "space": (set(), {"numpy"}),
+    "cases": ({"nn", "data", "space"}, {"numpy"}),
+    "configured": ({"nn", "data", "space", "cases"}, {"numpy"}),
     "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases"}, {"numpy"}),
     "": (set(), set()),  # nnlite/__init__.py
 }

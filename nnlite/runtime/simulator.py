@@ -20,14 +20,13 @@ from nnlite.protocol import effects as fx
 from nnlite.protocol.contribution import Tally, encode
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.protocols import worker_of
+from nnlite.protocol.protocols import watcher_of, worker_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.watcher import Watcher
 from nnlite.runtime.learner import COMPUTING, Learner, compute
 from nnlite.runtime.simulated.faults import Faults
 from nnlite.runtime.simulated.meter import Meter, Use
 from nnlite.runtime.simulated.pace import Drawn, Pace
-from nnlite.runtime.simulated.values import Scale, Stored
+from nnlite.runtime.simulated.values import Scale, Stored, short
 
 __all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
 
@@ -97,7 +96,7 @@ class Simulation:
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
-        watcher = Invocation(WATCHER, 0, Watcher(self.spec).program(attempts), None)
+        watcher = Invocation(WATCHER, 0, watcher_of(self.spec).program(attempts), None)
         self._push(0.0, watcher)
         last = self._go_on(until_s, watcher)
         if last is None:
@@ -129,9 +128,7 @@ class Simulation:
     @property
     def story(self) -> list[str]:
         """The last things that happened, a line each."""
-        return [
-            f"{at_s:10.3f}  {who:<13} " + " ".join(_short(part) for part in what) for at_s, who, what in self._story
-        ]
+        return [f"{at_s:10.3f}  {who:<13} " + " ".join(short(part) for part in what) for at_s, who, what in self._story]
 
     # ---- invocations
 
@@ -244,13 +241,32 @@ class Simulation:
 
     def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
+        if type(effect) in REQUESTS:
+            return self._request(effect)
         if invocation is not None and invocation.learner is not None and type(effect) in COMPUTING:
             return compute(effect, invocation.learner)
         match effect:
             case fx.Now():
                 return self.now_s + (invocation.skew_s if invocation else 0.0)
-            case fx.Sleep():
-                return None
+            case fx.Invoke(worker, attempt):
+                self.invoke(worker, attempt)
+            case fx.Casualties():
+                return []
+            case fx.Remaining():
+                return self.faults.timeout_s - self._age_s(invocation)
+            case fx.Spent():
+                return self._bill(invocation)
+            case fx.TakeUp(spec) if invocation is not None and invocation.learner is not None:
+                invocation.learner = invocation.learner.following(spec)
+            case fx.Note(event, values):
+                self.meter.told(self.now_s, event, values)
+                if event == "left":
+                    self.counts[values["reason"]] += 1
+        return None
+
+    def _request(self, effect: fx.Effect) -> Any:
+        """What the store answers."""
+        match effect:
             case fx.Get(key, durable):
                 return self._of(durable).get(key)
             case fx.GetMany(keys):
@@ -264,18 +280,6 @@ class Simulation:
             case fx.DeleteMany(keys):
                 for key in keys:
                     self.store.pop(key, None)
-            case fx.Invoke(worker, attempt):
-                self.invoke(worker, attempt)
-            case fx.Casualties():
-                return []
-            case fx.Remaining():
-                return self.faults.timeout_s - self._age_s(invocation)
-            case fx.Spent():
-                return self._bill(invocation)
-            case fx.Note(event, values):
-                self.meter.told(self.now_s, event, values)
-                if event == "left":
-                    self.counts[values["reason"]] += 1
         return None
 
     def _bill(self, invocation: Invocation | None) -> fx.Bill:
@@ -289,10 +293,3 @@ class Simulation:
     def _put(self, key: str, data: Any, durable: bool = False) -> bool:
         self._of(durable)[key] = Stored(bytes(data), next(self._versions), self.scale.num_bytes(data))
         return True
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, Stored):
-        return f"{len(value.data)} bytes, version {value.version}"
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."

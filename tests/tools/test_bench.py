@@ -34,6 +34,22 @@ def test_bytes(capsys):
     assert "mean of 100 models of case a" in names
 
 
+def test_search(capsys, tmp_path):
+    """Both samplers, each seed; the figures go into the document, at their place."""
+    document = tmp_path / "figures.md"
+    document.write_text("before\n<!-- tools.bench search -->\nold\n<!-- end -->\nafter\n")
+    argv = ("--dataset", "fashion-sample", "--trials", "4", "--rounds", "3", "--seeds", "1")
+    found = rows(capsys, "search", *argv, "--write", str(document), "--json")
+    assert [row.get("sampler") for row in found] == ["random", "asha", None]
+    assert found[0]["rounds"] == 12
+    assert found[2]["compute_share"] == round(found[1]["rounds"] / 12, 3) < 1
+    text = document.read_text()
+    assert text.startswith("before\n<!-- tools.bench search -->\n| seed |")
+    assert text.endswith("<!-- end -->\nafter\n")
+    assert "old" not in text
+    assert f"{found[1]['test_accuracy']:.4f}" in text
+
+
 def test_no_rounds_is_no_measurement(capsys):
     assert run(main, build_parser(), ["store", "--rounds", "0"]) == 2
     assert "--rounds 0" in capsys.readouterr().err

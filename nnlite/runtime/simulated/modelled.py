@@ -30,6 +30,10 @@ class ModelledLearner:
         self.took_s = 0.0
         self.update = Model(Wire.of(spec.wire).reduced(model.vector), model.shapes)
 
+    def following(self, spec: RunSpec) -> ModelledLearner:
+        """See `effects.TakeUp`."""
+        return ModelledLearner(spec, 0, self.model, self.compute, self.slowness)
+
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""
         self.step = self._began = round * self.steps_per_round

@@ -35,3 +35,11 @@ class Scale:
         body = size - SMALLEST - int.from_bytes(data[:SMALLEST], "little")
         # JSON, read as a length, is far longer than anything
         return size if body < 0 else size - body + body * self.real_bytes // self.toy_bytes
+
+
+def short(value: Any) -> str:
+    """A value, or anything else, as words of a story."""
+    if isinstance(value, Stored):
+        return f"{len(value.data)} bytes, version {value.version}"
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 100 else text[:97] + "..."

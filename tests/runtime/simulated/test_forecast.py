@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_forecast():
 
 def test_seconds_become_gigabyte_seconds_and_dollars():
     rates = Rates("lambda", 2_048, worker_second_usd=0.5, invocation_usd=7.0, read_usd=0.01, write_usd=0.1)
-    simulation = make(spec(3, rates=rates), SUBJECT, profile(start_s=50.0))
+    simulation = make(spec(3, rates=rates, lease_ttl_s=200.0), SUBJECT, profile(start_s=50.0))
     simulation.run()
     simulation.drain()
     meter = simulation.meter

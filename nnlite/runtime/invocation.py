@@ -10,6 +10,7 @@ from typing import Any
 from nnlite.errors import RunError
 from nnlite.protocol.effects import Bill
 from nnlite.protocol.spec import check_run
+from nnlite.runtime.meter import Meter
 from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -47,14 +48,19 @@ def carry_out(
     remaining_s: Callable[[], float] = no_deadline,
     spent: Callable[[], Bill] = Bill,
     tell: Teller = tell_nobody,
+    meter: Meter | None = None,
 ) -> str:
     """Do the work of one invocation. -> why it ended.
 
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
+    meter: counts what it uses, and tells of it; it knows when the process began.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
     with open_store(payload.store) as store:
-        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent)
+        meter = meter or Meter(tell=tell)
+        workers = Workers(
+            store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent, meter=meter
+        )
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)
         reason: str = workers.scheduler.results[key].reason

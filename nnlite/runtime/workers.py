@@ -10,7 +10,8 @@ from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
-from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
+from nnlite.runtime.meter import Meter, MeteredPerformer, metered
+from nnlite.runtime.performer import Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 
@@ -37,9 +38,13 @@ class Workers:
         scheduler: Scheduler | None = None,
         remaining_s: Callable[[], float] = no_deadline,
         spent: Callable[[], Bill] = Bill,
+        meter: Meter | None = None,
     ):
-        self.store, self.spec = store, read_spec(store, run)
-        self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
+        self.meter = meter or Meter()
+        self.store = self.meter.counted(store)
+        self.spec = read_spec(self.store, run)
+        apart = self.spec.data.store
+        self.data_store = self.meter.counted(open_store(apart)) if apart else self.store
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, spent
@@ -51,13 +56,14 @@ class Workers:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
         trainer = Trainer(self.spec, worker, self.data_store)
-        performer = Performer(
+        performer = MeteredPerformer(
             self.store,
             trainer,
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
             spent=self._spent,
             tell=tell,
+            meter=self.meter,
         )
         program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
-        return self.scheduler.add(program, performer)
+        return self.scheduler.add(metered(program, self.meter), performer)

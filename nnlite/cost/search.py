@@ -1,0 +1,138 @@
+"""The search for a memory size: asks for timings where they tell most, and stops when it knows enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+import numpy as np
+
+from nnlite.cost.belief import Belief
+from nnlite.cost.curve import OBJECTIVES, Curve, Floats
+from nnlite.errors import RunError, UsageError
+
+SMALLEST_MB, LARGEST_MB = 128, 10240  # of a function on AWS Lambda
+NUM_PARTICLES = 192  # curves drawn by weight, to look one timing ahead
+NUM_CANDIDATES, NUM_OUTCOMES = 14, 16
+
+
+@dataclass
+class MemorySearch:
+    """Ask `next()` where to time, `add()` what came out, and stop when it says None. No I/O, no clock.
+
+    tolerance: enough is known when the choice is expected to be so little worse than the best one.
+    """
+
+    objective: str
+    lowest_mb: int
+    highest_mb: int
+    max_probes: int = 8
+    tolerance: float = 0.03
+    min_probes: int = 4
+    seed: int = 0
+    timings: list[tuple[int, float]] = field(default_factory=list)  #: (memory_mb, seconds)
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise UsageError(f"no objective {self.objective!r}; there are {', '.join(OBJECTIVES)}")
+        if not SMALLEST_MB <= self.lowest_mb <= self.highest_mb <= LARGEST_MB:
+            raise UsageError(
+                f"memory {self.lowest_mb}:{self.highest_mb} MB: wanted LOWEST:HIGHEST from {SMALLEST_MB} to {LARGEST_MB}"
+            )
+        if self.max_probes < 1:
+            raise UsageError(f"{self.max_probes} probes: wanted at least 1")
+        self.too_small_mb = 0  #: a function of this size ran out of memory
+        self._begin()
+
+    def _begin(self) -> None:
+        self.belief = Belief(self.lowest_mb, self.highest_mb)
+        self._regrets = self.belief.regrets(self.objective)
+
+    @property
+    def sizes_mb(self) -> Floats:
+        """What can be chosen (M,)."""
+        return self.belief.sizes_mb
+
+    def add(self, memory_mb: int, seconds: float) -> None:
+        """A timing; infinite when the function died of too little memory."""
+        if not seconds > 0:
+            raise RunError(f"a probe at {memory_mb} MB took {seconds} s: wanted more than 0")
+        self._num_failed = getattr(self, "_num_failed", 0) + (not isfinite(seconds))
+        if not isfinite(seconds):
+            self._rule_out(memory_mb)
+        else:
+            self.timings.append((memory_mb, seconds))
+        if self.timings:
+            self.belief.learn(self.timings)
+
+    def _rule_out(self, memory_mb: int) -> None:
+        if memory_mb >= self.highest_mb:
+            raise RunError(
+                f"a worker runs out of memory with {memory_mb} MB, the most that --memory-mb allows: allow more"
+            )
+        self.too_small_mb = max(self.too_small_mb, memory_mb)
+        above = self.sizes_mb[self.sizes_mb > memory_mb * 1.1]
+        self.lowest_mb = int(above[0]) if len(above) else self.highest_mb
+        self._begin()
+
+    @property
+    def num_probes(self) -> int:
+        """Probes made so far, those that failed too."""
+        return len(self.timings) + getattr(self, "_num_failed", 0)
+
+    def expected_regrets(self) -> Floats:
+        """(M,): how much worse than the best each size is expected to be."""
+        regrets: Floats = self.belief.weights @ self._regrets
+        return regrets
+
+    @property
+    def regret(self) -> float:
+        """How much worse than the best the choice is expected to be."""
+        return float(self.expected_regrets()[self._choice_index()])
+
+    def _choice_index(self) -> int:
+        regrets = self.expected_regrets()
+        return int(np.argmax(regrets <= regrets.min() + 0.003))  # of equals, the smallest
+
+    @property
+    def choice_mb(self) -> int:
+        """The size to take, as far as is known."""
+        return int(self.sizes_mb[self._choice_index()])
+
+    @property
+    def curve(self) -> Curve | None:
+        """The likeliest curve."""
+        return self.belief.curve
+
+    def next(self) -> int | None:
+        """The memory size to time next, or None when enough is known or `max_probes` were made."""
+        if self.num_probes >= self.max_probes or (self.lowest_mb == self.highest_mb and self.timings):
+            return None
+        first = (self.lowest_mb, self.highest_mb, self._middle_mb())
+        for size in first:
+            if all(size != timed for timed, _ in self.timings):
+                return int(size)
+        if len(self.timings) >= self.min_probes and self.regret <= self.tolerance:
+            return None
+        return self._most_telling()
+
+    def _middle_mb(self) -> int:
+        middle = np.sqrt(self.lowest_mb * self.highest_mb)
+        return int(self.sizes_mb[np.abs(np.log(self.sizes_mb / middle)).argmin()])
+
+    def _most_telling(self) -> int:
+        """Where one more timing is expected to leave the smallest regret."""
+        rng = np.random.default_rng([self.seed, self.num_probes])
+        drawn = rng.choice(len(self.belief.weights), NUM_PARTICLES, p=self.belief.weights)
+        log_s = (self.belief.log_times + self.belief.scale[:, None])[drawn]  # (P, M)
+        regrets, noise = self._regrets[drawn], self.belief.noise
+        candidates = np.unique(np.linspace(0, len(self.sizes_mb) - 1, NUM_CANDIDATES).astype(int))
+        candidates = np.unique([*candidates, self._choice_index()])
+        left = []
+        for index in candidates:
+            outcomes = rng.choice(log_s[:, index], NUM_OUTCOMES) + rng.normal(0, noise, NUM_OUTCOMES)
+            error = (outcomes[:, None] - log_s[None, :, index]) / noise
+            weights = np.exp(-0.5 * error**2) + 1e-3
+            weights /= weights.sum(axis=1, keepdims=True)
+            left.append((weights @ regrets).min(axis=1).mean())
+        return int(self.sizes_mb[candidates[int(np.argmin(left))]])

@@ -37,7 +37,8 @@ class MemorySearch:
             raise UsageError(f"no objective {self.objective!r}; there are {', '.join(OBJECTIVES)}")
         if not SMALLEST_MB <= self.lowest_mb <= self.highest_mb <= LARGEST_MB:
             raise UsageError(
-                f"memory {self.lowest_mb}:{self.highest_mb} MB: wanted LOWEST:HIGHEST from {SMALLEST_MB} to {LARGEST_MB}"
+                f"memory {self.lowest_mb}:{self.highest_mb} MB: wanted LOWEST:HIGHEST, "
+                f"from {SMALLEST_MB} to {LARGEST_MB}"
             )
         if self.max_probes < 1:
             raise UsageError(f"{self.max_probes} probes: wanted at least 1")

@@ -8,6 +8,8 @@ from typing import Any
 
 from nnlite.errors import RunError
 
+KINDS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -44,7 +46,7 @@ class Usage:
     def from_values(cls, values: Any) -> Usage:
         """From decoded JSON. Raises RunError for anything else."""
         try:
-            return cls(**{f.name: type(f.default)(values[f.name]) for f in fields(cls)})
+            return cls(**{f.name: KINDS[str(f.type)](values[f.name]) for f in fields(cls)})
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"not an account of an invocation: {error!r}") from None
 

@@ -133,7 +133,8 @@ def time_store(store: Store, size: int, repetitions: int = 5) -> tuple[float, fl
 
 def _time_store(store: Store, size: int, repetitions: int) -> tuple[float, float]:
     key, large = f"probes/{os.getpid()}-{time.time_ns()}", bytes(min(size, MOST_PROBED_BYTES))
-    small_s, large_s = [], []
+    small_s: list[float] = []
+    large_s: list[float] = []
     for value, times in ((b"0" * 200, small_s), (large, large_s)):
         for _ in range(repetitions):
             began_s = time.perf_counter()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nnlite.errors import RunError
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.spec import check_run
-from nnlite.runtime.meter import Meter
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -46,20 +46,19 @@ def carry_out(
     payload: Payload,
     invoke: Callable[[int, int], None],
     remaining_s: Callable[[], float] = no_deadline,
-    spent: Callable[[], Bill] = Bill,
+    before_s: float = 0.0,
     tell: Teller = tell_nobody,
-    meter: Meter | None = None,
 ) -> str:
     """Do the work of one invocation. -> why it ended.
 
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
-    meter: counts what it uses, and tells of it; it knows when the process began.
+    before_s: seconds of start-up that are billed as well.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
     with open_store(payload.store) as store:
-        meter = meter or Meter(tell=tell)
+        gauge = Gauge(time.monotonic() - before_s, tell)
         workers = Workers(
-            store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent, meter=meter
+            store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s, gauge=gauge
         )
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)

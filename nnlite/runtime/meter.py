@@ -1,148 +1,28 @@
-"""The meter: what a process uses of everything that has a price, while it performs programs."""
+"""The meter: what an invocation has used and cost so far, at the list prices in its run's specification."""
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
 
-from nnlite.cost.usage import Usage
-from nnlite.protocol import effects as fx
 from nnlite.protocol.effects import Bill
 from nnlite.protocol.spec import Rates
-from nnlite.runtime.performer import Performer, Teller, tell_nobody
-from nnlite.runtime.throttle import Throttle
-from nnlite.store import Store
 from nnlite.store.trace import Traced
 
-COMPUTES = (fx.Train, fx.Score)
-MOVES_WEIGHTS = (fx.Adopt, fx.Collect, fx.Join, fx.Rebase, fx.TakeUpdate)
-TELL_EVERY_S = 0.5
+READS, WRITES = ("get", "get_many"), ("put",)  # deleting is free where requests are paid for
 
 
-@dataclass
 class Meter:
-    """Accounts for one process, from `began_s` on; tells of it ("usage") before every wait, and now and then.
+    """Counts seconds from when it is made, `before_s` of start-up included, and requests by key as S3 bills them."""
 
-    What is told is always the sum so far: of a process that is killed, the last account stands.
-    """
+    def __init__(
+        self, rates: Rates, store: Traced, before_s: float = 0.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._rates, self._store, self._clock = rates, store, clock
+        self._began_s = clock() - before_s
 
-    began_s: float = field(default_factory=time.monotonic)  #: when the process was started, by the machine's clock
-    tell: Teller = tell_nobody
-    throttle: Throttle | None = None
-    clock: Callable[[], float] = time.monotonic
-
-    def __post_init__(self) -> None:
-        self.init_s = self.clock() - self.began_s
-        self.compute_s = self.merge_s = 0.0
-        self._stores: list[Traced] = []
-        self._told_s, self._told_compute_s = self.began_s, 0.0
-
-    def counted(self, store: Store) -> Store:
-        """The same store, with its requests counted."""
-        self._stores.append(Traced(store))
-        return self._stores[-1]
-
-    def begin(self) -> None:
-        """Start-up is over: work begins now."""
-        self.init_s = self.clock() - self.began_s
-
-    def usage(self) -> Usage:
-        """What was used so far."""
-        totals = [store.totals for store in self._stores]
-        return Usage(
-            seconds=self.clock() - self.began_s,
-            init_s=self.init_s,
-            compute_s=self.compute_s,
-            merge_s=self.merge_s,
-            num_reads=sum(t["get"].num_keys + t["get_many"].num_keys for t in totals),
-            num_writes=sum(t["put"].num_keys for t in totals),
-            num_deletes=sum(t["delete"].num_keys for t in totals),
-            written_bytes=sum(t["put"].num_bytes for t in totals),
-            peak_mb=peak_memory_bytes() / 1e6,
-        )
-
-    def bill(self, rates: Rates) -> Bill:
-        """The same in money, as protocols ask for it (`effects.Spent`)."""
-        used = self.usage()
-        usd = used.seconds * rates.worker_second_usd + rates.invocation_usd
-        return Bill(used.seconds, usd + used.num_reads * rates.read_usd + used.num_writes * rates.write_usd)
-
-    @property
-    def store_s(self) -> float:
-        """Seconds that requests to the store took."""
-        return sum(total.seconds for store in self._stores for total in store.totals.values())
-
-    # ---- called by `MeteredPerformer` and `metered`
-
-    def did(self, effect: fx.Effect, seconds: float) -> None:
-        """An effect was performed, and took so long without its requests to the store."""
-        if isinstance(effect, COMPUTES):
-            self.compute_s += seconds
-        elif isinstance(effect, MOVES_WEIGHTS):
-            self.merge_s += seconds
-        if self.clock() - self._told_s >= TELL_EVERY_S:
-            self.tell_usage()
-
-    def waits(self) -> None:
-        """A program is about to sleep."""
-        if self.compute_s != self._told_compute_s:
-            self.tell_usage(waits=True)
-
-    def tell_usage(self, waits: bool = False) -> None:
-        """Tell the account so far, and whether it is told because work was done and a wait begins."""
-        self._told_s = self.clock()
-        if waits:
-            self._told_compute_s = self.compute_s
-        self.tell("usage", {"process": os.getpid(), "waits": waits, **asdict(self.usage())})
-
-
-@dataclass
-class MeteredPerformer(Performer):
-    """A performer whose computing is counted, and held back if there is a throttle."""
-
-    meter: Meter = field(default_factory=Meter)
-
-    def perform(self, effect: fx.Effect) -> Any:
-        meter = self.meter
-        began_s, store_s = meter.clock(), meter.store_s
-        answer = super().perform(effect)
-        if meter.throttle is not None:
-            meter.throttle.settle()
-        meter.did(effect, meter.clock() - began_s - (meter.store_s - store_s))
-        return answer
-
-
-def metered(program: fx.Program[fx.T], meter: Meter) -> fx.Program[fx.T]:
-    """The same program; what it thinks itself, which is merging and encoding, is counted."""
-    answer: Any = None
-    while True:
-        began_s = meter.clock()
-        try:
-            effect = program.send(answer)
-        except StopIteration as end:
-            meter.tell_usage()
-            result: fx.T = end.value
-            return result
-        finally:
-            if meter.throttle is not None:
-                meter.throttle.settle()
-            meter.merge_s += meter.clock() - began_s
-        if isinstance(effect, fx.Sleep):
-            meter.waits()
-        answer = yield effect
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far. On Linux from /proc: what getrusage says there is
-    never less than the size of the parent at the time of the fork."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    def __call__(self) -> Bill:
+        seconds, rates, totals = self._clock() - self._began_s, self._rates, self._store.totals
+        reads, writes = (sum(totals[verb].num_keys for verb in verbs) for verbs in (READS, WRITES))
+        requests_usd = reads * rates.read_usd + writes * rates.write_usd
+        return Bill(seconds, rates.invocation_usd + seconds * rates.worker_second_usd + requests_usd)

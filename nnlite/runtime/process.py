@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from nnlite.errors import NnliteError, StoreUnavailable
-from nnlite.runtime.meter import Meter
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.throttle import Throttle
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -23,18 +23,18 @@ def main() -> int:
     threading.Thread(target=_end_with_the_command, daemon=True).start()
     try:
         throttle = Throttle(payload["cpu_share"]) if payload.get("cpu_share") else None
-        meter = Meter(payload.get("began_s", time.monotonic()), _tell, throttle)
+        gauge = Gauge(payload.get("began_s", time.monotonic()), _tell, throttle)
         store = open_store(payload["store"])
         workers = Workers(
             store,
             payload["run"],
             invoke=lambda w, a: _tell("invoke", {"worker": w, "attempt": a}),
             tell=_tell,
-            meter=meter,
+            gauge=gauge,
         )
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)
-        meter.begin()
+        gauge.begin()
         workers.scheduler.run()
     except StoreUnavailable as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
         _tell("unavailable", {"message": str(error)})

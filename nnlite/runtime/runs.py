@@ -18,7 +18,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.watcher import Watcher
 from nnlite.runtime import trainer
-from nnlite.runtime.meter import Meter
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
 from nnlite.runtime.workers import Workers
@@ -123,7 +123,7 @@ class Driver:
         scheduler, platform = Scheduler(), self.platform
         performer = Performer(self.store, tell=self.tell)
         if platform is None:
-            workers = Workers(self.store, self.spec.run, scheduler=scheduler, meter=Meter(tell=self.tell))
+            workers = Workers(self.store, self.spec.run, scheduler=scheduler, gauge=Gauge(tell=self.tell))
             performer.invoke = workers.add
             for item in attempts.items():
                 workers.add(*item)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 
 from nnlite.errors import NotFound, RunError
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
-from nnlite.runtime.meter import Meter, MeteredPerformer, metered
+from nnlite.runtime.gauge import Gauge, GaugedPerformer, gauged
+from nnlite.runtime.meter import Meter
 from nnlite.runtime.performer import Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
+from nnlite.store.trace import Traced
 
 
 def read_spec(store: Store, run: str) -> RunSpec:
@@ -27,7 +29,11 @@ def read_spec(store: Store, run: str) -> RunSpec:
 
 
 class Workers:
-    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here."""
+    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
+
+    remaining_s: until the platform ends this process. before_s: of start-up, billed as well. gauge: counts, and tells of
+    it, what for all this is used.
+    """
 
     def __init__(
         self,
@@ -37,17 +43,19 @@ class Workers:
         tell: Callable[..., None] = tell_nobody,
         scheduler: Scheduler | None = None,
         remaining_s: Callable[[], float] = no_deadline,
-        spent: Callable[[], Bill] = Bill,
-        meter: Meter | None = None,
+        before_s: float = 0.0,
+        gauge: Gauge | None = None,
     ):
-        self.meter = meter or Meter()
-        self.store = self.meter.counted(store)
-        self.spec = read_spec(self.store, run)
-        apart = self.spec.data.store
-        self.data_store = self.meter.counted(open_store(apart)) if apart else self.store
+        self.store, self.spec = Traced(store), read_spec(store, run)
+        self.gauge = gauge or Gauge(time.monotonic() - before_s)
+        self.gauge.watch(self.store)
+        self.data_store: Store = self.store
+        if self.spec.data.store:
+            self.data_store = apart = Traced(open_store(self.spec.data.store))
+            self.gauge.watch(apart)
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
-        self._remaining_s, self._spent = remaining_s, spent
+        self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
 
     def add(self, worker: int, attempt: int) -> int:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
@@ -56,14 +64,14 @@ class Workers:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
         trainer = Trainer(self.spec, worker, self.data_store)
-        performer = MeteredPerformer(
+        performer = GaugedPerformer(
             self.store,
             trainer,
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
             spent=self._spent,
             tell=tell,
-            meter=self.meter,
+            gauge=self.gauge,
         )
         program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
-        return self.scheduler.add(metered(program, self.meter), performer)
+        return self.scheduler.add(gauged(program, self.gauge), performer)

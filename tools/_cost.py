@@ -16,7 +16,7 @@ from nnlite.cost.prices import Tariff
 from nnlite.cost.profile import Profile
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.data import Dataset
-from nnlite.errors import UsageError
+from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import calibrate
 from nnlite.runtime.account import Account
@@ -80,15 +80,20 @@ class Books:
             size = calibrate.model_bytes(self.spec)
             if estimate(self.spec, rough, size, processes=max(1, self.processes)).seconds < WORTH_S or start_nothing:
                 return rough
-        if self.processes and not start_nothing and (may_run_here or self.args.calibrate):
+        if not self.processes or start_nothing or not (may_run_here or self.args.calibrate):
+            return None
+        try:
             return calibrate.calibrated(self.spec, dataset, self.store, self.processes)
-        return None
+        except NnliteError as error:  # the run itself may fare better, and says what is wrong if it does not
+            print(f"no estimate: {error}", file=sys.stderr)
+            return None
 
     def introduce(self, dataset: Dataset, start_nothing: bool = False) -> None:
-        """Say on stderr what the run will take and cost; without starting a process, if that is asked."""
+        """Say what the run will take and cost: on stderr; if nothing may be started, on stdout, as part of a plan."""
         expected = self.estimate(dataset, start_nothing)
         if expected is not None:
-            print(f"{'estimate':<10} about {expected.seconds:,.1f} s, {self.shown(expected.cost)}", file=sys.stderr)
+            line = f"{'estimate':<10} about {expected.seconds:,.1f} s, {self.shown(expected.cost)}"
+            print(line, file=sys.stdout if start_nothing else sys.stderr)
 
     def cost(self, seconds: float) -> Cost:
         """What the run did cost."""

@@ -53,7 +53,8 @@ def main(args: argparse.Namespace) -> int:
         dataset, spec = plan(args)
         books = _cost.Books(args, spec, store, _num_processes(args, spec))
         if args.dry_run:
-            books.introduce(dataset, start_nothing=True)
+            if not args.json:
+                books.introduce(dataset, start_nothing=True)
             return _show_plan(spec, args, dataset)
         out = _out(spec, args)
         _introduce(spec, args, dataset)

@@ -13,8 +13,9 @@ import numpy as np
 from nnlite.cost.curve import ONE_CORE_MB, Curve, Floats, score, share
 
 SERIAL = np.concatenate([np.geomspace(0.004, 0.9, 15), [1.0]])  # of the time at the smallest memory
-NOISE = np.array([0.05, 0.1, 0.2])  # standard deviations of log seconds
+NOISE = np.array([0.02, 0.05, 0.1, 0.2])  # standard deviations of log seconds
 SCALE = np.linspace(-0.4, 0.4, 13)  # log, around the middle of the timings
+WORST = 0.2
 OUTLIER_RATE, OUTLIER_WIDTH = 0.1, 2.0  # of timings; and log(slowest / curve)
 
 
@@ -36,7 +37,7 @@ class Belief:
         self._lowest_share = share(float(lowest_mb), *self._shape)
         self.log_times = np.log(self._relative(self.sizes_mb))  #: (H, M), of the time at the smallest memory
         self.weights: Floats = self.prior / self.prior.sum()
-        self.noise = float(NOISE[1])  #: the likeliest
+        self.noise = float(NOISE[2])  #: the likeliest
         self.scale = np.zeros(len(self.prior))  #: (H,) log seconds at the smallest memory
         self.curve: Curve | None = None  #: the likeliest
 
@@ -47,9 +48,10 @@ class Belief:
         return relative
 
     def regrets(self, objective: str) -> Floats:
-        """(H, M): if a curve is true, how much worse than its best each size is; 0.03 is 3 %."""
+        """(H, M): if a curve is true, how much worse than its best each size is; 0.03 is 3 %. No regret counts for more
+        than WORST, so that what is hardly possible does not decide."""
         scores = score(objective, self.sizes_mb[None, :], np.exp(self.log_times))
-        regrets: Floats = scores / scores.min(axis=1, keepdims=True) - 1.0
+        regrets: Floats = np.minimum(scores / scores.min(axis=1, keepdims=True) - 1.0, WORST)
         return regrets
 
     def learn(self, timings: Sequence[tuple[float, float]]) -> None:

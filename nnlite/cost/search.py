@@ -12,8 +12,8 @@ from nnlite.cost.curve import OBJECTIVES, Curve, Floats
 from nnlite.errors import RunError, UsageError
 
 SMALLEST_MB, LARGEST_MB = 128, 10240  # of a function on AWS Lambda
-NUM_PARTICLES = 192  # curves drawn by weight, to look one timing ahead
-NUM_CANDIDATES, NUM_OUTCOMES = 14, 16
+NUM_PARTICLES = 256  # curves drawn by weight, to look one timing ahead
+NUM_CANDIDATES, NUM_OUTCOMES = 20, 24
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnlite.errors import RunError
 
-KINDS: dict[str, type[int] | type[float]] = {"int": int, "float": float}
+KINDS: dict[str, Any] = {"int": int, "float": float}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from nnlite.runtime.performer import Teller
 class Account:
     """Collects "usage" events. Each holds the sum so far of its process, so the last of each counts.
 
-    `waits`: process -> its accounts from the moments when it had worked and began to wait: at the end of each round.
+    `phases`: process -> its accounts from the ends of training and scoring, in order.
     """
 
     def __init__(self) -> None:
         self.processes: dict[Any, Usage] = {}
-        self.waits: dict[Any, list[Usage]] = {}
+        self.phases: dict[Any, list[tuple[str, Usage]]] = {}
 
     def listening(self, tell: Teller) -> Teller:
         """A teller that takes in what is told, and hands on what is not for us."""
@@ -34,8 +34,8 @@ class Account:
         """Take in one event."""
         process, usage = values["process"], Usage.from_values(values)
         self.processes[process] = usage
-        if values["waits"]:
-            self.waits.setdefault(process, []).append(usage)
+        if values["phase"]:
+            self.phases.setdefault(process, []).append((values["phase"], usage))
 
     def finish(self, platform: Platform | None) -> None:
         """The run is over: take in what nobody has listened to any more."""

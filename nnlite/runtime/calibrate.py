@@ -19,6 +19,7 @@ from nnlite.data import Dataset, to_float
 from nnlite.errors import NnliteError
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.tree import Tree
 from nnlite.runtime import trainer
 from nnlite.runtime.short_run import Timed, short_run, shortened
 from nnlite.store import Store
@@ -68,7 +69,7 @@ def _fingerprint(spec: RunSpec, store: Store, processes: int) -> str:
 def calibrate(spec: RunSpec, dataset: Dataset, store: Store, processes: int) -> Profile:
     """Measure: a short run in as many worker processes as the run will have, and a few requests to its store."""
     steps = steps_for(spec, dataset, ROUND_S)
-    short, few = shortened(spec, dataset, processes, steps, NUM_ROUNDS)
+    short, few = shortened(spec, dataset, Tree.for_workers(processes), steps, NUM_ROUNDS)
     timed = short_run(short, few, lambda s, at: LocalPlatform(s.run, at.url, processes))
     profile = profile_of(timed, *time_store(store, model_bytes(spec)))
     row_bytes = dataset.train.x[:1].nbytes
@@ -104,9 +105,8 @@ def model_bytes(spec: RunSpec) -> int:
 
 
 def steps_for(spec: RunSpec, dataset: Dataset, seconds: float, share: float = 1.0) -> int:
-    """How many steps take so long on a share of a core: from 2 to a local epoch."""
-    per_epoch = -(-len(dataset.train) // (spec.num_workers * spec.batch_size))
-    return int(np.clip(seconds * share / step_seconds(spec, dataset), 2, max(2, min(per_epoch, 2000))))
+    """How many steps take so long on a share of a core; at least 2."""
+    return max(2, int(seconds * share / step_seconds(spec, dataset)))
 
 
 def step_seconds(spec: RunSpec, dataset: Dataset) -> float:

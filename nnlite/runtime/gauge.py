@@ -20,11 +20,12 @@ from nnlite.store.trace import Traced
 COMPUTES = (fx.Train, fx.Score)
 MOVES_WEIGHTS = (fx.Adopt, fx.Collect, fx.Join, fx.Rebase, fx.TakeUpdate)
 TELL_EVERY_S = 0.5
+SHORTEST_PHASE_S = 0.02  # whose end is told: to tell takes some 0.1 ms
 
 
 @dataclass
 class Gauge:
-    """Accounts for one process, from `began_s` on; tells of it ("usage") before every wait, and now and then.
+    """Accounts for one process, from `began_s` on; tells of it ("usage") after a phase, before a wait, now and then.
 
     What is told is always the sum so far: of a process that is killed, the last account stands.
     """
@@ -38,7 +39,8 @@ class Gauge:
         self.init_s = self.clock() - self.began_s
         self.compute_s = self.merge_s = 0.0
         self._stores: list[Traced] = []
-        self._told_s, self._told_compute_s = self.began_s, 0.0
+        self._told_s, self._told = self.began_s, 0.0
+        self._phase_told_s: dict[str, float] = {}
 
     def watch(self, store: Traced) -> None:
         """Count the requests to this store, too."""
@@ -46,6 +48,8 @@ class Gauge:
 
     def begin(self) -> None:
         """Start-up is over: work begins now."""
+        if self.throttle is not None:
+            self.throttle.settle()
         self.init_s = self.clock() - self.began_s
 
     def usage(self) -> Usage:
@@ -70,10 +74,14 @@ class Gauge:
 
     # ---- called by `GaugedPerformer` and `gauged`
 
-    def did(self, effect: fx.Effect, seconds: float) -> None:
+    def did(self, effect: fx.Effect, answer: Any, seconds: float) -> None:
         """An effect was performed, and took so long without its requests to the store."""
         if isinstance(effect, COMPUTES):
             self.compute_s += seconds
+            phase = type(effect).__name__.lower()
+            if answer.finished and self.clock() - self._phase_told_s.get(phase, self.began_s) >= SHORTEST_PHASE_S:
+                self._phase_told_s[phase] = self.clock()
+                self.tell_usage(phase)
         elif isinstance(effect, MOVES_WEIGHTS):
             self.merge_s += seconds
         if self.clock() - self._told_s >= TELL_EVERY_S:
@@ -81,15 +89,13 @@ class Gauge:
 
     def waits(self) -> None:
         """A program is about to sleep."""
-        if self.compute_s != self._told_compute_s:
-            self.tell_usage(waits=True)
+        if self._told != self.compute_s + self.merge_s and self.clock() - self._told_s >= SHORTEST_PHASE_S:
+            self.tell_usage()
 
-    def tell_usage(self, waits: bool = False) -> None:
-        """Tell the account so far, and whether it is told because work was done and a wait begins."""
-        self._told_s = self.clock()
-        if waits:
-            self._told_compute_s = self.compute_s
-        self.tell("usage", {"process": os.getpid(), "waits": waits, **asdict(self.usage())})
+    def tell_usage(self, phase: str = "") -> None:
+        """Tell the account so far; and which phase, "train" or "score", has just been finished."""
+        self._told_s, self._told = self.clock(), self.compute_s + self.merge_s
+        self.tell("usage", {"process": os.getpid(), "phase": phase, **asdict(self.usage())})
 
 
 @dataclass
@@ -104,7 +110,7 @@ class GaugedPerformer(Performer):
         answer = super().perform(effect)
         if gauge.throttle is not None:
             gauge.throttle.settle()
-        gauge.did(effect, gauge.clock() - began_s - (gauge.store_s - store_s))
+        gauge.did(effect, answer, gauge.clock() - began_s - (gauge.store_s - store_s))
         return answer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import tempfile
 from collections.abc import Callable
@@ -45,10 +46,9 @@ class Timed:
         return median(self.train_s) / (self.spec.steps_per_round or 1)
 
 
-def shortened(
-    spec: RunSpec, dataset: Dataset, num_workers: int, steps: int, num_rounds: int
-) -> tuple[RunSpec, Dataset]:
+def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_rounds: int) -> tuple[RunSpec, Dataset]:
     """A specification like this one, but for its length and its workers; and as much of the data as it needs."""
+    num_workers = tree.widths[-1]
     wanted = min(MOST_ROWS, max(steps * spec.batch_size, len(dataset.train) // max(num_workers, spec.num_workers)))
     num_train = max(1, min(len(dataset.train), num_workers * max(wanted, spec.batch_size)))
     num_test = max(1, min(len(dataset.test), 400 * num_workers))
@@ -61,13 +61,15 @@ def shortened(
         spec,
         run=f"probe-{secrets.token_hex(4)}",
         num_workers=num_workers,
-        tree_widths=Tree.for_workers(num_workers).widths,
+        tree_widths=tree.widths,
         num_rounds=num_rounds + 1,
         steps_per_round=steps,
         eval_every=num_rounds + 1,
         protocol="averaging",
         target_accuracy=None,
         checkpoint_every=0,
+        budget_usd=None,
+        max_s=None,
         slice_s=0.05,
         data=data,
     )
@@ -96,9 +98,9 @@ def short_run(spec: RunSpec, dataset: Dataset, open_platform: OpenPlatform, stor
 
 
 def _timed(spec: RunSpec, round_s: list[float], account: Account) -> Timed:
-    rounds = [_differences([u.compute_s for u in waits]) for waits in account.waits.values()]
-    complete = [of for of in rounds if len(of) == spec.num_rounds + 1]  # the last round only scores
-    if not complete:
+    phases = [_durations(told) for told in account.phases.values()]
+    complete = [seconds for names, seconds in phases if names == ["train"] * spec.num_rounds + ["score"]]
+    if not complete or len(round_s) < spec.num_rounds:
         raise RunError(f"a probe of {spec.case} gave no account of its {spec.num_rounds} rounds: try it again")
     table = np.array(complete)  # (processes, rounds)
     middle = table[:, 1 : spec.num_rounds]
@@ -120,5 +122,6 @@ def _jitter(train_s: Any) -> float:
     return float(np.clip(np.median(train_s.std(axis=0, ddof=1) / train_s.mean(axis=0)), 0.01, 0.3))
 
 
-def _differences(sums: list[float]) -> list[float]:
-    return [after - before for before, after in zip([0.0, *sums], sums, strict=False)]
+def _durations(told: list[tuple[str, Usage]]) -> tuple[list[str], list[float]]:
+    sums = [0.0, *(usage.compute_s for _, usage in told)]
+    return [phase for phase, _ in told], [after - before for before, after in itertools.pairwise(sums)]

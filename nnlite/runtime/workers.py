@@ -31,8 +31,8 @@ def read_spec(store: Store, run: str) -> RunSpec:
 class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
-    remaining_s: until the platform ends this process. before_s: of start-up, billed as well. gauge: counts, and tells of
-    it, what for all this is used.
+    remaining_s: until the platform ends this process. before_s: of start-up, billed as well. gauge: counts what this
+    process uses, and tells of it.
     """
 
     def __init__(

@@ -17,8 +17,9 @@ def rows(hunt: Hunt) -> list[dict[str, Any]]:
     """One for each size that was probed, chosen, or is the default: measured and fitted seconds, and what they mean."""
     search = hunt.search
     measured: dict[int, list[float]] = {}
-    for memory_mb, seconds in search.timings:
-        measured.setdefault(memory_mb, []).append(seconds)
+    for probed in hunt.probes:
+        if probed.num_workers == 1 and math.isfinite(probed.seconds):
+            measured.setdefault(probed.memory_mb, []).append(probed.seconds)
     sizes = sorted({*measured, search.choice_mb, hunt.default_mb})
     curve = search.curve
     if curve is None:

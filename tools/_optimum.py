@@ -42,7 +42,7 @@ class Hunt:
         """Probe until the memory size is known."""
         began_s = time.monotonic()
         while (memory_mb := self.search.next()) is not None:
-            self.search.add(memory_mb, self._probe(memory_mb, 1).seconds)
+            self.search.add(memory_mb, *self._probe(memory_mb, 1).round_s)
         self.seconds += time.monotonic() - began_s
 
     def _probe(self, memory_mb: int, num_workers: int, tree: Tree | None = None) -> Probed:
@@ -65,7 +65,7 @@ class Hunt:
         positive = [(mb, seconds) for mb, seconds in timings if seconds > 0]
         if not positive:
             return 0.0
-        belief = Belief(self.search.lowest_mb, self.search.highest_mb)
+        belief = Belief(self.search.lowest_mb, self.search.highest_mb, self.search.cores)
         belief.learn(positive)
         return float(belief.curve.seconds(memory_mb)) if belief.curve else 0.0
 

@@ -34,7 +34,7 @@ PROBE_ROUND_S = 1.0  # of a probe's round on the smallest function
 
 def main(args: argparse.Namespace) -> int:
     """Probe memory sizes and choose one; then workers and tree by a model; confirm that by one probe."""
-    search = MemorySearch(args.objective, *args.memory_mb, max_probes=args.max_probes)
+    search = MemorySearch(args.objective, *args.memory_mb, max_probes=args.max_probes, cores=args.threads)
     if args.plot:
         _curve.check_plot(args.plot)
     tariff = _cost.tariff(args, args.store)
@@ -115,8 +115,10 @@ def _conclude(args: argparse.Namespace, hunt: Hunt, chosen: Sized, confirmed: tu
     print()
     if curve is not None:
         print(f"curve      {curve.serial_s:.3f} s + {curve.work_s:.3f} s / share(memory), {_knee(hunt)}")
-    known = "" if search.regret <= search.tolerance else ": more --max-probes would tell more"
-    print(f"memory     {search.choice_mb} MB, expected within {100 * search.regret:.1f} % of the best{known}")
+    known = 100 * (1 - search.doubt)
+    print(
+        f"memory     {search.choice_mb} MB: within {100 * search.tolerance:.0f} % of the best, at {known:.0f} % certainty"
+    )
     print(f"run        {_sized(chosen)}")
     print(f"default    {_sized(default)}, at {hunt.default_mb} MB")
     print(f"saving     {100 * saving:.0f} % of {args.objective} against the default, by the model")
@@ -166,7 +168,8 @@ def _values(
         "event": "choice",
         "objective": search.objective,
         "memory_mb": search.choice_mb,
-        "expected_regret": round(search.regret, 4),
+        "within": search.tolerance,
+        "certainty": round(1 - search.doubt, 4),
         "curve": _curve.rows(hunt),
         "run": shown(chosen),
         "default": shown(default),

@@ -22,15 +22,15 @@ OUTLIER_RATE, OUTLIER_WIDTH = 0.1, 2.0  # of timings; and log(slowest / curve)
 class Belief:
     """Weights (H,) of H curves, given timings at memory sizes between `lowest_mb` and `highest_mb`.
 
-    sizes_mb (M,): what can be chosen.
+    sizes_mb (M,): what can be chosen. cores: how many a worker can use at most, which is its threads.
     """
 
-    def __init__(self, lowest_mb: int, highest_mb: int, num_sizes: int = 56):
+    def __init__(self, lowest_mb: int, highest_mb: int, cores: float = np.inf, num_sizes: int = 56):
         sizes = np.geomspace(lowest_mb, highest_mb, num_sizes).round()
         if lowest_mb < ONE_CORE_MB < highest_mb:
             sizes[np.abs(np.log(sizes / ONE_CORE_MB)).argmin()] = ONE_CORE_MB
         self.sizes_mb: Floats = np.unique(sizes)
-        knees, sharpness, beyond, prior = _shapes(lowest_mb, highest_mb)
+        knees, sharpness, beyond, prior = _shapes(lowest_mb, highest_mb, cores)
         self._shape = [np.repeat(part, len(SERIAL)) for part in (knees, sharpness, beyond)]
         self._serial = np.tile(SERIAL, len(knees))
         self.prior = np.repeat(prior, len(SERIAL)) * np.tile(_serial_prior(), len(knees))
@@ -90,14 +90,19 @@ def _log_likelihood(errors: Floats, noise: float) -> Floats:
     return total
 
 
-def _shapes(lowest_mb: int, highest_mb: int) -> tuple[Floats, Floats, Floats, Floats]:
-    """Knees, sharpness, what happens beyond, and prior weights of each combination."""
-    rows = [(np.inf, np.inf, 0.0, 0.3)]  # no knee in sight
-    knees = np.geomspace(lowest_mb * 1.1, highest_mb, 24)
-    for sharpness, beyond, prior in ((np.inf, 0.0, 0.15), (4.0, 0.0, 0.2), (np.inf, 0.6, 0.05)):
+def _shapes(lowest_mb: int, highest_mb: int, cores: float) -> tuple[Floats, Floats, Floats, Floats]:
+    """Knees, sharpness, what happens beyond, and prior weights of each combination.
+
+    The likeliest knee is where a worker has all the cores that its threads can use, or none if that is out of range.
+    """
+    full_mb = cores * ONE_CORE_MB
+    rows = [(full_mb, np.inf, 0.0, 0.5)] if full_mb < highest_mb else [(np.inf, np.inf, 0.0, 0.3)]
+    last_mb = min(full_mb, highest_mb)
+    knees = np.geomspace(min(lowest_mb * 1.1, last_mb), last_mb, 24)
+    for sharpness, beyond, prior in ((np.inf, 0.0, 0.15), (4.0, 0.0, 0.4), (np.inf, 0.6, 0.05)):
         rows += [(knee, sharpness, beyond, prior / len(knees)) for knee in knees]
-    if lowest_mb < ONE_CORE_MB < highest_mb:
-        rows += [(ONE_CORE_MB, np.inf, 0.0, 0.25), (ONE_CORE_MB, np.inf, 0.6, 0.05)]
+    if cores > 1 and lowest_mb < ONE_CORE_MB < highest_mb:
+        rows.append((ONE_CORE_MB, np.inf, 0.0, 0.03))
     knee, sharp, beyond_knee, weight = np.array(rows).T
     return knee, sharp, beyond_knee, weight
 

@@ -31,7 +31,7 @@ class Cost:
         return sum(self.usd.values())
 
     def breakdown(self) -> str:
-        """The parts that are not nothing, the largest first, in per cent: of the money, or without any of the GB-seconds."""
+        """The parts that are not nothing, the largest first, in per cent: of the money; without any, of GB-seconds."""
         parts = self.usd if self.total_usd else self.gb_s
         whole = sum(parts.values())
         shown = [(part, 100 * value / whole) for part, value in parts.items() if whole and value >= 0.005 * whole]

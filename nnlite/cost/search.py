@@ -12,6 +12,7 @@ from nnlite.cost.curve import OBJECTIVES, Curve, Floats
 from nnlite.errors import RunError, UsageError
 
 SMALLEST_MB, LARGEST_MB = 128, 10240  # of a function on AWS Lambda
+DOUBT = 0.1  # that is left when enough is known
 NUM_PARTICLES = 256  # curves drawn by weight, to look one timing ahead
 NUM_CANDIDATES, NUM_OUTCOMES = 20, 24
 
@@ -20,7 +21,8 @@ NUM_CANDIDATES, NUM_OUTCOMES = 20, 24
 class MemorySearch:
     """Ask `next()` where to time, `add()` what came out, and stop when it says None. No I/O, no clock.
 
-    tolerance: enough is known when the choice is expected to be so little worse than the best one.
+    cores: how many a worker can use: its threads. tolerance: enough is known when the choice is,
+    but for a DOUBT of 10 %, at most so much worse than the best one.
     """
 
     objective: str
@@ -29,6 +31,7 @@ class MemorySearch:
     max_probes: int = 8
     tolerance: float = 0.03
     min_probes: int = 4
+    cores: float = np.inf
     seed: int = 0
     timings: list[tuple[int, float]] = field(default_factory=list)  #: (memory_mb, seconds)
 
@@ -42,11 +45,11 @@ class MemorySearch:
             )
         if self.max_probes < 1:
             raise UsageError(f"{self.max_probes} probes: wanted at least 1")
-        self.too_small_mb = 0  #: a function of this size ran out of memory
+        self.num_probes = 0  #: made so far, those that failed too
         self._begin()
 
     def _begin(self) -> None:
-        self.belief = Belief(self.lowest_mb, self.highest_mb)
+        self.belief = Belief(self.lowest_mb, self.highest_mb, self.cores)
         self._regrets = self.belief.regrets(self.objective)
 
     @property
@@ -54,15 +57,15 @@ class MemorySearch:
         """What can be chosen (M,)."""
         return self.belief.sizes_mb
 
-    def add(self, memory_mb: int, seconds: float) -> None:
-        """A timing; infinite when the function died of too little memory."""
-        if not seconds > 0:
-            raise RunError(f"a probe at {memory_mb} MB took {seconds} s: wanted more than 0")
-        self._num_failed = getattr(self, "_num_failed", 0) + (not isfinite(seconds))
-        if not isfinite(seconds):
-            self._rule_out(memory_mb)
+    def add(self, memory_mb: int, *seconds: float) -> None:
+        """What a probe has timed, once or several times; infinite when the function died of too little memory."""
+        if not seconds or not all(value > 0 for value in seconds):
+            raise RunError(f"a probe at {memory_mb} MB took {list(seconds)} s: wanted more than 0")
+        self.num_probes += 1
+        if all(isfinite(value) for value in seconds):
+            self.timings += [(memory_mb, value) for value in seconds]
         else:
-            self.timings.append((memory_mb, seconds))
+            self._rule_out(memory_mb)
         if self.timings:
             self.belief.learn(self.timings)
 
@@ -71,15 +74,9 @@ class MemorySearch:
             raise RunError(
                 f"a worker runs out of memory with {memory_mb} MB, the most that --memory-mb allows: allow more"
             )
-        self.too_small_mb = max(self.too_small_mb, memory_mb)
         above = self.sizes_mb[self.sizes_mb > memory_mb * 1.1]
         self.lowest_mb = int(above[0]) if len(above) else self.highest_mb
         self._begin()
-
-    @property
-    def num_probes(self) -> int:
-        """Probes made so far, those that failed too."""
-        return len(self.timings) + getattr(self, "_num_failed", 0)
 
     def expected_regrets(self) -> Floats:
         """(M,): how much worse than the best each size is expected to be."""
@@ -90,6 +87,11 @@ class MemorySearch:
     def regret(self) -> float:
         """How much worse than the best the choice is expected to be."""
         return float(self.expected_regrets()[self._choice_index()])
+
+    @property
+    def doubt(self) -> float:
+        """The probability that the choice is worse than the best by more than the tolerance."""
+        return float(self.belief.weights @ (self._regrets[:, self._choice_index()] > self.tolerance))
 
     def _choice_index(self) -> int:
         regrets = self.expected_regrets()
@@ -113,7 +115,7 @@ class MemorySearch:
         for size in first:
             if all(size != timed for timed, _ in self.timings):
                 return int(size)
-        if len(self.timings) >= self.min_probes and self.regret <= self.tolerance:
+        if self.num_probes >= self.min_probes and self.doubt <= DOUBT:
             return None
         return self._most_telling()
 
@@ -126,7 +128,8 @@ class MemorySearch:
         rng = np.random.default_rng([self.seed, self.num_probes])
         drawn = rng.choice(len(self.belief.weights), NUM_PARTICLES, p=self.belief.weights)
         log_s = (self.belief.log_times + self.belief.scale[:, None])[drawn]  # (P, M)
-        regrets, noise = self._regrets[drawn], self.belief.noise
+        regrets = self._regrets[drawn]
+        noise = self.belief.noise * (self.num_probes / len(self.timings)) ** 0.5  # a probe times several times
         candidates = np.unique(np.linspace(0, len(self.sizes_mb) - 1, NUM_CANDIDATES).astype(int))
         candidates = np.unique([*candidates, self._choice_index()])
         left = []

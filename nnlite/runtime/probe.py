@@ -27,13 +27,18 @@ OpenAt = Callable[[RunSpec, Store, int], Platform]
 
 @dataclass(frozen=True)
 class Probed:
-    """What came out: seconds of a round, infinite when the worker needed more memory than it had."""
+    """What came out: seconds of each round; one infinite number when the worker needed more memory than it had."""
 
     memory_mb: int
     num_workers: int
-    seconds: float
+    round_s: tuple[float, ...]
     usage: Usage
     profile: Profile | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Of the middle round."""
+        return median(self.round_s)
 
 
 @dataclass
@@ -58,9 +63,9 @@ class Probe:
         timed = short_run(short, few, lambda spec, at: self.open_at(spec, at, memory_mb), self.store_url)
         usage = total(timed.accounts)
         if usage.peak_mb > memory_mb:
-            return Probed(memory_mb, num_workers, math.inf, usage)
+            return Probed(memory_mb, num_workers, (math.inf,), usage)
         profile = profile_of(timed, *self.store, memory_mb=memory_mb)
-        return Probed(memory_mb, num_workers, median(timed.round_s), usage, profile)
+        return Probed(memory_mb, num_workers, tuple(timed.round_s), usage, profile)
 
 
 def local_share(memory_mb: int, threads: int = 1) -> float:

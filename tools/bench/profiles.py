@@ -18,6 +18,7 @@ class Synthetic:
 
     memory-bound: faster until what it works on fits, somewhere from 400 to 2,400 MB, around a rounded knee.
     CPU-bound: faster all the way, but for a serial part. step at one core: so up to 1,769 MB, as one thread is.
+    `threads`, which a search may know: one of the latter, two of all others.
     """
 
     seed: int
@@ -42,6 +43,11 @@ class Synthetic:
             return Curve(total_s * rng.uniform(0.01, 0.4), total_s, ONE_CORE_MB)
         knee_mb = float(np.exp(rng.uniform(np.log(400.0), np.log(2400.0))))
         return Curve(total_s * rng.uniform(0.05, 0.5), total_s * rng.uniform(0.2, 1.0), knee_mb, 4.0)
+
+    @property
+    def threads(self) -> int:
+        """Of a worker."""
+        return 1 if self.kind == "step at one core" else 2
 
     def __call__(self, memory_mb: int) -> float:
         seconds = float(self.curve.seconds(memory_mb)) * float(np.exp(self.rng.normal(0.0, self.noise)))

@@ -42,7 +42,8 @@ class Hunt:
         """Probe until the memory size is known."""
         began_s = time.monotonic()
         while (memory_mb := self.search.next()) is not None:
-            self.search.add(memory_mb, *self._probe(memory_mb, 1).round_s)
+            probed = self._probe(memory_mb, 1)
+            self.search.add(memory_mb, *probed.round_s, needs_mb=probed.usage.peak_mb)
         self.seconds += time.monotonic() - began_s
 
     def _probe(self, memory_mb: int, num_workers: int, tree: Tree | None = None) -> Probed:

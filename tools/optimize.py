@@ -115,10 +115,8 @@ def _conclude(args: argparse.Namespace, hunt: Hunt, chosen: Sized, confirmed: tu
     print()
     if curve is not None:
         print(f"curve      {curve.serial_s:.3f} s + {curve.work_s:.3f} s / share(memory), {_knee(hunt)}")
-    known = 100 * (1 - search.doubt)
-    print(
-        f"memory     {search.choice_mb} MB: within {100 * search.tolerance:.0f} % of the best, at {known:.0f} % certainty"
-    )
+    near, known = 100 * search.tolerance, 100 * (1 - search.doubt)
+    print(f"memory     {search.choice_mb} MB: within {near:.0f} % of the best, at {known:.0f} % certainty")
     print(f"run        {_sized(chosen)}")
     print(f"default    {_sized(default)}, at {hunt.default_mb} MB")
     print(f"saving     {100 * saving:.0f} % of {args.objective} against the default, by the model")

@@ -109,11 +109,11 @@ class RunModel:
 
     @property
     def notice_s(self) -> float:
-        """From the moved head until the slowest has noticed: pauses between looks grow while one waits."""
-        waited_s = self.late_s + self.climb_s
-        pause_s = min(self.shape.max_poll_s, self.shape.poll_s + waited_s / 2)
-        first = self.shape.poll_s  # also who closed the round sleeps once
-        return (max(first, pause_s / 2) if self.shape.num_workers > 1 else first) + self.profile.latency_s
+        """From the next checkpoint until the slowest has noticed: looks begin shortly before it is expected, and come
+        every 6 % of a round; half of that passes until one of them finds it."""
+        step_s = 0.06 * self.turns * self.train_s
+        pause_s = min(max(self.shape.poll_s, step_s), self.shape.max_poll_s)
+        return (pause_s if self.shape.num_workers > 1 else self.shape.poll_s) + self.profile.latency_s
 
     @property
     def round_s(self) -> float:
@@ -137,9 +137,10 @@ class RunModel:
         num, workers, rounds = shape.processes, shape.num_workers, shape.num_rounds
         merges = sum(shape.tree.widths[1:])  # parts that are merged into something, in a round
         trained = rounds * self.train_s + shape.num_scorings * self.score_s + profile.warm_up_s
-        polls = (rounds + 1) * (self.notice_s + self.late_s + self.climb_s) / max(shape.max_poll_s, 1e-3)
+        looks = 3 - 2 / workers + (self.late_s + 0.1 * self.train_s) / shape.max_poll_s  # for the next checkpoint
         nodes = sum(shape.tree.widths[:-1])
-        reads = (rounds + 1) * (workers * 2 + merges) + workers * (4 + polls)
+        asked = 2.4 * (merges - nodes)  # who is not the last of its siblings asks for some of them, too
+        reads = (rounds + 1) * (workers * looks + asked + 1) + 3 * workers
         writes = (rounds + 1) * (workers + nodes + 3) + workers
         return Usage(
             seconds=num * self.seconds,

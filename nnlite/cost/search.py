@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import isfinite
+from math import ceil, isfinite
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from nnlite.cost.curve import OBJECTIVES, Curve, Floats
 from nnlite.errors import RunError, UsageError
 
 SMALLEST_MB, LARGEST_MB = 128, 10240  # of a function on AWS Lambda
+ROOM = 1.05  # a function's memory, against what it was seen to need
 DOUBT = 0.1  # that is left when enough is known
 NUM_PARTICLES = 256  # curves drawn by weight, to look one timing ahead
 NUM_CANDIDATES, NUM_OUTCOMES = 20, 24
@@ -57,26 +58,27 @@ class MemorySearch:
         """What can be chosen (M,)."""
         return self.belief.sizes_mb
 
-    def add(self, memory_mb: int, *seconds: float) -> None:
-        """What a probe has timed, once or several times; infinite when the function died of too little memory."""
+    def add(self, memory_mb: int, *seconds: float, needs_mb: float = 0.0) -> None:
+        """What a probe has timed, once or several times; infinite when the function died of too little memory.
+
+        needs_mb: what it needed at most, if that is known; no size without some room above it will be chosen.
+        """
         if not seconds or not all(value > 0 for value in seconds):
             raise RunError(f"a probe at {memory_mb} MB took {list(seconds)} s: wanted more than 0")
         self.num_probes += 1
-        if all(isfinite(value) for value in seconds):
+        died = not all(isfinite(value) for value in seconds)
+        least_mb = max(ceil(needs_mb * ROOM), memory_mb + 1 if died else 0)
+        if least_mb > self.highest_mb:
+            raise RunError(
+                f"a worker needs more memory than the {self.highest_mb} MB that --memory-mb allows: allow more"
+            )
+        if not died:
             self.timings += [(memory_mb, value) for value in seconds]
-        else:
-            self._rule_out(memory_mb)
+        if least_mb > self.lowest_mb:
+            self.lowest_mb = least_mb
+            self._begin()
         if self.timings:
             self.belief.learn(self.timings)
-
-    def _rule_out(self, memory_mb: int) -> None:
-        if memory_mb >= self.highest_mb:
-            raise RunError(
-                f"a worker runs out of memory with {memory_mb} MB, the most that --memory-mb allows: allow more"
-            )
-        above = self.sizes_mb[self.sizes_mb > memory_mb * 1.1]
-        self.lowest_mb = int(above[0]) if len(above) else self.highest_mb
-        self._begin()
 
     def expected_regrets(self) -> Floats:
         """(M,): how much worse than the best each size is expected to be."""
@@ -111,8 +113,10 @@ class MemorySearch:
         """The memory size to time next, or None when enough is known or `max_probes` were made."""
         if self.num_probes >= self.max_probes or (self.lowest_mb == self.highest_mb and self.timings):
             return None
+        if self.num_probes and not self.timings:
+            return self.highest_mb  # if that works, it tells what is needed
         first = (self.lowest_mb, self.highest_mb, self._middle_mb())
-        for size in first:
+        for size in first if self.num_probes < len(first) else ():
             if all(size != timed for timed, _ in self.timings):
                 return int(size)
         if self.num_probes >= self.min_probes and self.doubt <= DOUBT:

@@ -18,7 +18,7 @@ from nnlite.runtime.throttle import Throttle
 from nnlite.store.trace import Traced
 
 COMPUTES = (fx.Train, fx.Score)
-MOVES_WEIGHTS = (fx.Adopt, fx.Collect, fx.Join, fx.Rebase, fx.TakeUpdate)
+MOVES_WEIGHTS = (fx.Adopt, fx.Collect, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Suspend, fx.Resume)
 TELL_EVERY_S = 0.5
 SHORTEST_PHASE_S = 0.02  # whose end is told: to tell takes some 0.1 ms
 
@@ -62,7 +62,7 @@ class Gauge:
             merge_s=self.merge_s,
             num_reads=sum(t["get"].num_keys + t["get_many"].num_keys for t in totals),
             num_writes=sum(t["put"].num_keys for t in totals),
-            num_deletes=sum(t["delete"].num_keys for t in totals),
+            num_deletes=sum(t["delete"].num_keys + t["delete_many"].num_keys for t in totals),
             written_bytes=sum(t["put"].num_bytes for t in totals),
             peak_mb=peak_memory_bytes() / 1e6,
         )

@@ -80,7 +80,7 @@ def test_requests_are_those_of_the_protocol_itself(widths):
     for invocation, effect in simulation.performed:
         if invocation is not None and invocation.learner is not None:  # not the watcher: it runs at home
             asked[type(effect).__name__] += len(effect.keys) if isinstance(effect, fx.GetMany) else 1
-    used = model(spec).usage
+    used = model(spec, replace(FAR, step_s=1e-4)).usage
     assert used.num_writes == pytest.approx(asked["Create"] + asked["Swap"], rel=0.05)
     assert used.num_reads == pytest.approx(asked["Get"] + asked["GetMany"], rel=0.2)
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nnlite.cost.curve import OBJECTIVES
 from tools._command import run
 from tools.bench.__main__ import build_parser, main
 
@@ -32,6 +33,15 @@ def test_store_beside_a_bare_client(capsys, memcached):
 def test_bytes(capsys):
     names = [row["operation"] for row in rows(capsys, "bytes", "--rounds", "1", "--json")]
     assert "mean of 100 models of case a" in names
+
+
+def test_optimize_has_a_row_for_each_objective_and_method(capsys):
+    found = rows(capsys, "optimize", "--profiles", "2", "--timings", "1", "--json")
+    assert [(row["objective"], row["method"]) for row in found] == [
+        (objective, method) for objective in OBJECTIVES for method in ("ours", "descent")
+    ]
+    assert all(row["profiles"] == 2 and row["mean_probes"] <= 8 for row in found)
+    assert run(main, build_parser(), ["optimize", "--profiles", "0"]) == 2
 
 
 def test_no_rounds_is_no_measurement(capsys):

@@ -66,11 +66,14 @@ def _fingerprint(spec: RunSpec, store: Store, processes: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def calibrate(spec: RunSpec, dataset: Dataset, store: Store, processes: int) -> Profile:
-    """Measure: a short run in as many worker processes as the run will have, and a few requests to its store."""
+def calibrate(spec: RunSpec, dataset: Dataset, store: Store, processes: int, cpu_share: float | None = None) -> Profile:
+    """Measure: a short run in as many worker processes as the run will have, and a few requests to its store.
+
+    cpu_share: of a core, that each process is held to; None: all it gets.
+    """
     steps = steps_for(spec, dataset, ROUND_S)
     short, few = shortened(spec, dataset, Tree.for_workers(processes), steps, NUM_ROUNDS)
-    timed = short_run(short, few, lambda s, at: LocalPlatform(s.run, at.url, processes))
+    timed = short_run(short, few, lambda s, at: LocalPlatform(s.run, at.url, processes, cpu_share=cpu_share))
     profile = profile_of(timed, *time_store(store, model_bytes(spec)))
     row_bytes = dataset.train.x[:1].nbytes
     rows = [data.num_train / s.num_workers + data.num_test / s.num_workers for s in (spec, short) for data in (s.data,)]

@@ -42,7 +42,7 @@ def test_only_lambda_sends_bills_and_only_s3_charges_for_requests():
 
 
 def test_a_user_s_own_file(tmp_path):
-    mine = {"date": "2031-05-06", "regions": {"moon-1": {name: 0.5 for name in prices.ENTRIES}}}
+    mine = {"date": "2031-05-06", "regions": {"moon-1": dict.fromkeys(prices.ENTRIES, 0.5)}}
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(mine))
     found = prices.tariff("moon-1", "arm64", file)

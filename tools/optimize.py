@@ -219,7 +219,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask, where probes cost money (here they do not)")
-    parser.set_defaults(tree=None, run=None, checkpoint_every=0)
+    parser.set_defaults(tree=None, run=None, checkpoint_every=0, checkpoint_store=None, data_store=None)
     return parser
 
 

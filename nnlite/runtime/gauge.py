@@ -17,7 +17,7 @@ from nnlite.runtime.performer import Performer, Teller, tell_nobody
 from nnlite.runtime.throttle import Throttle
 from nnlite.store.trace import Traced
 
-COMPUTES = (fx.Train, fx.Score)
+COMPUTES = (fx.Train, fx.Score, fx.Evaluate)
 MOVES_WEIGHTS = (fx.Adopt, fx.Collect, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Suspend, fx.Resume)
 TELL_EVERY_S = 0.5
 SHORTEST_PHASE_S = 0.02  # whose end is told: to tell takes some 0.1 ms
@@ -93,7 +93,7 @@ class Gauge:
             self.tell_usage()
 
     def tell_usage(self, phase: str = "") -> None:
-        """Tell the account so far; and which phase, "train" or "score", has just been finished."""
+        """Tell the account so far; and which phase, like "train" or "score", has just been finished."""
         self._told_s, self._told = self.clock(), self.compute_s + self.merge_s
         self.tell("usage", {"process": os.getpid(), "phase": phase, **asdict(self.usage())})
 

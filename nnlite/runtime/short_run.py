@@ -70,6 +70,12 @@ def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_round
         checkpoint_every=0,
         budget_usd=None,
         max_s=None,
+        max_staleness=None,
+        staleness_aware=False,
+        wire="float32",
+        quorum=None,
+        checkpoint_store=None,
+        rounds_per_invocation=0,
         slice_s=0.05,
         data=data,
     )

@@ -28,6 +28,11 @@ def read_spec(store: Store, run: str) -> RunSpec:
         raise RunError(f"no run {run!r} in {store.url}: check the run's id and --store") from None
 
 
+def open_durable(spec: RunSpec) -> Store | None:
+    """The store for checkpoints that must last, if the run has one."""
+    return open_store(spec.checkpoint_store) if spec.checkpoint_store is not None else None
+
+
 class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
@@ -49,13 +54,19 @@ class Workers:
         self.store, self.spec = Traced(store), read_spec(store, run)
         self.gauge = gauge or Gauge(time.monotonic() - before_s)
         self.gauge.watch(self.store)
-        self.data_store: Store = self.store
-        if self.spec.data.store:
-            self.data_store = apart = Traced(open_store(self.spec.data.store))
-            self.gauge.watch(apart)
+        apart = self.spec.data.store
+        self.data_store = self._counted(open_store(apart)) if apart else self.store
+        durable = open_durable(self.spec)
+        self.durable = self._counted(durable) if durable is not None else None
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
+
+    def _counted(self, store: Store) -> Traced:
+        """The same store, with its requests in the account."""
+        traced = Traced(store)
+        self.gauge.watch(traced)
+        return traced
 
     def add(self, worker: int, attempt: int) -> int:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
@@ -67,6 +78,7 @@ class Workers:
         performer = GaugedPerformer(
             self.store,
             trainer,
+            self.durable,
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
             spent=self._spent,

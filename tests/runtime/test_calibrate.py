@@ -63,7 +63,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
 
 
 def test_a_probe_is_held_to_a_share_of_the_processor():
-    """Its process gets an eighth of the time that passes, start-up included; how busy the machine is only lowers that."""
+    """Its process gets an eighth of the time that passes, start-up included; a busy machine only lowers that."""
     spec = small.spec(ROWS)
     steps = calibrate.steps_for(spec, ROWS, 0.04)
     before_s = processor_s()

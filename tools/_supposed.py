@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data, nn
+from nnlite.cost import prices
 from nnlite.data import catalog
 from nnlite.protocol.spec import DataSpec, Rates, RunSpec
 from nnlite.protocol.tree import Tree
@@ -19,11 +20,7 @@ SHAPES = {"mnist": (1, 28, 28), "sample": (1, 28, 28), "emnist": (1, 28, 28), "c
 
 def rates(store: str, memory_mb: int) -> Rates:
     """List prices of AWS in us-east-1: Lambda on x86, and S3. A memcached costs by the hour, not by the request."""
-    if store == "file":
-        return Rates()
-    requests = {"read_usd": 0.0004 / 1000, "write_usd": 0.005 / 1000} if store == "s3" else {}
-    second_usd = 0.0000166667 * memory_mb / 1024
-    return Rates("lambda", memory_mb, second_usd, invocation_usd=0.20 / 1e6, **requests)
+    return Rates() if store == "file" else prices.tariff("us-east-1").of_store(f"{store}://").rates(memory_mb)
 
 
 @dataclass(frozen=True)

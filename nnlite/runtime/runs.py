@@ -18,6 +18,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import trainer
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
 from nnlite.runtime.workers import Workers, open_durable
@@ -123,7 +124,7 @@ class Driver:
         scheduler, platform = Scheduler(), self.platform
         performer = Performer(self.store, durable=open_durable(self.spec), tell=self.tell)
         if platform is None:
-            workers = Workers(self.store, self.spec.run, scheduler=scheduler)
+            workers = Workers(self.store, self.spec.run, scheduler=scheduler, gauge=Gauge(tell=self.tell))
             performer.invoke = workers.add
             for item in attempts.items():
                 workers.add(*item)

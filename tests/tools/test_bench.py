@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nnlite.cost.curve import OBJECTIVES
 from tools._command import run
 from tools.bench.__main__ import build_parser, main
 
@@ -48,6 +49,15 @@ def test_search(capsys, tmp_path):
     assert text.endswith("<!-- end -->\nafter\n")
     assert "old" not in text
     assert f"{found[1]['test_accuracy']:.4f}" in text
+
+
+def test_optimize_has_a_row_for_each_objective_and_method(capsys):
+    found = rows(capsys, "optimize", "--profiles", "2", "--timings", "1", "--json")
+    assert [(row["objective"], row["method"]) for row in found] == [
+        (objective, method) for objective in OBJECTIVES for method in ("ours", "descent")
+    ]
+    assert all(row["profiles"] == 2 and row["mean_probes"] <= 8 for row in found)
+    assert run(main, build_parser(), ["optimize", "--profiles", "0"]) == 2
 
 
 def test_no_rounds_is_no_measurement(capsys):

@@ -10,9 +10,9 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
 
 from tools._command import run
-from tools.bench import bytes_, search, simulate, start, steps, store
+from tools.bench import bytes_, estimate, optimize, search, simulate, start, steps, store
 
-BENCHES = (steps, bytes_, start, store, simulate, search)
+BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,13 @@ class LocalPlatform(Platform):
         return [p.popen.pid for p in self._processes if p.popen.poll() is None]
 
     def close(self, grace_s: float = 2.0) -> None:
-        """Let processes end that are about to, end the others, and wait for all of them."""
+        """Let processes end that are about to, end the others, and wait for all of them.
+
+        The run is over, and workers find that out at their next look; what they then still write is their trace.
+        """
+        until_s = time.monotonic() + grace_s
         for process in self._processes:
-            process.close(grace_s)
+            process.close(max(0.0, until_s - time.monotonic()))
         self._processes.clear()
 
     def _spawn(self, invocations: list[Invocation]) -> None:
@@ -125,7 +130,7 @@ class _Process:
 
     def close(self, grace_s: float) -> None:
         try:
-            self.popen.wait(grace_s if not self._alive else 0)
+            self.popen.wait(grace_s)
         except subprocess.TimeoutExpired:
             self.popen.kill()
         self._alive.clear()

@@ -45,3 +45,7 @@ class Keys:
     def lease(self, worker: int) -> str:
         """Who is `worker` at the moment; swapped."""
         return f"runs/{self.run}/leases/{worker:05d}.json"
+
+    def trace(self, worker: int, attempt: int, batch: int) -> str:
+        """What an invocation spent its time on, see `traces`; immutable."""
+        return f"runs/{self.run}/traces/{worker:05d}/{attempt:04d}/{batch:04d}.jsonl"

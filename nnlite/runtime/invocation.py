@@ -14,6 +14,8 @@ from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
 
+_warm: list[bool] = []  # not empty once this process has carried out an invocation
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -53,9 +55,16 @@ def carry_out(
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
+    is_cold = not _warm
+    _warm.append(True)
     with open_store(payload.store) as store:
-        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent)
-        key = workers.add(payload.worker, payload.attempt)
-        workers.scheduler.run(until=key)
+        workers = Workers(
+            store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent, is_cold=is_cold
+        )
+        try:
+            key = workers.add(payload.worker, payload.attempt)
+            workers.scheduler.run(until=key)
+        finally:
+            workers.close("ended with an error")
         reason: str = workers.scheduler.results[key].reason
         return reason

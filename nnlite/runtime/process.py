@@ -18,11 +18,10 @@ def main() -> int:
     sys.stdout = sys.stderr  # what a user's own code prints must not get between the messages
     payload = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_command, daemon=True).start()
+    workers = None
     try:
         store = open_store(payload["store"])
-        workers = Workers(
-            store, payload["run"], invoke=lambda w, a: _tell("invoke", {"worker": w, "attempt": a}), tell=_tell
-        )
+        workers = Workers(store, payload["run"], invoke=_tell_invoke, tell=_tell, is_cold=True)
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)
         workers.scheduler.run()
@@ -37,7 +36,14 @@ def main() -> int:
         where = "(unexpected: --processes 0 --debug shows where)"
         _tell("error", {"kind": kind, "message": f"a worker failed: {kind}: {error} {where}"})
         return 1
+    finally:
+        if workers is not None:
+            workers.close("its process ended with an error")
     return 0
+
+
+def _tell_invoke(worker: int, attempt: int) -> None:
+    _tell("invoke", {"worker": worker, "attempt": attempt})
 
 
 def _tell(event: str, values: dict[str, Any]) -> None:

@@ -120,7 +120,7 @@ class Driver:
 
     def _watch(self, attempts: dict[int, int]) -> Head:
         scheduler, platform = Scheduler(), self.platform
-        performer = Performer(self.store, tell=self.tell)
+        performer, workers = Performer(self.store, tell=self.tell), None
         if platform is None:
             workers = Workers(self.store, self.spec.run, scheduler=scheduler)
             performer.invoke = workers.add
@@ -131,7 +131,11 @@ class Driver:
             performer.casualties = lambda: self._casualties(platform)
             platform.start(attempts.items())
         key = scheduler.add(Watcher(self.spec, self.first_round).program({}), performer)
-        scheduler.run(until=key)
+        try:
+            scheduler.run(until=key)
+        finally:
+            if workers is not None:
+                workers.close("the command that trained it ended")
         last: Head = scheduler.results[key]
         return last
 

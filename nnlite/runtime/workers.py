@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 
@@ -10,7 +11,10 @@ from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
+from nnlite.protocol.traces import INIT
 from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
+from nnlite.runtime.spans import ReadingShards, Spans
+from nnlite.runtime.trace_writer import TraceWriter, process_age_s
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 
@@ -26,7 +30,10 @@ def read_spec(store: Store, run: str) -> RunSpec:
 
 
 class Workers:
-    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here."""
+    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
+
+    `is_cold`: the first invocation of this process, for which the process was started.
+    """
 
     def __init__(
         self,
@@ -37,12 +44,16 @@ class Workers:
         scheduler: Scheduler | None = None,
         remaining_s: Callable[[], float] = no_deadline,
         spent: Callable[[], Bill] = Bill,
+        is_cold: bool = False,
     ):
+        self._began_s = time.monotonic() - (process_age_s() if is_cold else 0.0)
+        self._is_cold = is_cold
         self.store, self.spec = store, read_spec(store, run)
         self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, spent
+        self._all_spans: list[Spans] = []
 
     def add(self, worker: int, attempt: int) -> int:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
@@ -50,14 +61,31 @@ class Workers:
         def tell(event: str, values: dict[str, object]) -> None:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
-        trainer = Trainer(self.spec, worker, self.data_store)
+        began_s = self._began_s if self._is_cold else time.monotonic()
+        spans = self._spans(worker, attempt, began_s) if self.spec.trace else None
+        data_store = ReadingShards(self.data_store, spans) if spans else self.data_store
         performer = Performer(
             self.store,
-            trainer,
+            Trainer(self.spec, worker, data_store),
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
             spent=self._spent,
             tell=tell,
+            spans=spans,
         )
         program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
+        if spans:
+            spans.add(INIT, began_s, time.monotonic())
         return self.scheduler.add(program, performer)
+
+    def close(self, reason: str) -> None:
+        """Nobody goes on here: write down the rest of what was traced."""
+        for spans in self._all_spans:
+            spans.close(reason)
+
+    def _spans(self, worker: int, attempt: int, began_s: float) -> Spans:
+        began_unix_s = time.time() - (time.monotonic() - began_s)
+        writer = TraceWriter(self.store, self.spec.run, worker, attempt, began_unix_s, self._is_cold)
+        spans = Spans(self.spec, worker, writer, began_s)
+        self._all_spans.append(spans)
+        return spans

@@ -36,7 +36,7 @@ def store(tmp_path):
 def platform(store):
     platform = LocalPlatform("small", store.url, 2)
     yield platform
-    platform.close()
+    platform.close(grace_s=0.1)
 
 
 def until(condition, timeout_s: float = 20.0):

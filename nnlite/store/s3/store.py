@@ -139,6 +139,18 @@ class S3Store(Store):
             if not isinstance(explained, NotFound):
                 raise explained from error
 
+    def names(self, folder: str) -> list[str]:
+        """What stands directly below a folder of keys, "runs/" say; not one of the three verbs: for people."""
+        where = self._prefix + folder
+        try:
+            pages = (
+                self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=where, Delimiter="/")
+            )
+            found = [one["Prefix"] for page in pages for one in page.get("CommonPrefixes", ())]
+        except Exception as error:
+            raise self._explained(error, "list", folder) from error
+        return [name.removeprefix(where).rstrip("/") for name in found]
+
     def _check_refusal(self, error: Exception, key: str, condition: Condition) -> None:
         """Raises what a failed PUT means; returns if the same PUT should be made again."""
         from nnlite.store.s3 import errors as s3_errors

@@ -37,6 +37,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "platform.openfaas": ({"platform"}, {"urllib3"}),
     "cases": ({"nn", "data"}, {"numpy"}),
     "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases"}, {"numpy"}),
+    "report": ({"protocol", "store"}, {"matplotlib"}),
     "": (set(), set()),  # nnlite/__init__.py
 }
 # (module, what it imports although the table does not allow it)

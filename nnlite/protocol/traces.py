@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from math import inf, isfinite
 from typing import Any
 
 FORMAT = 1
@@ -91,15 +92,19 @@ def decode(data: Any) -> Batch:
 
 
 def _take(batch: Batch, values: Any) -> None:
+    if not isinstance(values, dict):
+        raise TypeError("a line that is no object")
     if "trace" in values:
-        if values["trace"] != FORMAT or not isinstance(values["began_unix_s"], (int, float)):
+        if values["trace"] != FORMAT or not isfinite(values["began_unix_s"]):
             raise ValueError("a header of another format")
         batch.header = values
     elif "mark" in values:
-        values["at_s"] = float(values["at_s"])
+        if not 0 <= values["at_s"] < inf:
+            raise ValueError("a mark without its time")
         batch.marks.append(values)
     else:
-        span = Span(kind=str(values.pop("span")), **values)
-        if not all(isinstance(n, (int, float)) and n >= 0 for n in (span.begin_s, span.seconds, span.round)):
-            raise ValueError("a span without its times")
+        span = Span(kind=values.pop("span"), **values)
+        numbers = [value for name, value in vars(span).items() if name != "kind"]
+        if span.kind not in KINDS or not all(0 <= number < inf for number in numbers):
+            raise ValueError("a span of another kind, or with an impossible number")
         batch.spans.append(span)

@@ -6,6 +6,7 @@ The format is Chrome's "Trace Event Format" in JSON: B and E events in pairs, ti
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from typing import Any
 
 from nnlite.report.tables import Report
@@ -21,7 +22,7 @@ def trace(report: Report) -> bytes:
         events.append(_named("thread_name", row.worker, f"worker {row.worker}"))
         events.append({**_named("thread_sort_index", row.worker, ""), "args": {"sort_index": row.worker}})
     reached_us: dict[int, int] = {}
-    for lane, following in zip(report.lanes, [*report.lanes[1:], None], strict=True):
+    for lane, following in zip_longest(report.lanes, report.lanes[1:]):
         worker, attempt = lane.invocation.worker, lane.invocation.attempt
         replaced_us = MAX_US  # when the next attempt began; one that lives on after that is cut off
         if following is not None and following.invocation.worker == worker:

@@ -12,11 +12,19 @@ from nnlite.report.tables import Lane, Report
 
 MOST_DEATHS = 5  # told one by one
 NOTABLE_RATE = 0.05  # of all workers' time
+SLOW_RATE = 0.67  # of the median worker's speed
 
 
 def findings(report: Report) -> list[str]:
     """Sentences, none if there is nothing to say."""
-    return [*_ending(report), *_deaths(report), *_untraced(report), *_waiting(report), *_starting(report)]
+    return [
+        *_ending(report),
+        *_deaths(report),
+        *_untraced(report),
+        *_waiting(report),
+        *_slow(report),
+        *_starting(report),
+    ]
 
 
 def caveats(report: Report) -> list[str]:
@@ -74,17 +82,34 @@ def _untraced(report: Report) -> Iterator[str]:
         yield f"No trace of {shown}{more}: it never began, died in its first second, or could not write."
 
 
+def _num_rounds(report: Report) -> int:
+    return sum(row.rounds_last for row in report.workers)
+
+
 def _waiting(report: Report) -> Iterator[str]:
     waited_s, all_s = report.kinds.get(traces.WAIT, 0.0), sum(report.kinds.values())
-    if waited_s < NOTABLE_RATE * all_s or report.spec.num_workers < 2:
+    if waited_s <= NOTABLE_RATE * all_s or report.spec.num_workers < 2:
         return
     yield f"Workers spent {waited_s / all_s:.0%} of their time waiting."
     worst = max(report.workers, key=lambda row: row.held_up_s)
     if worst.held_up_s > NOTABLE_RATE * all_s:
         yield (
-            f"Worker {worst.worker} was the last to arrive in {worst.rounds_last} rounds; the others waited "
-            f"{spell_s(worst.held_up_s)} for it, added up."
+            f"Worker {worst.worker} was the last to arrive in {worst.rounds_last} of {_num_rounds(report)} rounds; "
+            f"the others waited {spell_s(worst.held_up_s)} for it, added up."
         )
+
+
+def _slow(report: Report) -> Iterator[str]:
+    rates = {
+        row.worker: row.samples / row.seconds[traces.TRAIN]
+        for row in report.workers
+        if row.samples and row.seconds.get(traces.TRAIN)
+    }
+    if len(rates) < 3:
+        return
+    slowest, middle = min(rates, key=lambda worker: rates[worker]), median(rates.values())
+    if rates[slowest] < SLOW_RATE * middle:
+        yield f"Worker {slowest} trained on {rates[slowest]:,.0f} images a second; the median was {middle:,.0f}."
 
 
 def _starting(report: Report) -> Iterator[str]:

@@ -50,7 +50,7 @@ for (const area of document.querySelectorAll(".plot .area")) {
 
 const names = {
   train: "training", evaluate: "evaluating", weights: "reading and writing weights", merge: "merging",
-  start: "starting", coordinate: "coordinating", wait: "waiting",
+  start: "starting", coordinate: "coordinating", wait: "waiting", silence: "no word",
 };
 
 for (const frame of document.querySelectorAll(".timeline")) {

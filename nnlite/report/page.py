@@ -68,7 +68,7 @@ def tiles(report: Report) -> list[tuple[str, str]]:
         ("samples trained on", f"{report.samples:,}"),
         ("workers" if attempts == spec.num_workers else f"workers, {attempts:,} attempts", f"{spec.num_workers:,}"),
         ("requests to the store", f"{asked['reads'] + asked['writes']:,}"),
-        ("at list prices", spell_usd(usd) if usd else "no bill"),
+        *([("at list prices", spell_usd(usd))] if usd else []),
     ]
 
 
@@ -95,7 +95,9 @@ def _sentences(said: list[str]) -> str:
 
 
 def _side_by_side(columns: list[list[tuple[str, str]]]) -> list[tuple[str, list[str]]]:
-    return [(row[0][0].split(",")[0], [value for _, value in row]) for row in zip(*columns, strict=True)]
+    found = [{name.split(",")[0]: value for name, value in column} for column in columns]
+    names = dict.fromkeys(name for column in found for name in column)
+    return [(name, [column.get(name, "") for column in found]) for name in names]
 
 
 def _kinds(reports: Sequence[Report]) -> list[list[str]]:

@@ -13,7 +13,8 @@ from html import escape
 from nnlite.report.axes import Axis
 
 SIDE = 1000  # of a line plot's coordinates
-MOST_POINTS = 500  # of one line; more are averaged
+MOST_POINTS = 200  # of one line; more are averaged
+LABEL = 0.09  # height of a label, as a share of the plot's
 
 
 @dataclass(frozen=True)
@@ -64,15 +65,14 @@ def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
 
 
 def _end_labels(drawn: Sequence[tuple[Line, Sequence[tuple[float, float]]]]) -> str:
-    """The name or value of each line at its last point; of two that are near, the lower one below its line."""
-    ends = sorted(((points[-1], line) for line, points in drawn if points), key=lambda end: end[0][1])
-    labels, above = [], -1.0
+    """The name or value of each line at its last point; labels that would meet are moved apart."""
+    ends = sorted(((points[-1], line) for line, points in drawn if points), key=lambda end: -end[0][1])
+    labels, below = [], 2.0
     for (a, b), line in ends:
-        is_low = b - above < 0.12 or b < 0.12
-        above = b
-        places = ("left" if a < 0.3 else "right") + (" low" if is_low else "")
-        style = f"left:{_percent(a)};top:{_percent(b)}"
-        labels.append(f'<span class="end {places} c{line.colour}" style="{style}">{escape(line.label)}</span>')
+        below = min(b, below - LABEL)
+        place = "left" if a < 0.3 else "right"
+        style = f"left:{_percent(a)};top:{_percent(below)}"
+        labels.append(f'<span class="end {place} c{line.colour}" style="{style}">{escape(line.label)}</span>')
     return "".join(labels)
 
 
@@ -138,9 +138,10 @@ def timeline(bars: Sequence[Bar], flags: Sequence[Flag], names: Sequence[str], x
         if row % every == 0
     )
     return (
-        f'<div class="frame timeline rows{row_px}" style="--height:{len(names) * row_px}px"><div class="ys">{labels}</div>'
-        f'<div class="area"><svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" data-unit-s="{unit_s!r}">'
-        f'{drawn}</svg><div class="flags">{_flags(flags, len(names), x)}</div></div><div class="xs">{_ticks(x, "left")}</div>'
+        f'<div class="frame timeline rows{row_px}" style="--height:{len(names) * row_px}px">'
+        f'<div class="ys">{labels}</div><div class="area">'
+        f'<svg viewBox="0 0 {width} {height}" preserveAspectRatio="none" data-unit-s="{unit_s!r}">{drawn}</svg>'
+        f'<div class="flags">{_flags(flags, len(names), x)}</div></div><div class="xs">{_ticks(x, "left")}</div>'
         f'<div class="xname">time since the first worker began, {escape(x.unit)}</div></div>'
     )
 
@@ -155,8 +156,15 @@ def _unit_s(bars: Sequence[Bar], high_s: float) -> float:
 
 def _flags(flags: Sequence[Flag], num_rows: int, x: Axis) -> str:
     return "".join(
-        f'<b class="{flag.kind}" style="left:{_percent(x.share(flag.at_s))};'
-        f'top:{_percent(flag.row / num_rows)};height:{_percent(1 / num_rows)}" title="{escape(flag.text)}">'
-        f"<u>{escape(flag.text)}</u></b>"
+        f'<b class="{flag.kind}{" flip" if x.share(flag.at_s) > 0.15 else ""}" '
+        f'style="left:{_percent(x.share(flag.at_s))};'
+        f'top:{_percent(flag.row / num_rows)};height:{_percent(1 / num_rows)}">'
+        f"<u>{_short_of(flag.text)}</u></b>"
         for flag in flags
     )
+
+
+def _short_of(text: str) -> str:
+    """The text, whose first word is left out where there is little room."""
+    first, _, rest = text.partition(" ")
+    return f"<s>{escape(first)} </s>{escape(rest)}" if rest else escape(text)

@@ -75,15 +75,17 @@ def _curve(
         found = [(at_s if kind == "s" else float(samples), value) for at_s, samples, value in take(report)]
         points = [(x, y) for x, y in found if x is not None]
         if points:
-            label = report.spec.run if len(reports) > 1 else f"{points[-1][1]:.4f}"
+            label = report.spec.run if len(reports) > 1 else f"{points[-1][1]:.4g}"
             lines.append(Line(report.spec.run, points, label, colour))
     if not lines:
         return ""
     high = max(x for line in lines for x, _ in line.points)
     x = axes.seconds(high) if kind == "s" else axes.exact(high)
-    y = axes.linear([y for line in lines for _, y in line.points])
+    values = [y for line in lines for _, y in line.points]
+    is_share = take is accuracies
+    y = axes.linear([*values, 0.0, 1.0] if is_share and len(set(values)) == 1 else values)
     name = f"{x_name}, {x.unit}" if x.unit else x_name
-    both = "share" if take is accuracies else "number"
+    both = "share" if is_share else "number"
     return line_plot(f"{title} against {x_name.split(maxsplit=1)[0]}", note, x, y, lines, name, f"{kind} {both}")
 
 
@@ -125,17 +127,27 @@ def workers_timeline(report: Report) -> str:
     x = axes.seconds(report.seconds)
     flags = [Flag(row, at_s, "cut", "") for at_s in report.cuts for row in rows.values()] + _flags(report, rows)
     used = {bar.group for bar in bars}
+    bars += _silences(report, rows)
     key = "".join(f'<span><i class="i-{g}"></i>{GROUPS[g][0]}</span>' for g in GROUPS if g in used)
     notes = ["Drag to look closer, double-click to see all."]
     if len(rows) < report.spec.num_workers:
         notes.append(f"{len(rows)} of {report.spec.num_workers:,} workers, first those that were started again.")
     if any(lane.is_dead for lane in report.lanes):
-        notes.append("✕: the last word of an invocation that died.")
+        notes.append("✕: the last word of an invocation that died; what it did until the next began was lost with it.")
     if report.cuts:
         notes.append("Dashed: the run was interrupted here, and the pause is not drawn.")
     names = [str(worker) for worker in rows]
     drawn = timeline(bars, flags, names, x).replace("<div ", f'<div data-names="{",".join(names)}" ', 1)
     return f'<h2>Workers</h2><p class="soft">{" ".join(notes)}</p><div class="key">{key}</div>{drawn}'
+
+
+def _silences(report: Report, rows: dict[int, int]) -> list[Bar]:
+    """Between the last word of an invocation that died and the beginning of the next attempt."""
+    return [
+        Bar(rows[lane.invocation.worker], lane.end_s, following.begin_s, "silence")
+        for lane, following in zip(report.lanes, report.lanes[1:], strict=False)
+        if lane.is_dead and lane.invocation.worker == following.invocation.worker and lane.invocation.worker in rows
+    ]
 
 
 def _rows(report: Report) -> dict[int, int]:
@@ -162,8 +174,8 @@ def workers_table(report: Report) -> str:
     """Numbers of every worker."""
     if not report.lanes or report.spec.num_workers < 2:
         return ""
-    names = ("worker", "attempts", "died", "training", "images/s while training", "waiting", "merging", "starting",
-             "last to arrive", "others waited for it")  # fmt: skip
+    names = ["worker", "attempts", "died", "training", "images/s while training", "waiting", "merging", "starting"]
+    names += ["last to arrive", "others waited for it"] if report.spec.protocol == "averaging" else []
     rows = []
     for row in report.workers:
         train_s = row.seconds.get(traces.TRAIN, 0.0)
@@ -178,14 +190,18 @@ def workers_table(report: Report) -> str:
                 spell_s(row.seconds.get(traces.WAIT, 0.0)),
                 spell_s(row.seconds.get(traces.MERGE, 0.0)),
                 spell_s(starting_s),
-                f"{row.rounds_last} rounds" if row.rounds_last else "",
+                _rounds(row.rounds_last) if row.rounds_last else "",
                 spell_s(row.held_up_s) if row.held_up_s else "",
-            ]
+            ][: len(names)]
         )
     made = table(names, rows)
     if len(rows) <= MOST_NAMED:
         return made
     return f"<details><summary>every worker in numbers</summary>{made}</details>"
+
+
+def _rounds(count: int) -> str:
+    return "1 round" if count == 1 else f"{count} rounds"
 
 
 # ---- time and money
@@ -212,9 +228,9 @@ def time_spent(report: Report) -> str:
     ]
     head = ["all workers together", "time", "share", *(["cost of that time"] if any(usd.values()) else [])]
     said = (
-        f"{spell_s(total)} of {report.spec.num_workers:,} workers. The store was asked {asked['reads']:,} times to read "
-        f"({spell_bytes(asked['bytes_in'])}) and {asked['writes']:,} times to write ({spell_bytes(asked['bytes_out'])}); "
-        f"workers spent {asked['store_s'] / total:.1%} of their time in these requests."
+        f"{spell_s(total)} of {report.spec.num_workers:,} workers. The store was asked {asked['reads']:,} times to "
+        f"read ({spell_bytes(asked['bytes_in'])}) and {asked['writes']:,} times to write "
+        f"({spell_bytes(asked['bytes_out'])}), which took {asked['store_s'] / total:.1%} of their time."
     )
     return f'<h2>Where the time went</h2><p>{said}</p><div class="bar">{pieces}</div>{table(head, rows)}'
 

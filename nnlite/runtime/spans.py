@@ -22,6 +22,7 @@ from nnlite.store.wrapper import Wrapper
 FIRST_S = 1.0  # of an invocation's life: the first batch
 EVERY_S = 5.0  # between all others; later a tenth of the invocation's age, so that there are few
 SHORT_S = 0.001  # a piece of coordination that counts with what came before it
+NOTHING_S = 1e-6  # what takes less, and asks nothing of the store, is left out
 PAUSE_S = 0.05  # a longer gap between slices of training: it was another worker's turn
 
 _KINDS: dict[type[fx.Effect], str] = {
@@ -208,7 +209,8 @@ class Spans:
         return newest.end_s if newest is not None else 0.0
 
     def _give_out(self) -> None:
-        self._lines += [span for span in (self._last, self._aside) if span is not None]
+        both = (span for span in (self._last, self._aside) if span is not None)
+        self._lines += [span for span in both if span.seconds >= NOTHING_S or span.reads or span.writes]
         self._last = self._aside = None
 
     def _take(self) -> list[Span | dict[str, Any]]:

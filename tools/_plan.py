@@ -35,6 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
     how.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
     how.add_argument("--pull-every", type=int, metavar="N", help="downpour: steps between checkpoints (10)")
+    trace = argparse.BooleanOptionalAction
+    how.add_argument(
+        "--trace", action=trace, default=True, help="write down what workers do, for tools.report (default)"
+    )
     how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 
 
@@ -88,6 +92,7 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         max_poll_s=0.03,  # a look at a local file costs microseconds; waiting for the next look, images
         lease_ttl_s=max(60.0, 2.0 * args.workers),  # many workers take turns in a process, and beat as seldom
         straggler_timeout_s=max(30.0, 1.0 * args.workers),
+        trace=args.trace,
         case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec

@@ -46,6 +46,10 @@ class Keys:
         """Who is `worker` at the moment; swapped."""
         return f"runs/{self.run}/leases/{worker:05d}.json"
 
+    def cursor(self, worker: int, attempt: int) -> str:
+        """Where `worker` stood when this attempt handed over in the middle of its work; immutable."""
+        return f"runs/{self.run}/cursors/{worker:05d}/{attempt:04d}"
+
     def trace(self, worker: int, attempt: int, batch: int) -> str:
         """What an invocation spent its time on, see `traces`; immutable."""
         return f"runs/{self.run}/traces/{worker:05d}/{attempt:04d}/{batch:04d}.jsonl"

@@ -74,6 +74,9 @@ class Performer:
     def _delete(self, effect: fx.Delete) -> None:
         self.store.delete(effect.key)
 
+    def _deletemany(self, effect: fx.DeleteMany) -> None:
+        self.store.delete_many(effect.keys)
+
     def _now(self, effect: fx.Now) -> float:
         return time.monotonic()
 
@@ -103,6 +106,12 @@ class Performer:
 
     def _collect(self, effect: fx.Collect) -> fx.Model:
         return self._mine.collect()
+
+    def _suspend(self, effect: fx.Suspend) -> fx.Standing:
+        return self._mine.suspend()
+
+    def _resume(self, effect: fx.Resume) -> None:
+        self._mine.resume(effect.standing, effect.where, effect.round)
 
     def _invoke(self, effect: fx.Invoke) -> None:
         if self.invoke is not None:

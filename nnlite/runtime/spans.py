@@ -31,6 +31,8 @@ _KINDS: dict[type[fx.Effect], str] = {
     fx.Adopt: traces.PULL,
     fx.Join: traces.PULL,
     fx.Rebase: traces.PULL,
+    fx.Resume: traces.PULL,
+    fx.Suspend: traces.HAND_OVER,
     fx.Collect: traces.PUSH,
     fx.TakeUpdate: traces.PUSH,
 }
@@ -143,9 +145,14 @@ class Spans:
         if what == "updates":
             return traces.PUSH if is_create else traces.PULL
         if what == "ckpt":
-            if not is_create and not self._is_combining:
-                self._round = int(rest)
-            return traces.MERGE if is_create else traces.PULL
+            if is_create:
+                return traces.MERGE
+            if answer is None:
+                return traces.COORDINATE  # one that others wait for, too
+            self._round = int(rest)
+            return traces.PULL
+        if what == "cursors":
+            return traces.HAND_OVER if is_create else traces.PULL
         return traces.COORDINATE
 
     def _see_combine_lease(self, answer: Any) -> None:
@@ -166,13 +173,16 @@ class Spans:
         elif isinstance(effect, _WRITES):
             span.writes, span.store_s = 1, seconds
             span.bytes_out = _size(effect.data)
-        elif isinstance(effect, fx.Delete):
+        elif isinstance(effect, (fx.Delete, fx.DeleteMany)):
             span.store_s = seconds
         elif isinstance(effect, (fx.Train, fx.Score)):
             span.samples = max(0, answer.num_samples - self._seen.get(type(effect), 0))
             self._seen[type(effect)] = answer.num_samples
         elif isinstance(effect, (fx.Adopt, fx.Join, fx.TakeUpdate)):
             self._seen.clear()
+        elif isinstance(effect, fx.Resume) and effect.round is not None:
+            self._round = effect.round
+            self._seen = {fx.Train: effect.standing.trained.num_samples, fx.Score: effect.standing.scored.num_samples}
 
     def _mark(self, effect: fx.Effect, answer: Any, at_s: float) -> None:
         if isinstance(effect, fx.Note) and effect.event == "began":

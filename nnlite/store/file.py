@@ -100,11 +100,13 @@ class FileStore(Store):
             with self._locked(key):
                 os.unlink(self._path(key))
 
-    def names(self, folder: str) -> list[str]:
-        """What stands directly below a folder of keys, "runs/" say; not one of the three verbs: for people."""
-        with self._explained("list", folder), contextlib.suppress(FileNotFoundError):
-            return sorted(os.listdir(os.path.join(self._root, folder)))
-        return []
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        with self._explained("list", under):
+            if not os.path.isdir(self._path(under)):
+                return []
+            with os.scandir(self._path(under)) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
 
     def _path(self, key: str) -> str:
         return os.path.join(self._root, key)

@@ -1,23 +1,29 @@
-"""Listing: which runs a store holds, for people. Coordination never lists, and memcached cannot."""
+"""Listing: the runs that a store holds, for people. Programs never list, and not every store can."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from nnlite.errors import UsageError
 from nnlite.store.base import Store
 from nnlite.store.wrapper import Wrapper
 
 
-def runs_in(store: Store) -> list[str] | None:
-    """Ids of the runs in a store, sorted; None when it cannot tell. Raises StoreError when it fails."""
+def run_ids(store: Store) -> list[str]:
+    """Ids of all runs in a store of files or in S3, sorted. Raises UsageError for any other store."""
     while isinstance(store, Wrapper):
         store = store.inner
-    names = getattr(store, "names", None)
-    return sorted(names("runs/")) if names is not None else None
+    folders: Callable[[str], list[str]] | None = getattr(store, "folders", None)  # no part of a store's contract
+    if folders is None:
+        raise UsageError(f"{store.url} cannot be asked which runs it holds: name a RUN")
+    return folders("runs/")
 
 
 def known_runs(store: Store, most: int = 10) -> str:
-    """A half sentence for people who asked for a run that is not there."""
-    runs = runs_in(store)
-    if runs is None:
+    """Half a sentence for people who asked for a run that is not there."""
+    try:
+        runs = run_ids(store)
+    except UsageError:
         return "this store cannot list its runs"
     if not runs:
         return "there are no runs in it"

@@ -64,10 +64,10 @@ class MemoryStore(Store):
                 raise Conflict(f"{key!r} in {self.url}: {both}; read it again")
             self._space.values[key] = Versioned(copy, Version(str(next(self._space.writes))))
 
-    def names(self, folder: str) -> list[str]:
-        """What stands directly below a folder of keys, "runs/" say; not one of the three verbs: for people."""
-        keys = [key for key in list(self._space.values) if key.startswith(folder)]
-        return sorted({key.removeprefix(folder).partition("/")[0] for key in keys})
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        below = (key.removeprefix(under) for key in list(self._space.values) if key.startswith(under))
+        return sorted({name.partition("/")[0] for name in below if "/" in name})
 
     def delete(self, key: str) -> None:
         check_key(key)

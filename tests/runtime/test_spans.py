@@ -180,7 +180,7 @@ def test_a_duplicate_writes_nothing():
     spans = Spans(OF, 2, TraceWriter(store, "small", 2, 1, 1e9, False), 100.0, Clock())
     spans.add(traces.INIT, 100.0, 100.5)
     spans.close("another invocation is this worker")
-    assert store.names("runs/") == []
+    assert store.folders("runs/") == []
 
 
 class Moody(MemoryStore):

@@ -1,13 +1,15 @@
 """Which runs a store holds: for people, and only where a store can tell."""
 
+import errno
+import os
 import uuid
 
 import pytest
 
-from nnlite.errors import StoreError
+from nnlite.errors import StoreError, UsageError
 from nnlite.store.faults import Faulty
 from nnlite.store.file import FileStore
-from nnlite.store.listing import known_runs, runs_in
+from nnlite.store.listing import known_runs, run_ids
 from nnlite.store.memcached import MemcachedStore
 from nnlite.store.memory import MemoryStore
 from nnlite.store.retry import Retrying
@@ -26,18 +28,18 @@ def filled(store, count=3):
 
 def test_in_memory_and_in_files(tmp_path):
     for store in (MemoryStore(), FileStore(tmp_path / "s")):
-        assert runs_in(store) == []
+        assert run_ids(store) == []
         assert known_runs(store) == "there are no runs in it"
-        assert runs_in(filled(store)) == ["r0000", "r0001", "r0002"]
+        assert run_ids(filled(store)) == ["r0000", "r0001", "r0002"]
         assert known_runs(store) == "there are r0000, r0001, r0002"
         assert known_runs(store, 2) == "there are r0001, r0002 and 1 more"
-        assert runs_in(Retrying(Faulty(store, None))) == ["r0000", "r0001", "r0002"]
+        assert run_ids(Retrying(Faulty(store, None))) == ["r0000", "r0001", "r0002"]
 
 
 def test_in_s3(s3):
     with S3Store.from_url(f"s3://{BUCKET}/{uuid.uuid4().hex}?endpoint={s3}") as store:
-        assert runs_in(store) == []
-        assert runs_in(filled(store)) == ["r0000", "r0001", "r0002"]
+        assert run_ids(store) == []
+        assert run_ids(filled(store)) == ["r0000", "r0001", "r0002"]
 
 
 def test_in_s3_beyond_one_page():
@@ -52,18 +54,24 @@ def test_in_s3_beyond_one_page():
                 yield {"CommonPrefixes": [{"Prefix": f"p/runs/r{n:04}/"} for n in range(first, first + 1000)]}
             yield {}
 
-    runs = runs_in(S3Store("bucket", "p", client=Client()))
-    assert runs is not None
+    runs = run_ids(S3Store("bucket", "p", client=Client()))
     assert (len(runs), runs[0], runs[-1]) == (3000, "r0000", "r2999")
 
 
 def test_memcached_cannot_tell():
     store = MemcachedStore.from_url("memcached://127.0.0.1:1/x")
-    assert runs_in(store) is None
+    with pytest.raises(UsageError, match="cannot be asked which runs it holds"):
+        run_ids(store)
     assert known_runs(store) == "this store cannot list its runs"
 
 
-def test_a_folder_that_cannot_be_read(tmp_path):
-    (tmp_path / "runs").write_text("no folder")
+def refuse(path):
+    raise PermissionError(errno.EACCES, "denied", path)
+
+
+def test_a_folder_that_cannot_be_read(tmp_path, monkeypatch):
+    (tmp_path / "runs").mkdir()
+    store = FileStore(tmp_path)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(StoreError, match="cannot list"):
-        runs_in(FileStore(tmp_path))
+        run_ids(store)

@@ -55,11 +55,10 @@ class LocalPlatform(Platform):
         return [p.popen.pid for p in self._processes if p.popen.poll() is None]
 
     def close(self, grace_s: float = 2.0) -> None:
-        """Let processes end that are about to, end the others, and wait for all of them.
-
-        The run is over, and workers find that out at their next look; what they then still write is their trace.
-        """
+        """Let processes end that are about to, ask the others to, and wait for all of them."""
         until_s = time.monotonic() + grace_s
+        for process in self._processes:
+            process.ask_to_end()
         for process in self._processes:
             process.close(max(0.0, until_s - time.monotonic()))
         self._processes.clear()
@@ -127,6 +126,11 @@ class _Process:
         self.popen.wait()
         for worker, attempt in sorted(self._alive):
             self._dead.put((worker, attempt))
+
+    def ask_to_end(self) -> None:
+        """Whoever is still at work stops where it stands, and only writes down the rest of its trace."""
+        if self._alive:
+            self.popen.terminate()
 
     def close(self, grace_s: float) -> None:
         try:

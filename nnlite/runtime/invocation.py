@@ -65,6 +65,6 @@ def carry_out(
             key = workers.add(payload.worker, payload.attempt)
             workers.scheduler.run(until=key)
         finally:
-            workers.close("ended with an error")
+            workers.close(None)
         reason: str = workers.scheduler.results[key].reason
         return reason

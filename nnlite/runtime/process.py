@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from typing import Any
@@ -16,15 +17,18 @@ from nnlite.store import open_store
 def main() -> int:
     """Read the payload from standard input, run its invocations, tell of them on standard output."""
     sys.stdout = sys.stderr  # what a user's own code prints must not get between the messages
+    signal.signal(signal.SIGTERM, _stop)
     payload = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_command, daemon=True).start()
-    workers = None
+    workers, reason = None, None
     try:
         store = open_store(payload["store"])
         workers = Workers(store, payload["run"], invoke=_tell_invoke, tell=_tell, is_cold=True)
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)
         workers.scheduler.run()
+    except SystemExit:
+        reason = "the command that started it ended"
     except StoreUnavailable as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
         _tell("unavailable", {"message": str(error)})
         return 1
@@ -38,8 +42,13 @@ def main() -> int:
         return 1
     finally:
         if workers is not None:
-            workers.close("its process ended with an error")
+            workers.close(reason)
     return 0
+
+
+def _stop(*_: object) -> None:
+    """Stop between any two instructions, as a crash would, but with a last word in the trace."""
+    raise SystemExit(0)
 
 
 def _tell_invoke(worker: int, attempt: int) -> None:

@@ -105,8 +105,8 @@ class Spans:
         if ended_s >= self._due_s and self._is_held and self.writer.offer(self._take):
             self._due_s = ended_s + max(EVERY_S, 0.1 * (ended_s - self.began_s))
 
-    def close(self, reason: str) -> None:
-        """The invocation is over: write down the rest. Closing twice is no error."""
+    def close(self, reason: str | None) -> None:
+        """The invocation is over: write down the rest. Without a reason it died. Closing twice is no error."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -114,7 +114,8 @@ class Spans:
             self.add(traces.WAIT, self._asleep_s, self.clock())
         if self._is_held:
             lines = self._take()
-            lines.append({"mark": traces.END, "at_s": round(self.clock() - self.began_s, 6), "reason": reason})
+            if reason is not None:
+                lines.append({"mark": traces.END, "at_s": round_s(self.clock() - self.began_s), "reason": reason})
             self.writer.finish(lines)
 
     # ---- what it was

@@ -80,8 +80,8 @@ class Workers:
             spans.add(INIT, began_s, time.monotonic())
         return self.scheduler.add(program, performer)
 
-    def close(self, reason: str) -> None:
-        """Nobody goes on here: write down the rest of what was traced."""
+    def close(self, reason: str | None) -> None:
+        """Nobody goes on here: write down the rest of what was traced. No reason: it failed."""
         for spans in self._all_spans:
             spans.close(reason)
 

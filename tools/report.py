@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.errors import NnliteError, UsageError
-from nnlite.report import bill, chrome
+from nnlite.report import bill, chrome, searches
 from nnlite.report.findings import caveats
-from nnlite.report.page import comparison, page
+from nnlite.report.page import comparison, page, search_page
 from nnlite.report.reading import read
+from nnlite.report.searches import Search, read_search
 from nnlite.report.tables import Report
-from nnlite.store import open_store
+from nnlite.store import Store, open_store
 from tools._command import run
 
 EXAMPLES = """examples:
@@ -29,6 +30,9 @@ EXAMPLES = """examples:
 def main(args: argparse.Namespace) -> int:
     """Read the run, write what was asked for, say where it is."""
     with open_store(args.store) as store:
+        search = read_search(store, args.run)
+        if search is not None:
+            return _report_search(store, search, args)
         report = Report(read(store, args.run))
         other = Report(read(store, args.compare)) if args.compare else None
     for text in caveats(report):
@@ -46,6 +50,26 @@ def main(args: argparse.Namespace) -> int:
     if args.out or not (args.json or args.trace or args.png):
         html = comparison([report, other]) if other else page(report)
         _write(Path(args.out or f"{args.run}.html"), html.encode())
+    return 0
+
+
+def _report_search(store: Store, search: Search, args: argparse.Namespace) -> int:
+    """The page of a search, or its leaderboard as JSON."""
+    if args.compare or args.png:
+        raise UsageError(
+            f"{search.name} is a search: --{'compare' if args.compare else 'png'} is for runs, leave it out"
+        )
+    for text in searches.caveats(search):
+        print(text, file=sys.stderr)
+    if args.json:
+        for place, trial in enumerate(search.ranking, 1):
+            values = {"place": place, "configuration": trial.configuration, "seconds": trial.seconds, "usd": trial.usd}
+            print(json.dumps({"event": "trial", **values, **(trial.last or {})}))
+    report = Report(read(store, search.name))
+    if args.trace:
+        _write(Path(args.trace), chrome.trace(report))
+    if args.out or not (args.json or args.trace):
+        _write(Path(args.out or f"{search.name}.html"), search_page(search, report).encode())
     return 0
 
 
@@ -108,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="its id")
+    parser.add_argument("run", metavar="RUN", help="its id; or that of a search, which gets a page of its own")
     parser.add_argument("--store", default=".nnlite", help="path or URL of its store (default .nnlite)")
     parser.add_argument("--out", metavar="FILE", help="the page (default RUN.html, unless something else is asked for)")
     parser.add_argument("--compare", metavar="RUN2", help="a page about both, in the same store")

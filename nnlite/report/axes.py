@@ -17,9 +17,12 @@ class Axis:
     high: float
     ticks: tuple[tuple[float, str], ...]
     unit: str = ""
+    is_log: bool = False
 
     def share(self, value: float) -> float:
         """Where a value lies, 0 at `low` and 1 at `high`."""
+        if self.is_log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
 
@@ -42,6 +45,18 @@ def exact(high: float, most: int = 6, factor: float = 1.0, unit: str = "") -> Ax
     step = _step(high / factor / most)
     ticks = [n * step for n in range(int(high / factor / step + 1e-9) + 1)]
     return Axis(0.0, high, tuple((tick * factor, number(tick, step)) for tick in ticks), unit)
+
+
+def logarithmic(values: Iterable[float]) -> Axis:
+    """An axis of factors around positive values, with ticks at powers of ten, and between them if there are few."""
+    known = list(values)
+    low, high = min(known) / 1.1, max(known) * 1.1
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [f * 10.0**p for p in powers for f in factors if low <= f * 10.0**p <= high]
+        if len(ticks) >= 3:
+            break
+    return Axis(low, high, tuple((tick, f"{tick:g}") for tick in ticks), is_log=True)
 
 
 def seconds(high_s: float) -> Axis:

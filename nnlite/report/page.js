@@ -29,6 +29,7 @@ function values(path, data) {
   return points;
 }
 
+const MOST_SAID = 6;
 for (const area of document.querySelectorAll(".plot .area")) {
   const svg = area.querySelector("svg"), data = svg.dataset, [xKind, yKind] = data.kinds.split(" ");
   const lines = [...svg.querySelectorAll(".line")].map((path) => [path.dataset.name, values(path, data)]);
@@ -37,7 +38,7 @@ for (const area of document.querySelectorAll(".plot .area")) {
   area.addEventListener("mousemove", (event) => {
     const box = area.getBoundingClientRect();
     const x = +data.x0 + ((event.clientX - box.left) / box.width) * (data.x1 - data.x0), said = [];
-    for (const [name, points] of lines) {
+    for (const [name, points] of lines.slice(-MOST_SAID)) {
       const near = points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
       said.push((lines.length > 1 ? name + ": " : "") + spell[yKind](near[1]) + " at " + spell[xKind](near[0]));
       cursor.style.left = ((near[0] - data.x0) / (data.x1 - data.x0)) * 100 + "%";
@@ -46,6 +47,20 @@ for (const area of document.querySelectorAll(".plot .area")) {
     say(event, said.join("\n"));
   });
   area.addEventListener("mouseleave", (event) => { cursor.hidden = true; say(event, ""); });
+}
+
+for (const area of document.querySelectorAll(".scatter .area")) {
+  const spots = [...area.querySelectorAll("[data-says]")].flatMap((path) => {
+    const at = path.getAttribute("d").match(/[\d.]+/g).map(Number);
+    return path.dataset.says.split("|").map((text, i) => [at[2 * i] / 1000, at[2 * i + 1] / 1000, text]);
+  });
+  area.addEventListener("mousemove", (event) => {
+    const box = area.getBoundingClientRect(), far = ([x, y]) =>
+      Math.hypot(box.left + x * box.width - event.clientX, box.top + y * box.height - event.clientY);
+    const near = spots.reduce((a, b) => (far(b) < far(a) ? b : a));
+    say(event, far(near) < 30 ? near[2] : "");
+  });
+  area.addEventListener("mouseleave", (event) => say(event, ""));
 }
 
 const names = {

@@ -10,9 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 from nnlite.protocol.head import FAILED
-from nnlite.report import bill, sections
+from nnlite.report import bill, searches, sections
 from nnlite.report.axes import spell_s, spell_usd
 from nnlite.report.findings import caveats, findings
+from nnlite.report.searches import Search
 from nnlite.report.tables import Report
 
 
@@ -34,6 +35,21 @@ def page(report: Report) -> str:
         sections.environments(report),
     ]
     return _document(f"{report.spec.run} · nnlite", parts)
+
+
+def search_page(search: Search, report: Report | None) -> str:
+    """The page of a search; with the timeline of its workers, if their report is given."""
+    found = search.spec
+    about = f"{found.get('sampler')} search on {report.spec.data.name}" if report else f"{found.get('sampler')} search"
+    status = search.head.status if search.head else "not begun"
+    parts = [
+        f'<p class="soft">nnlite search</p><h1>{escape(search.name)}</h1><p>{escape(f"{about}; {status}")}</p>',
+        "".join(f'<p class="banner">{escape(text)}</p>' for text in searches.caveats(search)),
+        f'<div class="tiles">{"".join(_tile(*tile) for tile in searches.tiles(search))}</div>',
+        *searches.sections(search),
+        *([sections.workers_timeline(report), sections.time_spent(report), sections.cost(report)] if report else []),
+    ]
+    return _document(f"{search.name} · nnlite", parts)
 
 
 def comparison(reports: Sequence[Report]) -> str:

@@ -44,6 +44,34 @@ def line_plot(title: str, note: str, x: Axis, y: Axis, lines: Sequence[Line], x_
     )
 
 
+@dataclass(frozen=True)
+class Dots:
+    """Points (x, y, what to say of it), drawn in colour `c<colour>`."""
+
+    name: str
+    colour: int
+    points: Sequence[tuple[float, float, str]]
+
+
+def scatter_plot(title: str, note: str, x: Axis, y: Axis, groups: Sequence[Dots]) -> str:
+    """A figure with dots, each with something to say."""
+    paths = []
+    for dots in groups:
+        spots = "".join(f"M{_at(x.share(a))} {_at(1 - y.share(b))}z" for a, b, _ in dots.points)
+        said = escape("|".join(text.replace("|", "/") for _, _, text in dots.points))
+        paths.append(f'<path class="dots big c{dots.colour}" data-says="{said}" d="{spots}"/>')
+    grid = "".join(f"M0 {_at(1 - y.share(tick))}H{SIDE}" for tick, _ in y.ticks)
+    svg = (
+        f'<svg viewBox="0 0 {SIDE} {SIDE}" preserveAspectRatio="none"><path class="grid" d="{grid}"/>'
+        f"{''.join(paths)}</svg>"
+    )
+    return (
+        f'<figure class="scatter"><figcaption><b>{escape(title)}</b> {escape(note)}</figcaption><div class="frame">'
+        f'<div class="ys">{_ticks(y, "bottom")}</div><div class="area">{svg}</div>'
+        f'<div class="xs">{_ticks(x, "left")}</div></div></figure>'
+    )
+
+
 def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> Sequence[tuple[float, float]]:
     """At most so many points: the means of neighbours."""
     if len(points) <= most:
@@ -61,7 +89,7 @@ def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
     )
     if len(points) > 60:
         return path
-    return path + f'<path class="dots {colour}" d="{"".join(f"M{s}h0" for s in spots)}"/>'
+    return path + f'<path class="dots {colour}" d="{"".join(f"M{s}z" for s in spots)}"/>'
 
 
 def _end_labels(drawn: Sequence[tuple[Line, Sequence[tuple[float, float]]]]) -> str:

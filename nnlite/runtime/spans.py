@@ -152,6 +152,8 @@ class Spans:
                 return traces.COORDINATE  # one that others wait for, too
             self._round = int(rest)
             return traces.PULL
+        if key.startswith("searches/") and key.endswith("/model"):
+            return traces.PUSH if is_create else traces.PULL
         if what == "cursors":
             return traces.HAND_OVER if is_create else traces.PULL
         return traces.COORDINATE

@@ -63,6 +63,7 @@ def test_spans_come_back_as_they_were_written():
         b'{"span": "wait", "begin_s": "a", "seconds": 1}',
         b'{"span": "wait", "begin_s": -1, "seconds": 1}',
         b'{"span": "wait", "begin_s": 1, "seconds": NaN}',
+        b'{"span": "wait", "begin_s": 1, "seconds": Infinity}',
         b'{"span": "wait", "begin_s": 1, "seconds": 1, "reads": []}',
         b'{"span": "sing", "begin_s": 1, "seconds": 1}',
         b'{"span": [], "begin_s": 1, "seconds": 1}',
@@ -104,6 +105,19 @@ def test_a_run_that_goes_on_is_partial():
     assert any("running: the report is partial" in said for said in caveats(report))
     assert len(report.points) == 3  # rounds up to the head's
     assert "partial" in page(report)
+
+
+def test_who_is_dead_while_a_run_goes_on():
+    """The newest attempt may be at work; one that was replaced without a last word is not."""
+    store, _ = made(2, 3)
+    store.put(KEYS.head, Head(2).to_json())
+    for worker in range(2):
+        put(store, KEYS, worker, 1, [[Span(traces.TRAIN, 0.0, 2.0)], []], 1e9)
+    store.put(KEYS.lease(1), Lease(2, "x").to_json())
+    put(store, KEYS, 1, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 5)
+    assert [lane.is_dead for lane in report_of(store).lanes] == [False, True, False]
+    store.put(KEYS.head, Head(3, "done", "all rounds done", 3).to_json())
+    assert [lane.is_dead for lane in report_of(store).lanes] == [True, True, True]
 
 
 def test_a_run_that_has_hardly_begun():

@@ -21,6 +21,7 @@ def filled(store, count=3):
     for n in range(count):
         store.put(f"runs/r{n:04}/spec.json", b"")
         store.put(f"runs/r{n:04}/ckpt/0", b"")
+    store.put("runs/no-folder", b"")
     store.put("runsx/other/spec.json", b"")
     store.put("datasets/d/0", b"")
     return store

@@ -94,7 +94,7 @@ def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
 
 def _end_labels(drawn: Sequence[tuple[Line, Sequence[tuple[float, float]]]]) -> str:
     """The name or value of each line at its last point; labels that would meet are moved apart."""
-    ends = sorted(((points[-1], line) for line, points in drawn if points), key=lambda end: -end[0][1])
+    ends = sorted(((points[-1], line) for line, points in drawn if points and line.label), key=lambda end: -end[0][1])
     labels, below = [], 2.0
     for (a, b), line in ends:
         below = min(b, below - LABEL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -187,17 +187,35 @@ def _scatters(search: Search) -> str:
         return ""
     y = axes.linear([trial.accuracy for trial in scored if trial.accuracy is not None] + [0.0] * (len(scored) == 1))
     plots = []
-    for name in _names(search)[:MOST_NAMES]:
-        values = [trial.configuration.get(name) for trial in scored]
-        x, place = _axis(values)
-        dots = [Dots(said, colour, list(_points(trials, name, place))) for said, colour, trials in groups]
-        plots.append(scatter_plot(name, "", x, y, dots))
+    for name, title, take in _dimensions(search)[:MOST_NAMES]:
+        x, place = _axis([take(trial.configuration.get(name)) for trial in scored])
+        dots = [
+            Dots(said, colour, list(_points(trials, name, lambda value, p=place, t=take: p(t(value)))))
+            for said, colour, trials in groups
+        ]
+        plots.append(scatter_plot(title, "", x, y, dots))
     key = "".join(f'<span><i class="d{colour}"></i>{said}</span>' for said, colour, _ in groups)
     text = "Validation accuracy of every trial at its highest rung, against what was drawn for it."
     return (
         f'<h2>What made a difference</h2><p class="soft">{text}</p><div class="key">{key}</div>'
         f'<div class="plots">{"".join(plots)}</div>'
     )
+
+
+def _dimensions(search: Search) -> list[tuple[str, str, Callable[[Any], Any]]]:
+    """(name, title, what of its value) of every plot: of a list of numbers how many there are, and their sum."""
+    dimensions: list[tuple[str, str, Callable[[Any], Any]]] = []
+    for name in _names(search):
+        values = [trial.configuration.get(name) for trial in search.trials]
+        if all(isinstance(value, list) and all(map(_is_number, value)) for value in values):
+            dimensions += [(name, f"{name}, how many", len), (name, f"{name}, sum", sum)]
+        else:
+            dimensions.append((name, name, lambda value: value))
+    return dimensions
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _points(trials: list[Trial], name: str, place: Any) -> Iterator[tuple[float, float, str]]:
@@ -210,8 +228,12 @@ def _points(trials: list[Trial], name: str, place: Any) -> Iterator[tuple[float,
 
 def _axis(values: list[Any]) -> tuple[Axis, Any]:
     """An axis for these values, and where on it each lies; what is no number gets a place of its own."""
-    numbers = [v for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+    numbers = [value for value in values if _is_number(value)]
     if len(numbers) == len(values):
+        if len(set(numbers)) <= 8 and all(isinstance(value, int) for value in numbers):
+            span = max(numbers) - min(numbers) or 1
+            ticks = tuple((float(value), str(value)) for value in sorted(set(numbers)))
+            return Axis(min(numbers) - 0.1 * span, max(numbers) + 0.1 * span, ticks), float
         if min(numbers) > 0 and max(numbers) >= LOG_RATIO * min(numbers):
             return axes.logarithmic(numbers), float
         return axes.linear(numbers), float

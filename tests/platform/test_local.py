@@ -139,6 +139,8 @@ def test_close_ends_all_and_waits_for_them(platform):
 def test_who_is_still_at_work_when_the_command_ends_writes_down_the_rest(platform, store):
     platform.start((worker, 1) for worker in range(3))
     hear(platform, "began", 3)
+    keys = [Keys("small").lease(worker) for worker in range(3)]
+    until(lambda: all(lease.Lease.from_json(store.get(key).data, key).beat for key in keys))
     platform.close()
     ends = [one.end for one in read(store, "small").invocations]
     assert ends == ["the command that started it ended"] * 3

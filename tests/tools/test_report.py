@@ -108,3 +108,19 @@ def test_plots_without_matplotlib(trained, report, monkeypatch):
     done = report("first", "--png", "plots")
     assert done.code == 1
     assert "nnlite[plots]" in done.err
+
+
+def test_a_search_has_a_page_of_its_own(trained, report):
+    """Its workers are those of a run."""
+    store = FileStore(".nnlite")
+    spec = {"num_trials": 1, "sampler": "random", "ladder": {"rounds": [2]}}
+    store.put("searches/first/spec.json", json.dumps(spec).encode())
+    result = {"rung": 0, "rounds": 2, "status": "ok", "accuracy": 0.5, "loss": 1.0}
+    store.put("searches/first/trials/00000/0/result.json", json.dumps(result).encode())
+    assert report("first").out == "first.html\n"
+    page = Path("first.html").read_text()
+    assert "Leaderboard" in page
+    assert "<h2>Workers</h2>" in page
+    (line,) = report("first", "--json").out.splitlines()
+    assert json.loads(line)["accuracy"] == 0.5
+    assert report("first", "--png", "x").code == 2

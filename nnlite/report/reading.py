@@ -73,6 +73,8 @@ def read(store: Store, run: str) -> Record:
     found = _many(store, [keys.head])[0]
     head = Head.from_json(found, keys.head) if found is not None else None
     summaries, num_damaged = _summaries(store, keys, head)
+    if spec.protocol == "downpour" and head is not None:
+        num_damaged += _add_evaluations(store, keys, spec, head, summaries)
     attempts = _attempts(store, keys, spec)
     invocations = _invocations(store, keys, attempts)
     num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
@@ -97,6 +99,20 @@ def _summaries(store: Store, keys: Keys, head: Head | None) -> tuple[list[dict[s
         except (ValueError, TypeError, KeyError):
             num_damaged += 1
     return summaries, num_damaged
+
+
+def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summaries: list[dict[str, Any]]) -> int:
+    """Downpour is scored on the way, beside its summaries: into these with it. -> how many cannot be read"""
+    due = sum(head.steps) // (spec.eval_every * spec.steps_of_all_per_round) if spec.eval_every else 0
+    by_version, num_damaged = {values["round"]: values for values in summaries}, 0
+    for data in _many(store, [keys.evaluation(number) for number in range(1, due + 1)]):
+        try:
+            values = json.loads(data) if data is not None else {"version": None}
+            if values["version"] in by_version:
+                by_version[values["version"]]["accuracy"] = float(values["accuracy"])
+        except (ValueError, TypeError, KeyError):
+            num_damaged += 1
+    return num_damaged
 
 
 def _attempts(store: Store, keys: Keys, spec: RunSpec) -> dict[int, int]:

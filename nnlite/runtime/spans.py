@@ -13,6 +13,7 @@ from typing import Any
 from nnlite.protocol import effects as fx
 from nnlite.protocol import traces
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.traces import Span
 from nnlite.runtime.trace_writer import TraceWriter
@@ -28,6 +29,7 @@ PAUSE_S = 0.05  # a longer gap between slices of training: it was another worker
 _KINDS: dict[type[fx.Effect], str] = {
     fx.Train: traces.TRAIN,
     fx.Score: traces.EVALUATE,
+    fx.Evaluate: traces.EVALUATE,
     fx.Adopt: traces.PULL,
     fx.Join: traces.PULL,
     fx.Rebase: traces.PULL,
@@ -63,7 +65,7 @@ class Spans:
         self._asleep_s: float | None = None
         self._inner: list[tuple[float, float, int]] = []
         self._is_held = self._is_closed = False
-        self._is_combining = self._has_combined = False  #: inside of, and just behind, a fold of updates
+        self._is_combining = False  #: from having taken the lease to the next thing that is no folding
         self._round = 0
         self._seen: dict[type[fx.Effect], int] = {}  #: samples, as the answers count them
 
@@ -86,7 +88,7 @@ class Spans:
         ended_s = self.clock()
         if self._asleep_s is not None:
             self.add(traces.WAIT, self._asleep_s, began_s)
-            self._asleep_s = None
+            self._asleep_s, self._is_combining = None, False
         kind = self._kind(effect, answer)
         for inner_began_s, inner_ended_s, num_bytes in self._inner:
             if inner_began_s - began_s > SHORT_S:
@@ -123,8 +125,12 @@ class Spans:
     def _kind(self, effect: fx.Effect, answer: Any) -> str:
         kind = _KINDS.get(type(effect))
         if kind is not None:
+            self._is_combining = False
             return kind
         if isinstance(effect, (fx.Get, fx.Create, fx.Swap)):
+            if effect.key == self.keys.combine:
+                self._is_combining = isinstance(effect, fx.Swap) and answer and not _is_open(effect.data)
+                return traces.COORDINATE
             return self._kind_of_key(effect.key, isinstance(effect, fx.Create), answer)
         if isinstance(effect, fx.GetMany) and effect.keys:
             if any(found is None for found in answer) and not self._is_combining:
@@ -136,9 +142,6 @@ class Spans:
 
     def _kind_of_key(self, key: str, is_create: bool, answer: Any) -> str:
         what, _, rest = key.removeprefix(f"runs/{self.keys.run}/").partition("/")
-        if key == self.keys.combine:
-            self._see_combine_lease(answer)
-            return traces.COORDINATE
         if self._is_combining:
             return traces.MERGE
         if what == "rounds":
@@ -158,13 +161,6 @@ class Spans:
             return traces.HAND_OVER if is_create else traces.PULL
         return traces.COORDINATE
 
-    def _see_combine_lease(self, answer: Any) -> None:
-        """It is read and swapped before updates are folded, and again behind that."""
-        if isinstance(answer, bool):
-            self._is_combining, self._has_combined = answer and not self._has_combined, False
-        else:
-            self._is_combining, self._has_combined = False, self._is_combining
-
     def _count(self, span: Span, effect: fx.Effect, answer: Any, seconds: float) -> None:
         """Requests, bytes, samples."""
         if isinstance(effect, fx.Get):
@@ -181,6 +177,8 @@ class Spans:
         elif isinstance(effect, (fx.Train, fx.Score)):
             span.samples = max(0, answer.num_samples - self._seen.get(type(effect), 0))
             self._seen[type(effect)] = answer.num_samples
+        elif isinstance(effect, fx.Evaluate):
+            span.samples = answer.num_samples
         elif isinstance(effect, (fx.Adopt, fx.Join, fx.TakeUpdate)):
             self._seen.clear()
         elif isinstance(effect, fx.Resume) and effect.round is not None:
@@ -245,6 +243,10 @@ class ReadingShards(Wrapper):
         found = self.inner.get(key)
         self._spans.reads(began_s, self._spans.clock(), len(found.data))
         return found
+
+
+def _is_open(data: bytes) -> bool:
+    return Lease.from_json(data, "a lease").holder == OPEN
 
 
 def round_s(seconds: float) -> float:

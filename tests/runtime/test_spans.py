@@ -10,6 +10,7 @@ from nnlite.errors import StoreUnavailable
 from nnlite.protocol import effects as fx
 from nnlite.protocol import traces
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import OPEN, Lease
 from nnlite.report.reading import read
 from nnlite.runtime import trace_writer
 from nnlite.runtime.spans import Spans
@@ -123,18 +124,22 @@ def test_merging_and_closing():
 
 def test_folding_updates_is_merging():
     told = Told()
-    free, mine = found(b"free"), found(b"mine")
+    free, mine = found(Lease(6, "other").to_json()), found(Lease(7, "me").to_json())
     told.do(fx.Get(KEYS.combine), free, 0.1)
-    told.do(fx.Swap(KEYS.combine, b"mine", free), True, 0.1)
+    told.do(fx.Swap(KEYS.combine, mine.data, free), True, 0.1)
     told.do(fx.Get(KEYS.checkpoint(7)), found(b"x"), 0.1)
     told.do(fx.GetMany((KEYS.update(1, 3),)), [None], 0.1)
     told.do(fx.Create(KEYS.checkpoint(8), b"x"), True, 0.1)
     told.do(fx.Get(KEYS.combine), mine, 0.1)
-    told.do(fx.Swap(KEYS.combine, b"free", mine), True, 0.1)
+    told.do(fx.Swap(KEYS.combine, Lease(7, OPEN).to_json(), mine), True, 0.1)
     told.do(fx.Get(KEYS.checkpoint(8)), found(b"x"), 0.1)
-    told.do(fx.Train(0.5), progress(10), 0.1)
+    told.do(fx.Swap(KEYS.combine, mine.data, free), True, 0.1)
+    told.do(fx.Create(KEYS.checkpoint(9), b"x"), True, 0.1)  # and it is not given back
+    told.do(fx.Rebase(b"", "", ()), None, 0.1)
+    told.do(fx.Get(KEYS.checkpoint(9)), found(b"x"), 0.1)
     assert told.lines() == [
-        ("coordinate", 0.0, 0.2), ("merge", 0.2, 0.3), ("coordinate", 0.5, 0.2), ("pull", 0.7, 0.1), ("train", 0.8, 0.1)
+        ("coordinate", 0.0, 0.2), ("merge", 0.2, 0.3), ("coordinate", 0.5, 0.2), ("pull", 0.7, 0.1),
+        ("coordinate", 0.8, 0.1), ("merge", 0.9, 0.1), ("pull", 1.0, 0.1), ("pull", 1.1, 0.1),
     ]  # fmt: skip
 
 

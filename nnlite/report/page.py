@@ -30,7 +30,7 @@ def page(report: Report) -> str:
         sections.workers_table(report),
         sections.staleness(report),
         sections.time_spent(report),
-        sections.cost(report),
+        bill.section(report),
         sections.specification(report),
         sections.environments(report),
     ]
@@ -47,7 +47,7 @@ def search_page(search: Search, report: Report | None) -> str:
         "".join(f'<p class="banner">{escape(text)}</p>' for text in searches.caveats(search)),
         f'<div class="tiles">{"".join(_tile(*tile) for tile in searches.tiles(search))}</div>',
         *searches.sections(search),
-        *([sections.workers_timeline(report), sections.time_spent(report), sections.cost(report)] if report else []),
+        *([sections.workers_timeline(report), sections.time_spent(report), bill.section(report)] if report else []),
     ]
     return _document(f"{search.name} · nnlite", parts)
 

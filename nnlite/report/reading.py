@@ -11,7 +11,7 @@ from nnlite.errors import NotFound, RunError
 from nnlite.protocol import traces
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
+from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.traces import Span
 from nnlite.store import Store
@@ -55,6 +55,7 @@ class Record:
     attempts: dict[int, int]  #: worker -> its newest attempt, as its lease says
     invocations: list[Invocation]  #: that left a trace, by worker and attempt
     num_skipped: int  #: lines and objects that could not be read
+    spent_usd: float = 0.0  #: as its workers counted while it went on
 
     @property
     def is_partial(self) -> bool:
@@ -75,10 +76,12 @@ def read(store: Store, run: str) -> Record:
     summaries, num_damaged = _summaries(store, keys, head)
     if spec.protocol == "downpour" and head is not None:
         num_damaged += _add_evaluations(store, keys, spec, head, summaries)
-    attempts = _attempts(store, keys, spec)
+    leases = _leases(store, keys, spec)
+    attempts = {worker: lease.attempt for worker, lease in leases.items()}
     invocations = _invocations(store, keys, attempts)
     num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
-    return Record(spec, head, summaries, attempts, invocations, num_skipped)
+    spent_usd = sum(lease.spent.usd for lease in leases.values())
+    return Record(spec, head, summaries, attempts, invocations, num_skipped, spent_usd)
 
 
 def _many(store: Store, keys: list[str]) -> list[bytes | None]:
@@ -107,7 +110,7 @@ def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summar
     by_version, num_damaged = {values["round"]: values for values in summaries}, 0
     for data in _many(store, [keys.evaluation(number) for number in range(1, due + 1)]):
         try:
-            values = json.loads(data) if data is not None else {"version": None}
+            values: dict[str, Any] = json.loads(data) if data is not None else {"version": None}
             if values["version"] in by_version:
                 by_version[values["version"]]["accuracy"] = float(values["accuracy"])
         except (ValueError, TypeError, KeyError):
@@ -115,12 +118,13 @@ def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summar
     return num_damaged
 
 
-def _attempts(store: Store, keys: Keys, spec: RunSpec) -> dict[int, int]:
+def _leases(store: Store, keys: Keys, spec: RunSpec) -> dict[int, Lease]:
+    """By worker; one that was never there stands for a first attempt."""
     workers = range(spec.num_workers)
-    leases = _many(store, [keys.lease(worker) for worker in workers])
+    found = _many(store, [keys.lease(worker) for worker in workers])
     return {
-        worker: Lease.from_json(data, keys.lease(worker)).attempt if data is not None else 1
-        for worker, data in zip(workers, leases, strict=True)
+        worker: Lease.from_json(data, keys.lease(worker)) if data is not None else Lease(1, OPEN)
+        for worker, data in zip(workers, found, strict=True)
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from html import escape
 
 from nnlite.protocol import traces
-from nnlite.report import axes, bill
+from nnlite.report import axes
 from nnlite.report.axes import spell_bytes, spell_s, spell_usd
 from nnlite.report.plots import Bar, Flag, Line, line_plot, timeline
 from nnlite.report.tables import IDLE, Point, Report
@@ -59,7 +59,7 @@ def curves(reports: Sequence[Report]) -> str:
     plots = []
     for title, note, take in (
         ("Test accuracy", "share of the test images that are right", accuracies),
-        ("Training loss", "mean over what was trained on since the last point", losses),
+        ("Training loss", "mean since the last point", losses),
     ):
         for x_name, kind in (("time", "s"), ("samples trained on", "samples")):
             plots.append(_curve(reports, title, note, take, x_name, kind))
@@ -204,7 +204,7 @@ def _rounds(count: int) -> str:
     return "1 round" if count == 1 else f"{count} rounds"
 
 
-# ---- time and money
+# ---- time
 
 
 def time_spent(report: Report) -> str:
@@ -237,23 +237,6 @@ def time_spent(report: Report) -> str:
 
 def _inside(group: str, share: float) -> str:
     return f"{escape(GROUPS[group][0].split(':')[0].split()[0])} {share:.0%}" if share >= 0.09 else ""
-
-
-def cost(report: Report) -> str:
-    """The bill, as far as anybody sends one."""
-    rates, total = report.spec.rates, bill.total_usd(report)
-    if not total:
-        where = "on this machine" if rates.platform == "local" else f"on {rates.platform}"
-        return f"<h2>Cost</h2><p>The run ran {escape(where)}, without a price for anything: nobody sends a bill.</p>"
-    rows = [
-        [escape(item.what), f"{item.quantity:,.0f} {item.unit}", spell_usd(item.usd), f"{item.usd / total:.1%}"]
-        for item in bill.items(report)
-    ]
-    rows.append(["<b>together</b>", "", f"<b>{spell_usd(total)}</b>", ""])
-    said = f"At list prices of {escape(rates.platform)}."
-    if report.spec.budget_usd is not None:
-        said += f" The budget was {spell_usd(report.spec.budget_usd)}."
-    return f"<h2>Cost</h2><p>{said}</p>{table(('', 'used', 'USD', 'share'), rows)}"
 
 
 # ---- what it was

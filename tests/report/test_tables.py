@@ -9,6 +9,7 @@ import pytest
 
 from nnlite.errors import RunError
 from nnlite.protocol import traces
+from nnlite.protocol.effects import Bill
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
@@ -195,6 +196,9 @@ def test_the_bill_is_what_was_used_at_list_prices():
     wanted = [seconds * 3e-5, 3 * 2e-7, 3 * 4 * 5 * 4e-7, 3 * 2 * 5e-6]  # a read a span; two batches were written
     assert [item.usd for item in bill.items(report)] == pytest.approx(wanted)
     assert f"${sum(wanted):.4f}" in page(report)
+    store.put(KEYS.lease(0), Lease(1, "x", spent=Bill(3.0, 0.25)).to_json())
+    store.put(KEYS.lease(1), Lease(1, "x", spent=Bill(3.0, 0.5)).to_json())
+    assert "the run counted $0.7500" in page(report_of(store))
 
 
 def test_names_from_the_store_are_no_html():

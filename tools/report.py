@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.errors import NnliteError, UsageError
-from nnlite.report import bill, chrome, searches
+from nnlite.report import bill, chrome, optimum, searches
 from nnlite.report.findings import caveats
-from nnlite.report.page import comparison, page, search_page
+from nnlite.report.page import comparison, optimization_page, page, search_page
 from nnlite.report.reading import read
 from nnlite.report.searches import Search, read_search
 from nnlite.report.tables import Report
@@ -29,6 +29,8 @@ EXAMPLES = """examples:
 
 def main(args: argparse.Namespace) -> int:
     """Read the run, write what was asked for, say where it is."""
+    if args.optimization or not args.run:
+        return _report_optimization(args)
     with open_store(args.store) as store:
         search = read_search(store, args.run)
         if search is not None:
@@ -50,6 +52,24 @@ def main(args: argparse.Namespace) -> int:
     if args.out or not (args.json or args.trace or args.png):
         html = comparison([report, other]) if other else page(report)
         _write(Path(args.out or f"{args.run}.html"), html.encode())
+    return 0
+
+
+def _report_optimization(args: argparse.Namespace) -> int:
+    """The page of what tools.optimize printed."""
+    if not args.optimization:
+        raise UsageError("which run? Name a RUN, or --optimization FILE")
+    if args.run:
+        raise UsageError(f"{args.run} or {args.optimization}: name one")
+    path = Path(args.optimization)
+    try:
+        text = path.read_text(errors="replace")
+    except OSError as error:
+        raise NnliteError(f"cannot read {path}: {error.strerror}; name a file that tools.optimize wrote") from None
+    found = optimum.parse(text, str(path))
+    for said in optimum.caveats(found):
+        print(said, file=sys.stderr)
+    _write(Path(args.out or path.with_suffix(".html").name), optimization_page(found, path.stem).encode())
     return 0
 
 
@@ -132,7 +152,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="its id; or that of a search, which gets a page of its own")
+    what = "its id; or that of a search, which gets a page of its own"
+    parser.add_argument("run", metavar="RUN", nargs="?", help=what)
+    what = "instead of a run: a page of what `tools.optimize --json` printed"
+    parser.add_argument("--optimization", metavar="FILE", help=what)
     parser.add_argument("--store", default=".nnlite", help="path or URL of its store (default .nnlite)")
     parser.add_argument("--out", metavar="FILE", help="the page (default RUN.html, unless something else is asked for)")
     parser.add_argument("--compare", metavar="RUN2", help="a page about both, in the same store")

@@ -99,5 +99,9 @@ def spell_bytes(num_bytes: float) -> str:
 
 
 def spell_usd(usd: float) -> str:
-    """An amount for people, to the hundredth of a cent where it is small."""
-    return f"${usd:,.2f}" if usd >= 10 else f"${usd:.4f}"
+    """An amount for people; of a small one two digits."""
+    if usd >= 10:
+        return f"${usd:,.2f}"
+    if usd >= 0.01 or usd <= 0:
+        return f"${usd:.4f}"
+    return f"${usd:.{1 - math.floor(math.log10(usd))}f}"

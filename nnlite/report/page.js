@@ -13,16 +13,22 @@ function say(event, text) {
 const spell = {
   s: (v) => (v < 100 ? v.toPrecision(3) + " s" : Math.floor(v / 60) + " min " + Math.round(v % 60) + " s"),
   samples: (v) => Math.round(v).toLocaleString("en") + " samples",
+  mb: (v) => Math.round(v) + " MB",
   checkpoint: (v) => "checkpoint " + Math.round(v),
   share: (v) => v.toFixed(4),
   number: (v) => v.toPrecision(4),
 };
 
+const xAt = (share, data) =>
+  data.log === undefined ? +data.x0 + share * (data.x1 - data.x0) : data.x0 * (data.x1 / data.x0) ** share;
+const shareOf = (x, data) =>
+  data.log === undefined ? (x - data.x0) / (data.x1 - data.x0) : Math.log(x / data.x0) / Math.log(data.x1 / data.x0);
+
 function values(path, data) {
   const numbers = path.getAttribute("d").match(/-?[\d.]+/g).map(Number), points = [];
   for (let i = 0; i < numbers.length; i += 2) {
     points.push([
-      +data.x0 + (numbers[i] / 1000) * (data.x1 - data.x0),
+      xAt(numbers[i] / 1000, data),
       +data.y1 - (numbers[i + 1] / 1000) * (data.y1 - data.y0),
     ]);
   }
@@ -32,16 +38,16 @@ function values(path, data) {
 const MOST_SAID = 6;
 for (const area of document.querySelectorAll(".plot .area")) {
   const svg = area.querySelector("svg"), data = svg.dataset, [xKind, yKind] = data.kinds.split(" ");
-  const lines = [...svg.querySelectorAll(".line")].map((path) => [path.dataset.name, values(path, data)]);
+  const lines = [...svg.querySelectorAll("[data-name]")].map((path) => [path.dataset.name, values(path, data)]);
   const cursor = Object.assign(document.createElement("div"), { className: "cursor", hidden: true });
   area.append(cursor);
   area.addEventListener("mousemove", (event) => {
     const box = area.getBoundingClientRect();
-    const x = +data.x0 + ((event.clientX - box.left) / box.width) * (data.x1 - data.x0), said = [];
+    const x = xAt((event.clientX - box.left) / box.width, data), said = [];
     for (const [name, points] of lines.slice(-MOST_SAID)) {
       const near = points.reduce((a, b) => (Math.abs(b[0] - x) < Math.abs(a[0] - x) ? b : a));
       said.push((lines.length > 1 ? name + ": " : "") + spell[yKind](near[1]) + " at " + spell[xKind](near[0]));
-      cursor.style.left = ((near[0] - data.x0) / (data.x1 - data.x0)) * 100 + "%";
+      cursor.style.left = shareOf(near[0], data) * 100 + "%";
     }
     cursor.hidden = false;
     say(event, said.join("\n"));

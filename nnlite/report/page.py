@@ -10,9 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 from nnlite.protocol.head import FAILED
-from nnlite.report import bill, searches, sections
+from nnlite.report import bill, optimum, searches, sections
 from nnlite.report.axes import spell_s, spell_usd
 from nnlite.report.findings import caveats, findings
+from nnlite.report.optimum import Optimization
 from nnlite.report.searches import Search
 from nnlite.report.tables import Report
 
@@ -50,6 +51,17 @@ def search_page(search: Search, report: Report | None) -> str:
         *([sections.workers_timeline(report), sections.time_spent(report), bill.section(report)] if report else []),
     ]
     return _document(f"{search.name} · nnlite", parts)
+
+
+def optimization_page(found: Optimization, name: str) -> str:
+    """The page of an optimization."""
+    parts = [
+        f'<p class="soft">nnlite optimization</p><h1>{escape(name)}</h1>',
+        "".join(f'<p class="banner">{escape(text)}</p>' for text in optimum.caveats(found)),
+        f'<div class="tiles">{"".join(_tile(*tile) for tile in optimum.tiles(found))}</div>',
+        *optimum.sections(found),
+    ]
+    return _document(f"{name} · nnlite", parts)
 
 
 def comparison(reports: Sequence[Report]) -> str:

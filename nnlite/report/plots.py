@@ -25,6 +25,7 @@ class Line:
     points: Sequence[tuple[float, float]]
     label: str
     colour: int = 0
+    only_dots: bool = False
 
 
 def line_plot(title: str, note: str, x: Axis, y: Axis, lines: Sequence[Line], x_name: str, kinds: str = "") -> str:
@@ -33,6 +34,7 @@ def line_plot(title: str, note: str, x: Axis, y: Axis, lines: Sequence[Line], x_
     paths = "".join(_path(line, points) for line, points in drawn)
     grid = "".join(f"M0 {_at(1 - y.share(tick))}H{SIDE}" for tick, _ in y.ticks)
     edges = f'data-x0="{x.low!r}" data-x1="{x.high!r}" data-y0="{y.low!r}" data-y1="{y.high!r}"'
+    edges += " data-log" if x.is_log else ""
     svg = (
         f'<svg viewBox="0 0 {SIDE} {SIDE}" preserveAspectRatio="none" {edges} data-kinds="{escape(kinds)}">'
         f'<path class="grid" d="{grid}"/>{paths}</svg>'
@@ -84,6 +86,8 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> S
 def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
     name, colour = escape(line.name), f"c{line.colour}"
     spots = [f"{_at(a)} {_at(b)}" for a, b in points]
+    if line.only_dots:
+        return f'<path class="dots big {colour}" data-name="{name}" d="{"".join(f"M{s}z" for s in spots)}"/>'
     path = (
         f'<path class="line {colour}" data-name="{name}" d="{"".join("ML"[i > 0] + s for i, s in enumerate(spots))}"/>'
     )

@@ -16,6 +16,7 @@ from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import Rates
 from nnlite.protocol.traces import Span
 from nnlite.report import bill, chrome
+from nnlite.report.axes import spell_usd
 from nnlite.report.findings import caveats, findings
 from nnlite.report.page import page
 from nnlite.report.reading import read
@@ -195,7 +196,8 @@ def test_the_bill_is_what_was_used_at_list_prices():
     seconds = sum(lane.invocation.seconds for lane in report.lanes)
     wanted = [seconds * 3e-5, 3 * 2e-7, 3 * 4 * 5 * 4e-7, 3 * 2 * 5e-6]  # a read a span; two batches were written
     assert [item.usd for item in bill.items(report)] == pytest.approx(wanted)
-    assert f"${sum(wanted):.4f}" in page(report)
+    assert spell_usd(sum(wanted)) in page(report)
+    assert [spell_usd(usd) for usd in (0, 12.3456, 0.12345, 0.00012345)] == ["$0.0000", "$12.35", "$0.1235", "$0.00012"]
     store.put(KEYS.lease(0), Lease(1, "x", spent=Bill(3.0, 0.25)).to_json())
     store.put(KEYS.lease(1), Lease(1, "x", spent=Bill(3.0, 0.5)).to_json())
     assert "the run counted $0.7500" in page(report_of(store))

@@ -45,7 +45,7 @@ def _add_trace(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--case", choices=["b", "c"], default="b", help="of which network (default b)")
     parser.add_argument("--pairs", type=int, default=10, metavar="N", help="runs of each kind (default 10)")
-    parser.add_argument("--steps", type=int, metavar="N", help="minibatches a round (default: 4 of case b, 600 of c)")
+    parser.add_argument("--steps", type=int, metavar="N", help="minibatches a round (default: 4 of case b, 150 of c)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.set_defaults(do=_trace)
 
@@ -58,7 +58,7 @@ def _trace(args: argparse.Namespace) -> int:
     row = trace.measure(args.case, args.pairs, args.steps)
     shown = (
         f"case {row['case']}  {row['images_per_s']:.1f} images/s traced  {row['untraced_images_per_s']:.1f} untraced  "
-        f"cost {row['cost_rate']:+.2%}  recorder {row['recorder_rate']:.3%}"
+        f"cost {row['cost_rate']:+.2%} (pairs differ by {row['noise_rate']:.2%})  recorder {row['recorder_rate']:.3%}"
     )
     print(json.dumps(row) if args.json else shown)
     return 0

@@ -11,7 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with t
 
 from nnlite.errors import UsageError
 from tools._command import run
-from tools.bench import bytes_, start, steps, store
+from tools.bench import bytes_, simulate, start, steps, store
 
 
 def main(args: argparse.Namespace) -> int:
@@ -27,8 +27,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure nnlite beside its peers, interleaved; only ratios within a run mean anything.",
         epilog="example: python -m tools.bench nn --case b --batch 100",
     )
-    commands = parser.add_subparsers(required=True, metavar="{nn,bytes,start,store,trace,scale}")
-    for module in (steps, bytes_, start, store):
+    commands = parser.add_subparsers(required=True, metavar="{nn,bytes,start,store,simulate,trace,scale}")
+    for module in (steps, bytes_, start, store, simulate):
         module.add_parser(commands)
     _add_trace(commands)
     _add_scale(commands)

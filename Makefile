@@ -4,12 +4,12 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: train test lint bench clean memcached
+.PHONY: train test lint bench clean memcached chromium
 
 train: $(VENV)/.installed
 	$(BIN)/python -m tools.train --case b --dataset fashion-sample --workers 2 --rounds 8 --out fashion.safetensors
 
-test: $(VENV)/.installed-test memcached
+test: $(VENV)/.installed-test memcached chromium
 	$(BIN)/python -m pytest -q
 
 lint: $(VENV)/.installed-test
@@ -25,6 +25,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 memcached:
 	@command -v memcached >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y memcached; } \
 	|| echo "memcached is not installed, so its tests are skipped: install it by hand (apt-get install memcached)" >&2
+
+# A browser that opens the reports.
+chromium:
+	@command -v chromium >/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y chromium; } \
+	|| echo "chromium is not installed, so its tests are skipped: install it by hand (apt-get install chromium)" >&2
 
 clean:
 	rm -rf $(VENV) .nnlite build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis fashion.safetensors

@@ -49,6 +49,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--max-attempts", type=int, default=10, metavar="N", help="deaths of one worker that end a run (10)"
     )
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop a run whose workers were at it for so long")
+    trace = argparse.BooleanOptionalAction
+    how.add_argument(
+        "--trace", action=trace, default=True, help="write down what workers do, for tools.report (default)"
+    )
     how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 
 
@@ -106,6 +110,7 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         max_poll_s=0.03 if is_near(args.store) else 2.0,
         lease_ttl_s=max(60.0, 2.0 * args.workers),  # many workers take turns in a process, and beat as seldom
         straggler_timeout_s=max(30.0, 1.0 * args.workers),
+        trace=args.trace,
         case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec

@@ -60,9 +60,12 @@ class LocalPlatform(Platform):
         return [p.popen.pid for p in self._processes if p.popen.poll() is None]
 
     def close(self, grace_s: float = 2.0) -> None:
-        """Let processes end that are about to, end the others, and wait for all of them."""
+        """Let processes end that are about to, ask the others to, and wait for all of them."""
+        until_s = time.monotonic() + grace_s
         for process in self._processes:
-            process.close(grace_s)
+            process.ask_to_end()
+        for process in self._processes:
+            process.close(max(0.0, until_s - time.monotonic()))
         self._processes.clear()
 
     def _spawn(self, invocations: list[Invocation]) -> None:
@@ -132,9 +135,14 @@ class _Process:
         for worker, attempt in sorted(self._alive):
             self._dead.put((worker, attempt))
 
+    def ask_to_end(self) -> None:
+        """Whoever is still at work stops where it stands, and only writes down the rest of its trace."""
+        if self._alive:
+            self.popen.terminate()
+
     def close(self, grace_s: float) -> None:
         try:
-            self.popen.wait(grace_s if not self._alive else 0)
+            self.popen.wait(grace_s)
         except subprocess.TimeoutExpired:
             self.popen.kill()
         self._alive.clear()

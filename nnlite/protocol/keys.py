@@ -62,3 +62,7 @@ class Keys:
     def evaluator(self, number: int) -> str:
         """Who makes that evaluation; created once."""
         return f"runs/{self.run}/evaluations/{number:06d}.claim"
+
+    def trace(self, worker: int, attempt: int, batch: int) -> str:
+        """What an invocation spent its time on, see `traces`; immutable."""
+        return f"runs/{self.run}/traces/{worker:05d}/{attempt:04d}/{batch:04d}.jsonl"

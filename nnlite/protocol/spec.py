@@ -101,6 +101,7 @@ class RunSpec:
     slice_s: float = 0.5
     max_attempts: int = 10
     format: int = field(default=FORMAT)
+    trace: bool = True  #: workers write down what they spend their time on, see `traces`
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:

@@ -15,6 +15,8 @@ from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
 
+_warm: list[bool] = []  # not empty once this process has carried out an invocation
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -55,12 +57,15 @@ def carry_out(
     before_s: seconds of start-up that are billed as well.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
+    is_cold = not _warm
+    _warm.append(True)
     with open_store(payload.store) as store:
         gauge = Gauge(time.monotonic() - before_s, tell)
-        workers = Workers(
-            store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s, gauge=gauge
-        )
-        key = workers.add(payload.worker, payload.attempt)
-        workers.scheduler.run(until=key)
+        workers = Workers(store, payload.run, invoke, tell, None, remaining_s, before_s, gauge, is_cold)
+        try:
+            key = workers.add(payload.worker, payload.attempt)
+            workers.scheduler.run(until=key)
+        finally:
+            workers.close(None)
         reason: str = workers.scheduler.results[key].reason
         return reason

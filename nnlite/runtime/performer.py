@@ -13,6 +13,7 @@ from typing import Any
 
 from nnlite.errors import Conflict, NotFound
 from nnlite.protocol import effects as fx
+from nnlite.runtime.spans import Spans
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import ABSENT, Store
 
@@ -40,6 +41,7 @@ class Performer:
     remaining_s: Callable[[], float] = no_deadline
     spent: Callable[[], fx.Bill] = fx.Bill
     tell: Teller = tell_nobody
+    spans: Spans | None = None  #: is told what takes how long
 
     def perform(self, effect: fx.Effect) -> Any:
         """The answer to an effect, as `protocol.effects` promises it."""
@@ -171,17 +173,25 @@ class Scheduler:
             self._ready.append((program, performer, None))
 
     def _advance(self, program: fx.Program[Any], performer: Performer, answer: Any) -> None:
+        spans = performer.spans
         while True:
+            began_s = time.monotonic()
             try:
                 effect = program.send(answer)
             except StopIteration as end:
                 self.results[id(program)] = end.value
+                if spans is not None:
+                    spans.close(str(getattr(end.value, "reason", "")))
                 return
+            asked_s = time.monotonic()
             if isinstance(effect, fx.Sleep):
-                entry = (time.monotonic() + effect.seconds, next(self._order), program, performer)
-                heapq.heappush(self._sleeping, entry)
+                heapq.heappush(self._sleeping, (asked_s + effect.seconds, next(self._order), program, performer))
+                if spans is not None:
+                    spans.sleeps(began_s)
                 return
             answer = performer.perform(effect)
+            if spans is not None:
+                spans.performed(effect, answer, began_s, asked_s)
             if isinstance(effect, (fx.Train, fx.Score)) and (self._ready or self._sleeping):
                 self._ready.append((program, performer, answer))
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -19,23 +20,21 @@ from nnlite.store import open_store
 def main() -> int:
     """Read the payload from standard input, run its invocations, tell of them on standard output."""
     sys.stdout = sys.stderr  # what a user's own code prints must not get between the messages
+    signal.signal(signal.SIGTERM, _stop)
     payload = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_command, daemon=True).start()
+    workers, reason = None, None
     try:
         throttle = Throttle(payload["cpu_share"]) if payload.get("cpu_share") else None
         gauge = Gauge(payload.get("began_s", time.monotonic()), _tell, throttle)
         store = open_store(payload["store"])
-        workers = Workers(
-            store,
-            payload["run"],
-            invoke=lambda w, a: _tell("invoke", {"worker": w, "attempt": a}),
-            tell=_tell,
-            gauge=gauge,
-        )
+        workers = Workers(store, payload["run"], invoke=_tell_invoke, tell=_tell, gauge=gauge, is_cold=True)
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)
         gauge.begin()
         workers.scheduler.run()
+    except SystemExit:
+        reason = "the command that started it ended"
     except StoreUnavailable as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
         _tell("unavailable", {"message": str(error)})
         return 1
@@ -47,7 +46,19 @@ def main() -> int:
         where = "(unexpected: --processes 0 --debug shows where)"
         _tell("error", {"kind": kind, "message": f"a worker failed: {kind}: {error} {where}"})
         return 1
+    finally:
+        if workers is not None:
+            workers.close(reason)
     return 0
+
+
+def _stop(*_: object) -> None:
+    """Stop between any two instructions, as a crash would, but with a last word in the trace."""
+    raise SystemExit(0)
+
+
+def _tell_invoke(worker: int, attempt: int) -> None:
+    _tell("invoke", {"worker": worker, "attempt": attempt})
 
 
 def _tell(event: str, values: dict[str, Any]) -> None:

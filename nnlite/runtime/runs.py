@@ -122,6 +122,7 @@ class Driver:
 
     def _watch(self, attempts: dict[int, int]) -> Head:
         scheduler, platform = Scheduler(), self.platform
+        workers = None
         performer = Performer(self.store, durable=open_durable(self.spec), tell=self.tell)
         if platform is None:
             workers = Workers(self.store, self.spec.run, scheduler=scheduler, gauge=Gauge(tell=self.tell))
@@ -133,7 +134,11 @@ class Driver:
             performer.casualties = lambda: self._casualties(platform)
             platform.start(attempts.items())
         key = scheduler.add(watcher_of(self.spec, self.first_round).program({}), performer)
-        scheduler.run(until=key)
+        try:
+            scheduler.run(until=key)
+        finally:
+            if workers is not None:
+                workers.close("the command that trained it ended")
         last: Head = scheduler.results[key]
         return last
 

@@ -10,9 +10,12 @@ from nnlite.errors import NotFound, RunError
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
+from nnlite.protocol.traces import INIT
 from nnlite.runtime.gauge import Gauge, GaugedPerformer, gauged
 from nnlite.runtime.meter import Meter
 from nnlite.runtime.performer import Scheduler, no_deadline, tell_nobody
+from nnlite.runtime.spans import ReadingShards, Spans
+from nnlite.runtime.trace_writer import TraceWriter, process_age_s
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 from nnlite.store.trace import Traced
@@ -37,7 +40,7 @@ class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
     remaining_s: until the platform ends this process. before_s: of start-up, billed as well. gauge: counts what this
-    process uses, and tells of it.
+    process uses, and tells of it. `is_cold`: the first invocation of this process, for which it was started.
     """
 
     def __init__(
@@ -50,7 +53,10 @@ class Workers:
         remaining_s: Callable[[], float] = no_deadline,
         before_s: float = 0.0,
         gauge: Gauge | None = None,
+        is_cold: bool = False,
     ):
+        self._began_s = time.monotonic() - (process_age_s() if is_cold else 0.0)
+        self._is_cold = is_cold
         self.store, self.spec = Traced(store), read_spec(store, run)
         self.gauge = gauge or Gauge(time.monotonic() - before_s)
         self.gauge.watch(self.store)
@@ -61,6 +67,7 @@ class Workers:
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
+        self._all_spans: list[Spans] = []
 
     def _counted(self, store: Store) -> Traced:
         """The same store, with its requests in the account."""
@@ -74,16 +81,33 @@ class Workers:
         def tell(event: str, values: dict[str, object]) -> None:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
-        trainer = Trainer(self.spec, worker, self.data_store)
+        began_s = self._began_s if self._is_cold else time.monotonic()
+        spans = self._spans(worker, attempt, began_s) if self.spec.trace else None
+        data_store = ReadingShards(self.data_store, spans) if spans else self.data_store
         performer = GaugedPerformer(
             self.store,
-            trainer,
+            Trainer(self.spec, worker, data_store),
             self.durable,
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
             spent=self._spent,
             tell=tell,
+            spans=spans,
             gauge=self.gauge,
         )
         program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
+        if spans:
+            spans.add(INIT, began_s, time.monotonic())
         return self.scheduler.add(gauged(program, self.gauge), performer)
+
+    def close(self, reason: str | None) -> None:
+        """Nobody goes on here: write down the rest of what was traced. No reason: it failed."""
+        for spans in self._all_spans:
+            spans.close(reason)
+
+    def _spans(self, worker: int, attempt: int, began_s: float) -> Spans:
+        began_unix_s = time.time() - (time.monotonic() - began_s)
+        writer = TraceWriter(self.store, self.spec.run, worker, attempt, began_unix_s, self._is_cold)
+        spans = Spans(self.spec, worker, writer, began_s)
+        self._all_spans.append(spans)
+        return spans

@@ -100,6 +100,14 @@ class FileStore(Store):
             with self._locked(key):
                 os.unlink(self._path(key))
 
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        with self._explained("list", under):
+            if not os.path.isdir(self._path(under)):
+                return []
+            with os.scandir(self._path(under)) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
+
     def _path(self, key: str) -> str:
         return os.path.join(self._root, key)
 

@@ -64,6 +64,11 @@ class MemoryStore(Store):
                 raise Conflict(f"{key!r} in {self.url}: {both}; read it again")
             self._space.values[key] = Versioned(copy, Version(str(next(self._space.writes))))
 
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        below = (key.removeprefix(under) for key in list(self._space.values) if key.startswith(under))
+        return sorted({name.partition("/")[0] for name in below if "/" in name})
+
     def delete(self, key: str) -> None:
         check_key(key)
         with self._space.lock:

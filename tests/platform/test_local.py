@@ -16,6 +16,7 @@ from nnlite.platform import local
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
+from nnlite.report.reading import read
 from nnlite.runtime import process, runs
 from nnlite.runtime.performer import Performer, perform
 from nnlite.store.file import FileStore
@@ -36,7 +37,7 @@ def store(tmp_path):
 def platform(store):
     platform = LocalPlatform("small", store.url, 2)
     yield platform
-    platform.close()
+    platform.close(grace_s=0.1)
 
 
 def until(condition, timeout_s: float = 20.0):
@@ -133,6 +134,16 @@ def test_close_ends_all_and_waits_for_them(platform):
     assert platform.pids() == []
     assert not any(alive(pid) for pid in pids)
     platform.close()
+
+
+def test_who_is_still_at_work_when_the_command_ends_writes_down_the_rest(platform, store):
+    platform.start((worker, 1) for worker in range(3))
+    hear(platform, "began", 3)
+    keys = [Keys("small").lease(worker) for worker in range(3)]
+    until(lambda: all(lease.Lease.from_json(store.get(key).data, key).beat for key in keys))
+    platform.close()
+    ends = [one.end for one in read(store, "small").invocations]
+    assert ends == ["the command that started it ended"] * 3
 
 
 def test_an_error_comes_as_an_event_of_one_line(platform, store):

@@ -63,3 +63,10 @@ def test_optimize_has_a_row_for_each_objective_and_method(capsys):
 def test_no_rounds_is_no_measurement(capsys):
     assert run(main, build_parser(), ["store", "--rounds", "0"]) == 2
     assert "--rounds 0" in capsys.readouterr().err
+
+
+def test_trace(capsys):
+    (row,) = rows(capsys, "trace", "--case", "c", "--pairs", "1", "--steps", "2", "--json")
+    assert row["images_per_s"] > 0
+    assert 0 < row["recorder_rate"] < 1
+    assert run(main, build_parser(), ["trace", "--pairs", "0"]) == 2

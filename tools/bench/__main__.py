@@ -9,6 +9,7 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
 
+from nnlite.errors import UsageError
 from tools._command import run
 from tools.bench import bytes_, estimate, optimize, search, simulate, start, steps, store
 
@@ -31,8 +32,38 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True)
     for module in BENCHES:
         module.add_parser(commands)
+    _add_trace(commands)
     _add_scale(commands)
     return parser
+
+
+def _add_trace(commands: argparse._SubParsersAction) -> None:
+    parser = commands.add_parser(
+        "trace",
+        help="what tracing costs: runs with and without, in turns",
+        description="Train with and without traces in turns. Prints images a second of CPU time, by how much slower "
+        "traced runs are, and what share of their time the recorder takes, timed call by call.",
+        epilog="example: python -m tools.bench trace --pairs 10 --json",
+    )
+    parser.add_argument("--case", choices=["b", "c"], default="b", help="of which network (default b)")
+    parser.add_argument("--pairs", type=int, default=10, metavar="N", help="runs of each kind (default 10)")
+    parser.add_argument("--steps", type=int, metavar="N", help="minibatches a round (default: 4 of case b, 150 of c)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    parser.set_defaults(do=_trace)
+
+
+def _trace(args: argparse.Namespace) -> int:
+    from tools.bench import trace  # it brings the whole of nnlite
+
+    if args.pairs < 1 or (args.steps is not None and args.steps < 1):
+        raise UsageError(f"--pairs {args.pairs}, --steps {args.steps}: wanted at least 1")
+    row = trace.measure(args.case, args.pairs, args.steps)
+    shown = (
+        f"case {row['case']}  {row['images_per_s']:.1f} images/s traced  {row['untraced_images_per_s']:.1f} untraced  "
+        f"cost {row['cost_rate']:+.2%} (pairs differ by {row['noise_rate']:.2%})  recorder {row['recorder_rate']:.3%}"
+    )
+    print(json.dumps(row) if args.json else shown)
+    return 0
 
 
 def _add_scale(commands: argparse._SubParsersAction) -> None:

@@ -140,6 +140,18 @@ class S3Store(Store):
             if not isinstance(explained, NotFound):
                 raise explained from error
 
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        where = self._prefix + under
+        try:
+            pages = (
+                self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=where, Delimiter="/")
+            )
+            names = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+        except Exception as error:
+            raise self._explained(error, "list", under) from error
+        return sorted(name[len(where) :].rstrip("/") for name in names)
+
     def delete_many(self, keys: Iterable[str]) -> None:
         """One request for up to `MAX_DELETED` keys."""
         names = [{"Key": self._prefix + check_key(key)} for key in keys]

@@ -1,0 +1,154 @@
+"""Reading: everything that a run has left in its store, also while it still goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnlite.errors import NotFound, RunError
+from nnlite.protocol import traces
+from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import OPEN, Lease
+from nnlite.protocol.spec import RunSpec, check_run
+from nnlite.protocol.traces import Span
+from nnlite.store import Store
+from nnlite.store.listing import known_runs
+
+HANDFUL = 256  # keys asked for at once
+
+
+@dataclass
+class Invocation:
+    """What one attempt of a worker wrote down. Times are of its own clock."""
+
+    worker: int
+    attempt: int
+    header: dict[str, Any] | None = None
+    spans: list[Span] = field(default_factory=list)
+    marks: list[dict[str, Any]] = field(default_factory=list)
+    num_skipped: int = 0  #: lines that could not be read
+    num_batches: int = 0
+    num_bytes: int = 0
+
+    @property
+    def end(self) -> str | None:
+        """Why it ended; None when it did not say."""
+        return next((str(mark.get("reason", "")) for mark in self.marks if mark["mark"] == traces.END), None)
+
+    @property
+    def seconds(self) -> float:
+        """From its beginning to the last thing that is known of it."""
+        last = max((span.end_s for span in self.spans), default=0.0)
+        return max(last, *(mark["at_s"] for mark in self.marks)) if self.marks else last
+
+
+@dataclass
+class Record:
+    """A run as its store shows it."""
+
+    spec: RunSpec
+    head: Head | None
+    summaries: list[dict[str, Any]]  #: of rounds that are closed, in order
+    attempts: dict[int, int]  #: worker -> its newest attempt, as its lease says
+    invocations: list[Invocation]  #: that left a trace, by worker and attempt
+    num_skipped: int  #: lines and objects that could not be read
+    spent_usd: float = 0.0  #: as its workers counted while it went on
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the run may still go on."""
+        return self.head is None or self.head.status == RUNNING
+
+
+def read(store: Store, run: str) -> Record:
+    """Read a run. Raises RunError when the store has no such run, and says which it has."""
+    check_run(run)
+    keys = Keys(run)
+    try:
+        spec = RunSpec.from_json(store.get(keys.spec).data, keys.spec)
+    except NotFound:
+        raise RunError(f"no run {run!r} in {store.url}; {known_runs(store)}") from None
+    found = _many(store, [keys.head])[0]
+    head = Head.from_json(found, keys.head) if found is not None else None
+    summaries, num_damaged = _summaries(store, keys, head)
+    if spec.protocol == "downpour" and head is not None:
+        num_damaged += _add_evaluations(store, keys, spec, head, summaries)
+    leases = _leases(store, keys, spec)
+    attempts = {worker: lease.attempt for worker, lease in leases.items()}
+    invocations = _invocations(store, keys, attempts)
+    num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
+    spent_usd = sum(lease.spent.usd for lease in leases.values())
+    return Record(spec, head, summaries, attempts, invocations, num_skipped, spent_usd)
+
+
+def _many(store: Store, keys: list[str]) -> list[bytes | None]:
+    found: list[bytes | None] = []
+    for first in range(0, len(keys), HANDFUL):
+        found += [one.data if one is not None else None for one in store.get_many(keys[first : first + HANDFUL])]
+    return found
+
+
+def _summaries(store: Store, keys: Keys, head: Head | None) -> tuple[list[dict[str, Any]], int]:
+    summaries, num_damaged = [], 0
+    for data in _many(store, [keys.summary(round) for round in range(head.round + 1 if head else 0)]):
+        try:
+            if data is not None:
+                values = json.loads(data)
+                values["round"], values["num_samples"] = int(values["round"]), int(values["num_samples"])
+                summaries.append(values)
+        except (ValueError, TypeError, KeyError):
+            num_damaged += 1
+    return summaries, num_damaged
+
+
+def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summaries: list[dict[str, Any]]) -> int:
+    """Downpour is scored on the way, beside its summaries: into these with it. -> how many cannot be read"""
+    due = sum(head.steps) // (spec.eval_every * spec.steps_of_all_per_round) if spec.eval_every else 0
+    by_version, num_damaged = {values["round"]: values for values in summaries}, 0
+    for data in _many(store, [keys.evaluation(number) for number in range(1, due + 1)]):
+        try:
+            values: dict[str, Any] = json.loads(data) if data is not None else {"version": None}
+            if values["version"] in by_version:
+                by_version[values["version"]]["accuracy"] = float(values["accuracy"])
+        except (ValueError, TypeError, KeyError):
+            num_damaged += 1
+    return num_damaged
+
+
+def _leases(store: Store, keys: Keys, spec: RunSpec) -> dict[int, Lease]:
+    """By worker; one that was never there stands for a first attempt."""
+    workers = range(spec.num_workers)
+    found = _many(store, [keys.lease(worker) for worker in workers])
+    return {
+        worker: Lease.from_json(data, keys.lease(worker)) if data is not None else Lease(1, OPEN)
+        for worker, data in zip(workers, found, strict=True)
+    }
+
+
+def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[Invocation]:
+    """All attempts' batches: batch 0 of all, then the next of those that had one, until none has."""
+    asking = [Invocation(w, a) for w, newest in attempts.items() for a in range(1, newest + 1)]
+    found, batch = [], 0
+    while asking:
+        data = _many(store, [keys.trace(one.worker, one.attempt, batch) for one in asking])
+        asking = list(_take(asking, data))
+        found += asking if batch == 0 else []
+        batch += 1
+    return found
+
+
+def _take(invocations: list[Invocation], data: list[bytes | None]) -> Iterator[Invocation]:
+    for one, raw in zip(invocations, data, strict=True):
+        if raw is None:
+            continue
+        batch = traces.decode(raw)
+        one.header = one.header or batch.header
+        one.spans += batch.spans
+        one.marks += batch.marks
+        one.num_skipped += batch.num_skipped
+        one.num_batches += 1
+        one.num_bytes += len(raw)
+        yield one

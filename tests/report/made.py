@@ -1,0 +1,54 @@
+"""Runs of any size without training: what workers would have left in the store, by the format alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from nnlite.protocol import contribution, traces
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.traces import Span
+from nnlite.store.memory import MemoryStore
+from tests.runtime import small
+
+ROUND_S = ((traces.PULL, 0.1), (traces.EVALUATE, 0.05), (traces.TRAIN, 1.0), (traces.PUSH, 0.1), (traces.WAIT, 0.4))
+
+
+def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, RunSpec]:
+    """A run that is done, of workers that all do the same, give or take."""
+    rows = small.dataset(max(96, num_workers))
+    store, spec = MemoryStore(), small.spec(rows, num_workers, num_rounds, **more)
+    keys, rng = Keys(spec.run), np.random.default_rng(0)
+    store.put(keys.spec, spec.to_json())
+    store.put(keys.head, Head(num_rounds, DONE, "all rounds done", num_rounds, 0.9).to_json())
+    for round in range(num_rounds + 1):
+        trained = 96 if round < num_rounds else 0
+        tally = Tally(trained, 2.0 * trained / (round + 1), 40, min(40, 10 + round), 0.0)
+        store.put(keys.summary(round), contribution.summary(round, tally, 1.7))
+    for worker in range(num_workers):
+        store.put(keys.lease(worker), Lease(1, "x").to_json())
+        lines, at_s = [Span(traces.INIT, 0.0, 0.5)], 0.5
+        for round in range(num_rounds):
+            for kind, mean_s in ROUND_S:
+                seconds = mean_s * rng.uniform(0.8, 1.2)
+                lines.append(Span(kind, at_s, seconds, round, samples=100 * (kind == traces.TRAIN), reads=1))
+                at_s += seconds
+            lines.append({"mark": traces.CLOSED, "at_s": at_s, "round": round})
+        lines.append({"mark": traces.END, "at_s": at_s, "reason": "done"})
+        put(
+            store, keys, worker, 1, [lines[: len(lines) // 2], lines[len(lines) // 2 :]], began_unix_s=1e9 + worker / 50
+        )
+    return store, spec
+
+
+def put(store: MemoryStore, keys: Keys, worker: int, attempt: int, batches: Iterable[Any], began_unix_s: float) -> None:
+    """Write the batches of an invocation."""
+    for batch, lines in enumerate(batches):
+        header = {"run": keys.run, "worker": worker, "attempt": attempt, "batch": batch, "began_unix_s": began_unix_s}
+        store.put(keys.trace(worker, attempt, batch), traces.encode(header, lines))

@@ -1,0 +1,208 @@
+"""Reading and tables: nothing of a trace gets lost on the way, whatever state the run is in."""
+
+import json
+import re
+import time
+from itertools import pairwise
+
+import pytest
+
+from nnlite.errors import RunError
+from nnlite.protocol import traces
+from nnlite.protocol.effects import Bill
+from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
+from nnlite.protocol.spec import Rates
+from nnlite.protocol.traces import Span
+from nnlite.report import bill, chrome
+from nnlite.report.axes import spell_usd
+from nnlite.report.findings import caveats, findings
+from nnlite.report.page import page
+from nnlite.report.reading import read
+from nnlite.report.tables import IDLE, Report
+from nnlite.store.memory import MemoryStore
+from tests.report.made import made, put
+
+KEYS = Keys("small")
+
+
+def report_of(store) -> Report:
+    return Report(read(store, "small"))
+
+
+def test_big_runs_are_quick_and_small():
+    store, _ = made(200, 50)
+    began_s = time.process_time()
+    report = report_of(store)
+    html = page(report)
+    assert time.process_time() - began_s < 20
+    assert len(html) < 5_000_000
+    assert len(report.lanes) == 200
+    assert len(re.findall(r"M\d+ \d+h\d+v", html)) == 200 * (50 * 5 + 1)
+    assert len(chrome.trace(report)) > 200 * 50 * 5 * 100
+
+
+def test_spans_come_back_as_they_were_written():
+    spans = [Span(traces.TRAIN, 0.25, 1.5, 3, 800, 1, 2, 300, 400, 0.125), Span(traces.WAIT, 1.75, 0.000004)]
+    mark = {"mark": traces.CLOSED, "at_s": 1.0, "round": 3}
+    found = traces.decode(traces.encode({"began_unix_s": 5.0, "worker": 1}, [spans[0], mark, spans[1]]))
+    assert found.spans == spans
+    assert found.marks == [mark]
+    assert found.header == {"trace": 1, "began_unix_s": 5.0, "worker": 1}
+    assert found.num_skipped == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"span": "tra',
+        b"[]",
+        b"7",
+        b'"span"',
+        b"\xff\xfe",
+        b'{"span": "wait"}',
+        b'{"span": "wait", "begin_s": "a", "seconds": 1}',
+        b'{"span": "wait", "begin_s": -1, "seconds": 1}',
+        b'{"span": "wait", "begin_s": 1, "seconds": NaN}',
+        b'{"span": "wait", "begin_s": 1, "seconds": Infinity}',
+        b'{"span": "wait", "begin_s": 1, "seconds": 1, "reads": []}',
+        b'{"span": "sing", "begin_s": 1, "seconds": 1}',
+        b'{"span": [], "begin_s": 1, "seconds": 1}',
+        b'{"trace": 99, "began_unix_s": 1}',
+        b'{"trace": 1, "began_unix_s": Infinity}',
+        b'{"mark": "end"}',
+        b'{"mark": "closed", "at_s": NaN, "round": 1}',
+    ],
+)
+def test_lines_that_cannot_be_read_are_counted(line):
+    store, _ = made(2, 3)
+    whole = report_of(store)
+    key = KEYS.trace(1, 1, 1)
+    store.put(key, store.get(key).data + line)
+    report = report_of(store)
+    assert report.record.num_skipped == 1
+    assert report.kinds == whole.kinds
+    assert any("1 line of the trace cannot be read" in said for said in caveats(report))
+
+
+def test_a_batch_that_was_cut_anywhere_loses_one_line_at_most():
+    store, _ = made(1, 2)
+    data = store.get(KEYS.trace(0, 1, 0)).data
+    lines = data.split(b"\n")
+    for length in range(0, len(data), 7):
+        found = traces.decode(data[:length])
+        whole = data[:length].count(b"\n")
+        assert found.num_skipped <= 1
+        assert len(found.spans) + (found.header is not None) + len(found.marks) >= min(whole, len(lines) - 1)
+
+
+def test_a_run_that_goes_on_is_partial():
+    store, _ = made(2, 3)
+    whole = report_of(store)
+    assert caveats(whole) == []
+    store.put(KEYS.head, Head(2).to_json())
+    report = report_of(store)
+    assert report.record.is_partial
+    assert any("running: the report is partial" in said for said in caveats(report))
+    assert len(report.points) == 3  # rounds up to the head's
+    assert "partial" in page(report)
+
+
+def test_who_is_dead_while_a_run_goes_on():
+    """The newest attempt may be at work; one that was replaced without a last word is not."""
+    store, _ = made(2, 3)
+    store.put(KEYS.head, Head(2).to_json())
+    for worker in range(2):
+        put(store, KEYS, worker, 1, [[Span(traces.TRAIN, 0.0, 2.0)], []], 1e9)
+    store.put(KEYS.lease(1), Lease(2, "x").to_json())
+    put(store, KEYS, 1, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 5)
+    assert [lane.is_dead for lane in report_of(store).lanes] == [False, True, False]
+    store.put(KEYS.head, Head(3, "done", "all rounds done", 3).to_json())
+    assert [lane.is_dead for lane in report_of(store).lanes] == [True, True, True]
+
+
+def test_a_run_that_has_hardly_begun():
+    bare = MemoryStore()
+    bare.put(KEYS.spec, made(2, 3)[1].to_json())
+    for status in (None, RUNNING):
+        if status:
+            bare.put(KEYS.head, Head().to_json())
+        report = report_of(bare)
+        assert report.record.is_partial
+        assert "No trace is there yet" in " ".join(caveats(report))
+        assert "<h2>Specification</h2>" in page(report)
+        assert json.loads(chrome.trace(report))["traceEvents"]
+
+
+def test_an_unknown_run_names_those_there_are():
+    store = made(1, 1)[0]
+    with pytest.raises(RunError, match=r"no run 'smal' in memory://; there are small"):
+        read(store, "smal")
+    with pytest.raises(RunError, match="there are no runs in it"):
+        read(MemoryStore(), "smal")
+
+
+def test_who_kept_others_waiting_is_found_without_clocks():
+    """Worker 1 is always late; its clock is an hour ahead, which must not matter."""
+    store, _ = made(3, 4)
+    for worker in range(3):
+        lines, at_s = [], 0.0
+        for round in range(4):
+            train_s = 5.0 if worker == 1 else 1.0
+            wait_s = 0.0 if worker == 1 else 4.0
+            lines += [Span(traces.TRAIN, at_s, train_s, round), Span(traces.WAIT, at_s + train_s, wait_s, round)]
+            at_s += 5.0
+        put(store, KEYS, worker, 1, [[], []], 0.0)
+        put(store, KEYS, worker, 1, [lines, []], 1e9 + 3600 * (worker == 1))
+    rows = report_of(store).workers
+    assert [(row.rounds_last, row.held_up_s) for row in rows] == [(0, 0.0), (4, 32.0), (0, 0.0)]
+
+
+def test_an_interruption_is_not_drawn():
+    store, _ = made(2, 3)
+    before_s = report_of(store).seconds
+    for worker in range(2):
+        store.put(KEYS.lease(worker), Lease(2, "x").to_json())
+        put(store, KEYS, worker, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 86_400)
+    report = report_of(store)
+    assert report.seconds == pytest.approx(before_s + 2.0)
+    assert report.cuts == [pytest.approx(before_s)]
+
+
+def test_attempts_without_a_trace_are_said():
+    store, _ = made(2, 3)
+    store.put(KEYS.lease(1), Lease(3, "x").to_json())
+    said = " ".join(findings(report_of(store)))
+    assert "No trace of attempt 2 of worker 1, attempt 3 of worker 1" in said
+
+
+def test_all_time_is_accounted_for(report):
+    for lane in report.lanes:
+        spans = sorted(lane.invocation.spans, key=lambda span: span.begin_s)
+        for one, following in pairwise(spans):
+            assert following.begin_s >= one.end_s - 1e-5  # nothing is counted twice
+    for row in report.workers:
+        lanes = [lane for lane in report.lanes if lane.invocation.worker == row.worker]
+        assert row.total_s == pytest.approx(sum(lane.invocation.seconds for lane in lanes), abs=1e-3)
+        assert row.seconds[IDLE] < 0.1 * row.total_s
+    assert report.samples == 10 * 1600
+
+
+def test_the_bill_is_what_was_used_at_list_prices():
+    rates = Rates("aws", 1769, 3e-5, 2e-7, 4e-7, 5e-6)
+    store, _ = made(3, 4, rates=rates)
+    report = report_of(store)
+    seconds = sum(lane.invocation.seconds for lane in report.lanes)
+    wanted = [seconds * 3e-5, 3 * 2e-7, 3 * 4 * 5 * 4e-7, 3 * 2 * 5e-6]  # a read a span; two batches were written
+    assert [item.usd for item in bill.items(report)] == pytest.approx(wanted)
+    assert spell_usd(sum(wanted)) in page(report)
+    assert [spell_usd(usd) for usd in (0, 12.3456, 0.12345, 0.00012345)] == ["$0.0000", "$12.35", "$0.1235", "$0.00012"]
+    store.put(KEYS.lease(0), Lease(1, "x", spent=Bill(3.0, 0.25)).to_json())
+    store.put(KEYS.lease(1), Lease(1, "x", spent=Bill(3.0, 0.5)).to_json())
+    assert "the run counted $0.7500" in page(report_of(store))
+
+
+def test_names_from_the_store_are_no_html():
+    store, _ = made(1, 1, case="<script>alert(1)</script>")
+    assert "<script>alert" not in page(report_of(store))

@@ -1,0 +1,135 @@
+"""`tools.report` as a user calls it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nnlite.protocol.head import Head
+from nnlite.protocol.keys import Keys
+from nnlite.store.file import FileStore
+from tests.tools.conftest import Done
+from tools import report as tool
+from tools._command import run
+
+
+@pytest.fixture
+def trained(train, case_file):
+    """A run `first`, of two workers, in .nnlite."""
+    done = train("--case", case_file(), "--workers", 2, "--rounds", 2, "--run", "first")
+    assert done.code == 0, done.err
+
+
+@pytest.fixture
+def report(capfd):
+    """report(*argv): the command, in this process."""
+
+    def call(*argv: object) -> Done:
+        capfd.readouterr()
+        code = run(tool.main, tool._parser(), [str(a) for a in argv])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+def test_everything_at_once(trained, report, tmp_path):
+    trace, plots, page = tmp_path / "trace.json", tmp_path / "plots", tmp_path / "page.html"
+    done = report("first", "--out", page, "--trace", trace, "--png", plots)
+    assert (done.code, done.err) == (0, "")
+    names = [line.rpartition("/")[2] for line in done.out.splitlines()]
+    assert names == ["trace.json", "accuracy-samples.png", "accuracy-time.png", "loss-samples.png", "loss-time.png",
+                     "workers.png", "page.html"]  # fmt: skip
+    assert all(path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n") for path in plots.iterdir())
+    assert json.loads(trace.read_bytes())["otherData"] == {"run": "first"}
+    assert page.read_text().startswith("<!DOCTYPE html>")
+
+
+def test_by_default_a_page_beside_you(trained, report, tmp_path):
+    assert report("first").out == "first.html\n"
+    assert (tmp_path / "here" / "first.html").is_file()
+
+
+def test_json_is_an_object_a_line(trained, report, tmp_path):
+    lines = [json.loads(line) for line in report("first", "--json").out.splitlines()]
+    assert [line["event"] for line in lines] == ["run", "worker", "worker", "round", "round", "round"]
+    assert lines[0]["samples"] == sum(line["samples"] for line in lines if line["event"] == "worker") == 2 * 120
+    assert lines[0]["test_accuracy"] == lines[-1]["test_accuracy_before"]
+    assert not (tmp_path / "here" / "first.html").exists()
+
+
+def test_two_runs(trained, train, case_file, report):
+    train("--case", case_file(), "--workers", 1, "--rounds", 2, "--run", "second", "--learning-rate", 0.5)
+    done = report("first", "--compare", "second")
+    assert done.code == 0
+    assert "first and second" in Path("first.html").read_text()
+    assert "learning_rate" in Path("first.html").read_text()
+
+
+def test_an_unknown_run_lists_those_there_are(trained, report):
+    done = report("frist")
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert "there are first" in done.err
+    assert report("first", "--compare", "scnd").code == 1
+    assert report("Not an id").code == 2
+
+
+def test_a_run_that_goes_on_is_partial(trained, report):
+    store = FileStore(".nnlite")
+    store.put(Keys("first").head, Head(1).to_json())
+    done = report("first")
+    assert done.code == 0
+    assert "running: the report is partial" in done.err
+    assert "running: the report is partial" in Path("first.html").read_text()
+
+
+def test_without_a_trace(train, case_file, report):
+    train("--case", case_file(), "--workers", 2, "--rounds", 2, "--run", "quiet", "--no-trace")
+    done = report("quiet")
+    assert done.code == 0
+    assert "--no-trace" in done.err
+    assert "Training loss against samples" in Path("quiet.html").read_text()
+
+
+@pytest.mark.parametrize("option", ["--out", "--trace"])
+def test_a_place_that_cannot_be_written(trained, report, tmp_path, option):
+    done = report("first", option, tmp_path)
+    assert done.code == 2
+    assert "is a folder" in done.err
+    done = report("first", option, tmp_path / "nowhere" / "x")
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+
+
+def test_plots_without_matplotlib(trained, report, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    done = report("first", "--png", "plots")
+    assert done.code == 1
+    assert "nnlite[plots]" in done.err
+
+
+def test_a_search_has_a_page_of_its_own(trained, report):
+    """Its workers are those of a run."""
+    store = FileStore(".nnlite")
+    spec = {"num_trials": 1, "sampler": "random", "ladder": {"rounds": [2]}}
+    store.put("searches/first/spec.json", json.dumps(spec).encode())
+    result = {"rung": 0, "rounds": 2, "status": "ok", "accuracy": 0.5, "loss": 1.0}
+    store.put("searches/first/trials/00000/0/result.json", json.dumps(result).encode())
+    assert report("first").out == "first.html\n"
+    page = Path("first.html").read_text()
+    assert "Leaderboard" in page
+    assert "<h2>Workers</h2>" in page
+    (line,) = report("first", "--json").out.splitlines()
+    assert json.loads(line)["accuracy"] == 0.5
+    assert report("first", "--png", "x").code == 2
+
+
+def test_an_optimization(report, tmp_path):
+    lines = tmp_path / "probes.jsonl"
+    lines.write_text('{"event": "probe", "memory_mb": 256, "workers": 1, "seconds": 1.5}\n')
+    assert report("--optimization", lines).out == "probes.html\n"
+    assert report("--optimization", tmp_path / "none").code == 1
+    assert report("--optimization", lines, "first").code == 2
+    assert report().code == 2

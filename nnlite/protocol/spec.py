@@ -74,6 +74,7 @@ class RunSpec:
     max_poll_s: float = 0.25
     slice_s: float = 0.5
     max_attempts: int = 10
+    rounds_per_invocation: int = 0  #: hand over to a new invocation after so many rounds; 0: only when time is up
     format: int = field(default=FORMAT)
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class RunSpec:
         _at_least(1, "eval_every", self.eval_every)
         _at_least(0, "checkpoint_every", self.checkpoint_every)
         _at_least(1, "max_attempts", self.max_attempts)
+        _at_least(0, "rounds per invocation", self.rounds_per_invocation)
         if self.steps_per_round is not None:
             _at_least(1, "steps per round", self.steps_per_round)
         if self.protocol not in PROTOCOLS:

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nnlite.errors import RunError
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.spec import check_run
 from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
 from nnlite.runtime.workers import Workers
@@ -45,16 +44,17 @@ def carry_out(
     payload: Payload,
     invoke: Callable[[int, int], None],
     remaining_s: Callable[[], float] = no_deadline,
-    spent: Callable[[], Bill] = Bill,
+    before_s: float = 0.0,
     tell: Teller = tell_nobody,
 ) -> str:
     """Do the work of one invocation. -> why it ended.
 
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
+    before_s: seconds of start-up that are billed as well.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
     with open_store(payload.store) as store:
-        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent)
+        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s)
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)
         reason: str = workers.scheduler.results[key].reason

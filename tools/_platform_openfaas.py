@@ -52,6 +52,7 @@ def settings(args: argparse.Namespace) -> dict[str, Any]:
         "rates": Rates(platform="openfaas"),
         "rounds_per_invocation": args.rounds_per_invocation,
         "max_poll_s": 0.1,
+        "wait_s": 0.2 if args.invocation == "async" else None,  # a queue may run one call at a time
         "lease_ttl_s": 30.0,
         "straggler_timeout_s": 15.0,
     }

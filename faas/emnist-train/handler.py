@@ -8,7 +8,6 @@ sys.path.insert(0, str(Path(__file__).parent))  # nnlite is copied into this fol
 
 from nnlite.errors import NotFound
 from nnlite.platform.openfaas import function
-from nnlite.protocol.effects import Bill
 from nnlite.runtime.invocation import Payload, carry_out
 from nnlite.store import open_store
 
@@ -22,11 +21,9 @@ def work(settings: function.Settings, values: dict[str, Any]) -> dict[str, Any]:
     """Carry out a payload; or, with {"check": store}, say whether we could."""
     if "check" in values:
         return check(settings, values["check"])
-    payload, remaining_s = Payload.from_values(values), settings.remaining_s()
+    payload = Payload.from_values(values)
     platform = settings.platform(payload.run, payload.store)
-    reason = carry_out(
-        payload, platform.invoke, remaining_s, spent=lambda: Bill(settings.exec_timeout_s - remaining_s())
-    )
+    reason = carry_out(payload, platform.invoke, settings.remaining_s())
     return {"event": "left", "worker": payload.worker, "attempt": payload.attempt, "reason": reason}
 
 

@@ -140,13 +140,14 @@ class DownpourWorker(Worker):
     def _wait_for_all(self) -> Program[None]:
         """Until every worker's last update is in a checkpoint."""
         pause, since = self.spec.poll_s, (yield Now())
+        self.waits_since_s = since
         while True:
             now_head = yield from self.read_head()
             if len(now_head.finished) == self.spec.num_workers:
                 return
             if now_head.ledger(self.spec.num_workers).applied[self.worker] < self.seq - 1:
                 yield from self.combiner.combine(self.holder)
-            yield from self.beat()
+            yield from self.between_polls(now_head)
             if (yield Now()) - since > self.spec.straggler_timeout_s:
                 yield from self.repair(now_head)
                 since = yield Now()

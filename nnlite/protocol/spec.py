@@ -90,6 +90,7 @@ class RunSpec:
     max_poll_s: float = 0.25
     slice_s: float = 0.5
     max_attempts: int = 10
+    wait_s: float | None = None  #: so long an invocation waits for others before it hands over; None: to its deadline
     format: int = field(default=FORMAT)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ class Waiter:
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = Combiner(spec, self.watch)
+        self.waits_since_s = 0.0  #: by our clock, when we last began to wait for others
 
     def read_head(self) -> Program[Head]:
         """The head of a run that goes on; leaves when it does not."""
@@ -39,6 +40,7 @@ class Waiter:
     def wait(self, round: int) -> Program[Head]:
         """The next head after `round`, repairing when it takes too long."""
         pause, since = self.spec.poll_s, (yield Now())
+        self.waits_since_s = since
         while True:
             yield Sleep(pause)
             pause = min(pause * 1.5, self.spec.max_poll_s)

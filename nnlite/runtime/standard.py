@@ -19,7 +19,7 @@ WHOLE = {  # choices that are passed on to the specification as they are
     "seed", "steps_per_round", "eval_every", "checkpoint_every", "push_every", "pull_every", "rounds_per_invocation",
     "threads",
 }  # fmt: skip
-FRACTIONS = {"target_accuracy", "lease_ttl_s", "straggler_timeout_s", "max_poll_s", "max_s"}
+FRACTIONS = {"target_accuracy", "lease_ttl_s", "straggler_timeout_s", "max_poll_s", "max_s", "wait_s"}
 OTHERS = {"case", "dataset", "data", "workers", "batch_size", "rounds", "protocol", "optimizer", "learning_rate", "run"}
 CHOICES = WHOLE | FRACTIONS | OTHERS
 

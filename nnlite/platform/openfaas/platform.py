@@ -80,7 +80,7 @@ class OpenFaaSPlatform(Platform):
             self._ask(name)
 
     def scale(self, workers: int) -> None:
-        """Ask for replicas enough for all workers at once: what the function has room for each, and allows."""
+        """Have replicas enough for all workers at once, as far as the function may have them, and wait for them."""
         if "{worker}" in self.function:
             return  # one function a worker
         found = self.gateway.functions()[self.function]
@@ -89,6 +89,12 @@ class OpenFaaSPlatform(Platform):
         wanted = min(allowed, math.ceil(workers / room))
         if wanted > int(found.get("replicas", 1)):
             self.gateway.scale(self.function, wanted)
+        pause_s, until = FIRST_PAUSE_S, time.monotonic() + self.patience_s
+        while self.gateway.functions()[self.function].get("availableReplicas", wanted) < wanted:
+            if time.monotonic() > until:
+                return  # fewer have to do: calls that are turned away come again
+            time.sleep(pause_s)
+            pause_s = min(LONGEST_PAUSE_S, 1.5 * pause_s)
 
     def _name(self, worker: int) -> str:
         return self.function.replace("{worker}", str(worker + 1))

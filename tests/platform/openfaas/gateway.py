@@ -105,9 +105,11 @@ class Function:
             while len(self.replicas) < count:
                 self.replicas.append(Replica(self.folder, self.environment))
 
-    def next(self) -> Replica:
+    def next(self) -> Replica | None:
         """A replica in turn; one that died is started again, as a cluster does."""
         with self.lock:
+            if not self.replicas:
+                return None
             self.turn += 1
             index = self.turn % len(self.replicas)
             if self.replicas[index].process.poll() is not None:
@@ -131,8 +133,7 @@ class FakeGateway:
         self.faults: deque[str] = deque()  #: for the next calls of workers: pass, lose, double, mute, timeout, kill
         self.calls: list[dict[str, Any]] = []  #: every worker's payload that was passed on
         self._queue: queue.Queue[tuple[Function, bytes, dict[str, str]]] = queue.Queue(QUEUE_HOLDS)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         for _ in range(queue_concurrency):
@@ -164,13 +165,17 @@ class FakeGateway:
         if fault in ("timeout", "mute"):
             threading.Thread(target=self._pass_on, args=(function, body, headers), daemon=True).start()
             return (504, b"timed out") if fault == "timeout" else None
+        return self._pass_on(function, body, headers, dies=fault == "kill")
+
+    def _pass_on(
+        self, function: Function, body: bytes, headers: dict[str, str], dies: bool = False
+    ) -> tuple[int, bytes]:
         replica = function.next()
-        if fault == "kill":
+        if replica is None:
+            return 503, b"no endpoints available"
+        if dies:
             threading.Timer(0.3, replica.kill).start()
         return replica.pass_on(body, headers, self.exec_timeout_s)
-
-    def _pass_on(self, function: Function, body: bytes, headers: dict[str, str]) -> None:
-        function.next().pass_on(body, headers, self.exec_timeout_s)
 
     def enqueue(self, function: Function, body: bytes, headers: dict[str, str]) -> bool:
         try:
@@ -182,6 +187,14 @@ class FakeGateway:
     def _work_off(self) -> None:
         while True:
             self.call(*self._queue.get())
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def handle_error(self, *_: Any) -> None:
+        """A client that has gone is nothing to tell of."""
 
 
 def _payload(body: bytes) -> dict[str, Any] | None:

@@ -19,8 +19,8 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
-from tools._command import run
 from tools import _platforms
+from tools._command import run
 from tools._plan import add_options, plan, widths
 from tools._platforms import PLATFORMS
 from tools._progress import Progress, rounds_made
@@ -125,8 +125,7 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
         "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
         "optimizer": repr(optimizer),
-        "workers": f"{PLATFORMS[args.platform].shown(args, spec)}, "
-        f"merge tree {','.join(map(str, spec.tree_widths))}",
+        "workers": f"{PLATFORMS[args.platform].shown(args, spec)}, merge tree {','.join(map(str, spec.tree_widths))}",
         "protocol": f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"
         if spec.protocol == "downpour"
         else "averaging",

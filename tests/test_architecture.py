@@ -45,16 +45,8 @@ EXCEPTIONS = {
 }
 # only what these modules import by name when they are asked to
 LAZY_ONLY = {
-    "boto3",
-    "botocore",
-    "pymemcache",
-    "tqdm",
-    "torch",
-    "matplotlib",
-    "yaml",
-    "jsonschema",
-    "kubernetes_validate",
-}
+    "boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib", "yaml", "jsonschema", "kubernetes_validate",
+}  # fmt: skip
 PROTOCOL_NEVER = {
     "asyncio", "datetime", "http", "io", "multiprocessing", "os", "pathlib", "random", "secrets", "select",
     "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",

@@ -177,7 +177,7 @@ def commands(args: argparse.Namespace, folder: Path, stack: dict[str, Any]) -> l
     gateway = ["--gateway", args.gateway] if args.gateway else []
     secret = str(Path(args.secret_file).resolve()) if args.secret_file else "SECRET_FILE"
     lines = [] if args.faasd else [["kubectl", "apply", "-f", "k8s/"]]
-    lines.append(["faas-cli", "secret", "create", "nnlite-hmac", "--from-file", secret, "--replace", *gateway])
+    lines.append(["faas-cli", "secret", "create", "nnlite-hmac", "--from-file", secret, *gateway])
     for verb in ("build", "push", "deploy"):
         lines.append(["faas-cli", verb, "-f", FILLED, *(gateway if verb == "deploy" else [])])
     return lines
@@ -187,6 +187,8 @@ def execute(line: list[str], folder: Path) -> None:
     """Run one command. Raises RunError when it fails."""
     print(f"$ {shlex.join(line)}", file=sys.stderr)
     done = subprocess.run(line, cwd=folder, check=False)
+    if done.returncode and line[1:3] == ["secret", "create"]:  # there is one already
+        return execute([*line[:2], "update", *line[3:]], folder)
     if done.returncode:
         raise RunError(f"`{shlex.join(line)}` ended with code {done.returncode}; nothing after it was run")
 

@@ -1,6 +1,7 @@
 """emnist-train: one invocation of one worker of a run; whatever case it is. Calls must be signed."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,6 @@ def work(settings: function.Settings, values: dict[str, Any]) -> dict[str, Any]:
 def check(settings: function.Settings, store_url: str) -> dict[str, Any]:
     """Reach the store. Raises StoreUnavailable when there is no answer from here."""
     with open_store(store_url) as store:
-        try:
+        with suppress(NotFound):
             store.get("runs/check/head.json")
-        except NotFound:
-            pass
     return {"event": "ready", "exec_timeout_s": settings.exec_timeout_s}

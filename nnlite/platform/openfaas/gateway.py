@@ -87,7 +87,8 @@ class Gateway:
             raise RunError(f"{error}: {hint}") from None
         if answer.status == UNAUTHORIZED:
             raise RunError(
-                f"gateway {self.url} refuses our password: set OPENFAAS_PASSWORD, or `faas-cli login --gateway {self.url}`"
+                f"gateway {self.url} refuses our password: set OPENFAAS_PASSWORD, "
+                f"or `faas-cli login --gateway {self.url}`"
             )
         if answer.status >= 300:
             raise RunError(f"gateway {self.url} answers {method} {path} with {answer.status}: {answer.text[:120]}")

@@ -32,7 +32,7 @@ def choices(run: str, workers: int, protocol: str, **more: Any) -> dict[str, Any
         "straggler_timeout_s": 3.0, "lease_ttl_s": 6.0, "data": more.pop("data", None),
     }  # fmt: skip
     if protocol == "averaging":
-        pace = {"rounds": 12, "steps_per_round": 200, "target_accuracy": TARGET, "learning_rate": 0.05}
+        pace = {"rounds": 12, "steps_per_round": 300, "target_accuracy": TARGET, "learning_rate": 0.05}
     else:  # updates of all workers add up, and on a busy machine they are many versions old
         pace = {
             "rounds": 1, "steps_per_round": 1200, "batch_size": 128, "push_every": 5, "pull_every": 5,
@@ -45,7 +45,7 @@ def train(
     cluster: FakeGateway, store: Store, dataset: Dataset, chosen: dict[str, Any], style: str = "sync", **options: Any
 ) -> Head:
     """Begin a run and drive it to its end, as tools.train does."""
-    found, spec = standard.standard({**chosen, **({"wait_s": 0.1} if style == "async" else {})})
+    found, spec = standard.standard({**chosen, **({"wait_s": 0.02} if style == "async" else {})})
     assert found.digest() == dataset.digest()
     platform = OpenFaaSPlatform(client(cluster), spec.run, store.url, "emnist-train", style)
     platform.check(range(spec.num_workers))
@@ -60,7 +60,10 @@ def train(
 @pytest.mark.parametrize("replicas", [1, 3, 6])
 def test_emnist_to_three_quarters(cluster, store, emnist, emnist_dir, replicas, style, protocol):
     run = f"{style}-{protocol}-{replicas}"
-    last = train(cluster, store, emnist, choices(run, replicas, protocol, data=emnist_dir), style)
+    chosen = choices(run, replicas, protocol, data=emnist_dir)
+    if (style, protocol) == ("async", "downpour"):  # one call at a time: nothing is ever old, so long steps will do
+        chosen |= {"steps_per_round": 2400 // replicas, "learning_rate": 0.12, "push_every": 40, "pull_every": 40}
+    last = train(cluster, store, emnist, chosen, style)
     assert last.status == "done", last
     assert last.accuracy is not None
     assert last.accuracy >= TARGET, last

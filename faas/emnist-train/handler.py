@@ -30,7 +30,6 @@ def work(settings: function.Settings, values: dict[str, Any]) -> dict[str, Any]:
 
 def check(settings: function.Settings, store_url: str) -> dict[str, Any]:
     """Reach the store. Raises StoreUnavailable when there is no answer from here."""
-    with open_store(store_url) as store:
-        with suppress(NotFound):
-            store.get("runs/check/head.json")
+    with open_store(store_url) as store, suppress(NotFound):
+        store.get("runs/check/head.json")
     return {"event": "ready", "exec_timeout_s": settings.exec_timeout_s}

@@ -72,7 +72,7 @@ def _decoded(token: str, url: str, path: Path) -> tuple[str, str]:
 def secret(given: str | None, environ: Mapping[str, str]) -> bytes:
     """The secret that calls are signed with, from the file given, else NNLITE_OPENFAAS_SECRET_FILE.
 
-    Raises UsageError when there is none, signing.Refused when it is too short.
+    Raises UsageError when there is none, or when it is too short.
     """
     path = given or environ.get(SECRET_FILE)
     if not path:

@@ -16,7 +16,7 @@ from nnlite.platform.openfaas.gateway import ASK_S, NOT_FOUND, Answer, Gateway, 
 STYLES = ("sync", "async")
 COME_AGAIN = {429, 500, 502, 503}  # full, not listening yet, restarting, none there yet
 GATEWAY_TIMEOUT, UNAUTHORIZED = 504, 401
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 2.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.5
 SPARE_S = 15.0  # how much longer than the function may run we wait for its answer
 
 

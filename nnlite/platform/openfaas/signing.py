@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 
-from nnlite.errors import NnliteError
+from nnlite.errors import NnliteError, UsageError
 
 TIME, SIGNATURE = "X-Nnlite-Time", "X-Nnlite-Signature"
 MAX_AGE_S = 900.0  # clocks differ, and a call may wait in a queue
@@ -47,10 +47,10 @@ def check(secret: bytes, body: bytes, headers: Mapping[str, str], now_s: float) 
 
 
 def checked_secret(secret: bytes, where: str) -> bytes:
-    """The secret without the line end that editors add. Raises Refused for one that could be guessed."""
+    """The secret without the line end that editors add. Raises UsageError for one that could be guessed."""
     secret = secret.strip()
     if len(secret) < MIN_SECRET_BYTES:
-        raise Refused(
+        raise UsageError(
             f"the secret in {where} has {len(secret)} bytes, expected at least {MIN_SECRET_BYTES}: "
             "make one with `openssl rand -hex 32`"
         )

@@ -62,7 +62,7 @@ def test_emnist_to_three_quarters(cluster, store, emnist, emnist_dir, replicas, 
     run = f"{style}-{protocol}-{replicas}"
     chosen = choices(run, replicas, protocol, data=emnist_dir)
     if (style, protocol) == ("async", "downpour"):  # one call at a time: nothing is ever old, so long steps will do
-        chosen |= {"steps_per_round": 2400 // replicas, "learning_rate": 0.12, "push_every": 40, "pull_every": 40}
+        chosen |= {"steps_per_round": 3600 // replicas, "learning_rate": 0.12, "push_every": 40, "pull_every": 40}
     last = train(cluster, store, emnist, chosen, style)
     assert last.status == "done", last
     assert last.accuracy is not None

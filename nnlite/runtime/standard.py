@@ -24,8 +24,10 @@ OTHERS = {"case", "dataset", "data", "workers", "batch_size", "rounds", "protoco
 CHOICES = WHOLE | FRACTIONS | OTHERS
 
 
-def standard(choices: Mapping[str, Any]) -> tuple[Dataset, RunSpec]:
-    """The dataset and the specification. choices: some of CHOICES, as numbers or as texts, as an environment has them.
+def standard(choices: Mapping[str, Any], dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
+    """The dataset, unless it is given, and the specification.
+
+    choices: some of CHOICES, as numbers or as texts, as an environment has them.
 
     Raises UsageError for what is not among them, or cannot be meant; DataNotFound when the dataset is not there.
     """
@@ -33,7 +35,9 @@ def standard(choices: Mapping[str, Any]) -> tuple[Dataset, RunSpec]:
     if unknown:
         raise UsageError(f"no choice {', '.join(unknown)}; there are {', '.join(sorted(CHOICES))}")
     case, _ = cases.find(str(choices.get("case", "emnist")))
-    dataset = cases.dataset(case, choices.get("dataset"), Path(choices["data"]) if choices.get("data") else None)
+    if dataset is None:
+        folder = Path(choices["data"]) if choices.get("data") else None
+        dataset = cases.dataset(case, choices.get("dataset"), folder)
     rate = _number(choices, "learning_rate", float) if "learning_rate" in choices else None
     workers = _number(choices, "workers", int, 1)
     more: dict[str, Any] = {name: _number(choices, name, int) for name in sorted(WHOLE & choices.keys())}

@@ -17,7 +17,7 @@ from nnlite.protocol.tree import Tree
 
 WHOLE = {  # choices that are passed on to the specification as they are
     "seed", "steps_per_round", "eval_every", "checkpoint_every", "push_every", "pull_every", "rounds_per_invocation",
-    "threads",
+    "threads", "max_staleness",
 }  # fmt: skip
 FRACTIONS = {"target_accuracy", "lease_ttl_s", "straggler_timeout_s", "max_poll_s", "max_s", "wait_s"}
 OTHERS = {"case", "dataset", "data", "workers", "batch_size", "rounds", "protocol", "optimizer", "learning_rate", "run"}
@@ -39,7 +39,7 @@ def standard(choices: Mapping[str, Any], dataset: Dataset | None = None) -> tupl
         folder = Path(choices["data"]) if choices.get("data") else None
         dataset = cases.dataset(case, choices.get("dataset"), folder)
     rate = _number(choices, "learning_rate", float) if "learning_rate" in choices else None
-    workers = _number(choices, "workers", int, 1)
+    workers, protocol = _number(choices, "workers", int, 1), str(choices.get("protocol", "averaging"))
     more: dict[str, Any] = {name: _number(choices, name, int) for name in sorted(WHOLE & choices.keys())}
     more.update({name: _number(choices, name, float) for name in sorted(FRACTIONS & choices.keys())})
     spec = RunSpec(
@@ -56,7 +56,8 @@ def standard(choices: Mapping[str, Any], dataset: Dataset | None = None) -> tupl
             "data": DataSpec(
                 dataset.name, dataset.digest(), len(dataset.train), len(dataset.test), dataset.mean, dataset.std
             ),
-            "protocol": str(choices.get("protocol", "averaging")),
+            "protocol": protocol,
+            "eval_every": 0 if protocol == "downpour" and "target_accuracy" not in choices else 1,
             **more,
         }
     )

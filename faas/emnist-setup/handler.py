@@ -16,6 +16,8 @@ from nnlite.platform.openfaas import function, signing
 from nnlite.runtime import asked, runs, standard
 from nnlite.store import open_store
 
+NURSE = asked.Nurse()  # remembers from call to call
+
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
     """Called by the template for every request."""
@@ -23,7 +25,7 @@ def handle(event: Any, context: Any) -> dict[str, Any]:
     def work(settings: function.Settings, values: dict[str, Any]) -> dict[str, Any]:
         if values.keys() - {"run"} and not function.is_signed(event, settings):
             raise signing.Refused("only a signed call may choose what is trained; an unsigned one has an empty body")
-        return ask(values["run"]) if values.keys() == {"run"} else begin(settings, values)
+        return ask(settings, str(values["run"])) if values.keys() == {"run"} else begin(settings, values)
 
     return function.answer(event, work, signed=os.environ.get("require_signature") == "true")
 
@@ -39,10 +41,13 @@ def begin(settings: function.Settings, values: dict[str, Any]) -> dict[str, Any]
     return {"event": "begun", "run": spec.run, "workers": spec.num_workers, "rounds": spec.num_rounds}
 
 
-def ask(run: str) -> dict[str, Any]:
-    """Where a run stands."""
+def ask(settings: function.Settings, run: str) -> dict[str, Any]:
+    """Where a run stands; and see to it that it goes on."""
     with open_store(store_url()) as store:
-        return {"event": "progress", **asked.progress(store, str(run))}
+        told = asked.progress(store, run)
+        if told["status"] == "running":
+            NURSE.look(store, run, settings.platform(run, store.url).invoke)
+    return {"event": "progress", **told}
 
 
 def store_url() -> str:

@@ -54,7 +54,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--dataset", default="emnist-bymerge", help="default %(default)s")
     parser.add_argument("--batch-size", type=int, default=32, help="default %(default)s")
     parser.add_argument("--target", type=float, default=0.75, help="test accuracy (default %(default)s)")
-    parser.add_argument("--workers", type=_counts, default=(1, 2), metavar="1,2", help="default 1,2")
+    parser.add_argument("--workers", type=counts, default=(1, 2), metavar="1,2", help="default 1,2")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions, in turns (default %(default)s)")
     parser.add_argument("--minibatches", type=int, default=50, help="of the original to time a round")
     parser.add_argument("--memcached", metavar="HOST:PORT", help="default: one of its own, ended afterwards")
@@ -199,11 +199,12 @@ def _wait_for(port: int) -> None:
     raise RunError(f"memcached did not start on port {port}")
 
 
-def _counts(text: str) -> tuple[int, ...]:
+def counts(text: str) -> tuple[int, ...]:
+    """Whole numbers from 1, as in 1,2,3; for argparse."""
     try:
-        counts = tuple(int(part) for part in text.split(","))
+        found = tuple(int(part) for part in text.split(","))
     except ValueError:
-        counts = ()
-    if not counts or min(counts) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers of workers, like 1,2,3")
-    return counts
+        found = ()
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted whole numbers from 1, like 1,2,3")
+    return found

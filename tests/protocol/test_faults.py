@@ -53,6 +53,7 @@ def schedule(seed):
         double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
         straggler_rate=(0.0, 0.2)[seed // 2 % 2],
         cold_start_s=(0.5, 15.0)[seed // 7 % 2],
+        clock_skew_s=(0.0, 600.0)[seed // 11 % 2],
         timeout_s=(math.inf, 9.0)[seed // 5 % 2],
     )
 
@@ -105,10 +106,10 @@ def test_nobody_waits_beyond_the_bound_and_replacements_are_few():
 
 
 def test_workers_hand_over_before_their_deadline_and_nobody_dies_of_it():
-    run_spec = spec(3, 3, (1, 2, 3), hand_over_s=2.0)
+    run_spec = spec(3, 3, (1, 2, 3), hand_over_s=4.0)
     expected = without_faults(run_spec)
     for seed in range(20):
-        simulation = simulate(run_spec, seed, Faults(timeout_s=4.0, slice_s=0.2))
+        simulation = simulate(run_spec, seed, Faults(timeout_s=6.0, slice_s=0.2))
         assert outcome(simulation) == expected, f"seed {seed}"
         assert simulation.counts["handed over in time"] > 0
         assert simulation.counts["timeouts"] == 0, f"seed {seed}"

@@ -13,7 +13,7 @@ from nnlite.protocol.waiter import Leave
 from nnlite.protocol.watcher import Watcher
 from nnlite.runtime import runs
 from nnlite.runtime.performer import Performer, perform
-from nnlite.runtime.workers import read_spec
+from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import Store
 
 NEWEST = 10  # how many rounds are told
@@ -52,7 +52,7 @@ class Nurse:
         spec = read_spec(store, run)
         watcher = self._watchers.setdefault(run, Watcher(spec))
         with suppress(Leave):  # the run has ended meanwhile
-            perform(watcher.repair(), Performer(store, durable=runs.open_durable(spec), invoke=invoke))
+            perform(watcher.repair(), Performer(store, durable=open_durable(spec), invoke=invoke))
 
 
 def _summary(store: Store, run: str, round: int) -> dict[str, Any] | None:

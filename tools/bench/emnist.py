@@ -140,7 +140,10 @@ def original_step_s(setting: Setting, no_delay: bool, minibatches: int) -> float
         shared.fetch(model)
         model.step(x, y)
         shared.store(model)
-    return (time.perf_counter() - began_s) / minibatches
+    shared.fetch(model)  # waits until all is stored
+    seconds = time.perf_counter() - began_s
+    shared.close()
+    return seconds / minibatches
 
 
 # ---- ours
@@ -150,7 +153,8 @@ def ours_s(setting: Setting, workers: int, run: str) -> float:
     """Seconds from the start of the worker processes to the end of the run."""
     choices = {
         "case": "emnist", "workers": workers, "run": run, "batch_size": setting.batch_size, "rounds": 100,
-        "steps_per_round": STEPS_PER_ROUND, "target_accuracy": setting.target, "learning_rate": LEARNING_RATE * workers, "optimizer": "sgd",
+        "steps_per_round": STEPS_PER_ROUND, "target_accuracy": setting.target, "learning_rate": LEARNING_RATE * workers,
+        "optimizer": "sgd",
         "max_poll_s": 0.03,
     }  # fmt: skip
     _, spec = standard.standard(choices, setting.dataset)

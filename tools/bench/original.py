@@ -63,6 +63,10 @@ class Shared:
 
         self.client: Any = Client((host, port), no_delay=no_delay)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self.client.close()
+
     def fetch(self, model: Original) -> None:
         """Both keys, one after the other: they may be of two versions."""
         model.weights = [

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from nnlite.errors import RunError
 from nnlite.protocol.spec import check_run
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -54,7 +56,10 @@ def carry_out(
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
     with open_store(payload.store) as store:
-        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s)
+        gauge = Gauge(time.monotonic() - before_s, tell)
+        workers = Workers(
+            store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s, gauge=gauge
+        )
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)
         reason: str = workers.scheduler.results[key].reason

@@ -48,7 +48,9 @@ EXCEPTIONS = {
     ("nnlite", "nnlite.runtime.model_file"),  # `nnlite.load`, resolved when it is first asked for
 }
 # only what these modules import by name when they are asked to
-LAZY_ONLY = {"boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib"}
+LAZY_ONLY = {
+    "boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib", "yaml", "jsonschema", "kubernetes_validate",
+}  # fmt: skip
 PROTOCOL_NEVER = {
     "asyncio", "datetime", "http", "io", "multiprocessing", "os", "pathlib", "random", "secrets", "select",
     "shutil", "socket", "subprocess", "tempfile", "threading", "time", "urllib", "uuid",

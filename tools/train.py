@@ -14,21 +14,22 @@ from typing import Any
 from nnlite import data, nn
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.base import Platform
-from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
-from tools import _cost
+from tools import _cost, _platforms
 from tools._command import run
 from tools._plan import add_options, plan, widths
+from tools._platforms import PLATFORMS
 from tools._progress import Progress, rounds_made
 
 EXAMPLES = """examples:
   python -m tools.train --case b --dataset fashion-sample --workers 2
   python -m tools.train --case c --data ../shared/data --target-accuracy 0.97
   python -m tools.train --case my_case.py --optimizer adam --learning-rate 0.001
+  python -m tools.train --case emnist --platform openfaas --store memcached://127.0.0.1:11211/nnlite --workers 3
   python -m tools.train --resume b-20260101-120000-3f2a
 """
 
@@ -39,19 +40,20 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     if args.resume:
         spec = read_spec(store, args.resume)
-        books = _cost.Books(args, spec, store, _num_processes(args, spec))
+        books = _cost.Books(args, spec, store, _platforms.num_processes(args, spec))
         if args.dry_run:
             return _show_plan(spec, args, None)
         out, standing = _out(spec, args), runs.standing(store, spec)
         if standing is not None and standing.status == DONE and not out.exists():
-            return _finish(
-                store, spec, standing, out, 0.0, args, books
-            )  # its command did not come to write the weights
+            # its command did not come to write the weights
+            return _finish(store, spec, standing, out, 0.0, args, books)
+        platform = _platform(args, spec, store)
         attempts, first_round = runs.reopen(store, spec)
         first_line = rounds_made(spec, standing) if standing is not None else 0
     else:
         dataset, spec = plan(args)
-        books = _cost.Books(args, spec, store, _num_processes(args, spec))
+        spec = PLATFORMS[args.platform].settle(args, spec)
+        books = _cost.Books(args, spec, store, _platforms.num_processes(args, spec))
         if args.dry_run:
             if not args.json:
                 books.introduce(dataset, start_nothing=True)
@@ -59,9 +61,10 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         _introduce(spec, args, dataset)
         books.introduce(dataset)
+        platform = _platform(args, spec, store)
         runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
         attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
-    driver = runs.Driver(store, spec, _platform(args, spec, store), first_round)
+    driver = runs.Driver(store, spec, platform, first_round)
     return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args, books)
 
 
@@ -100,26 +103,14 @@ def _finish(
 
 def _platform(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
     """Where the workers run; None is this very process."""
-    num_processes = _num_processes(args, spec)
-    return LocalPlatform(spec.run, store.url, num_processes) if num_processes else None
-
-
-def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
-    if args.processes is not None:
-        return int(args.processes)
-    if args.store.startswith("memory://"):
-        return 0  # other processes could not see it
-    return min(spec.num_workers, os.cpu_count() or 1)
+    return PLATFORMS[args.platform].open(args, spec, store)
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
-    if args.processes is not None and args.processes < 0:
-        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
-    if args.processes and args.store.startswith("memory://"):
-        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+    _platforms.check(args)
     defaults = vars(_parser().parse_args([]))
-    for name in sorted(defaults.keys() - NOT_OF_THE_RUN - _cost.OPTIONS):
+    for name in sorted(defaults.keys() - NOT_OF_THE_RUN - _platforms.names_of_options() - _cost.OPTIONS):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
@@ -147,8 +138,7 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
         "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
         "optimizer": repr(optimizer),
-        "workers": f"{spec.num_workers} in {_num_processes(args, spec)} processes, "
-        f"merge tree {','.join(map(str, spec.tree_widths))}",
+        "workers": f"{PLATFORMS[args.platform].shown(args, spec)}, merge tree {','.join(map(str, spec.tree_widths))}",
         "protocol": _protocol(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
@@ -227,9 +217,8 @@ def _parser() -> argparse.ArgumentParser:
     add_options(parser)
     _cost.add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=["local"], default="local", help="where workers run (default local)")
+    where.add_argument("--platform", choices=[*PLATFORMS], default="local", help="where workers run (default local)")
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
-    where.add_argument("--processes", type=int, metavar="P", help="default: a worker each, as far as there are cores")
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
     where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
@@ -238,6 +227,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    _platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")
     return parser

@@ -100,6 +100,7 @@ class RunSpec:
     max_poll_s: float = 0.25
     slice_s: float = 0.5
     max_attempts: int = 10
+    wait_s: float | None = None  #: so long an invocation waits for others before it hands over; None: to its deadline
     format: int = field(default=FORMAT)
     trace: bool = True  #: workers write down what they spend their time on, see `traces`
 

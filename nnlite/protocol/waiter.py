@@ -61,6 +61,7 @@ class Waiter:
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = Combiner(spec)
         self.pace = Pace(spec)
+        self.waits_since_s = 0.0  #: by our clock, when we last began to wait for others
         self.is_repairer = False
 
     def read_head(self) -> Program[Head]:
@@ -91,7 +92,7 @@ class Waiter:
 
     def wait_for(self, look: Callable[[], Program[T | None]]) -> Program[T]:
         """Whatever `look` finds, as soon as it finds something; repairing when that takes too long."""
-        began_s = since_s = yield Now()
+        self.waits_since_s = began_s = since_s = yield Now()
         for pause_s in self.pace.pauses(began_s):
             yield Sleep(pause_s)
             seen = yield from look()

@@ -168,8 +168,12 @@ class Worker(Waiter):
 
     def between_polls(self) -> Program[None]:
         yield from self.beat()
-        if (yield from self._has_to_leave()):
+        if (yield from self._has_to_leave()) or (yield from self._has_waited()):
             yield from self.hand_over(None)
+
+    def _has_waited(self) -> Program[bool]:
+        """Whether others may need our place: a queue that runs few calls at a time runs them when we leave."""
+        return self.spec.wait_s is not None and (yield Now()) - self.waits_since_s > self.spec.wait_s
 
     # ---- giving up
 

@@ -75,7 +75,10 @@ def train_command(*more):
     return [sys.executable, *shlex.split(line), *more]
 
 
-@pytest.mark.parametrize("tool", ["train", "tune", "optimize", "simulate", "report", "data", "bench"])
+TOOLS = ["train", "tune", "optimize", "simulate", "report", "deploy", "data", "bench"]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
 def test_every_tool_has_a_help_that_ends_with_an_example(tool, tmp_path):
     done = run([sys.executable, "-m", f"tools.{tool}", "--help"], tmp_path)
     assert done.returncode == 0, done.stderr

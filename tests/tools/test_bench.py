@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from nnlite.cost.curve import OBJECTIVES
 from tools._command import run
+from tools.bench import original
 from tools.bench.__main__ import build_parser, main
 
 
@@ -70,3 +72,46 @@ def test_trace(capsys):
     assert row["images_per_s"] > 0
     assert 0 < row["recorder_rate"] < 1
     assert run(main, build_parser(), ["trace", "--pairs", "0"]) == 2
+
+
+def test_emnist_beside_the_original(capsys, memcached):
+    """Every row, on bundled images, to a target that is soon reached."""
+    address = f"127.0.0.1:{memcached.port}"
+    more = ("--dataset", "fashion-sample", "--target", "0.5", "--rounds", "1", "--minibatches", "2", "--workers", "1")
+    found = rows(capsys, "emnist", *more, "--memcached", address, "--json")
+    assert [row["loop"] for row in found] == ["original", "original, TCP_NODELAY", "nnlite"]
+    assert all(row["seconds"] > 0 for row in found)
+
+
+def test_a_row_of_the_table_for_each_combination(capsys, memcached):
+    url = f"memcached://127.0.0.1:{memcached.port}/table"
+    more = ("--dataset", "fashion-sample", "--workers", "1", "--batch", "32", "--every", "5,10", "--samples", "320")
+    found = rows(capsys, "table", *more, "--store", url, "--json")
+    assert [(row["workers"], row["batch_size"], row["every"], row["samples"]) for row in found] == [
+        (1, 32, 5, 320),
+        (1, 32, 10, 320),
+    ]
+
+
+def test_the_original_s_faults_are_written_down(monkeypatch):
+    """Its gradient is not that of its loss; without the two masks, and divided once, it would be."""
+    x, y = np.random.default_rng(0).random((8, 5)), np.arange(8) % 3
+
+    def loss(weights):
+        outputs = np.exp(np.tanh(x @ weights[0]) @ weights[1])
+        return -np.log((outputs / outputs.sum(axis=1, keepdims=True))[np.arange(8), y]).mean()
+
+    def change(rate):
+        monkeypatch.setattr(original, "DROPOUT_RATE", rate)
+        model = original.Original(5, 3)
+        before = [w.copy() for w in model.weights]
+        model.step(x, y)
+        return before, model.weights[0] - before[0]
+
+    before, moved = change(0.0)
+    up, down = ([before[0] + sign * 1e-6 * (np.arange(5) == 2)[:, None], before[1]] for sign in (1, -1))
+    slope = (loss(up) - loss(down)) / 2e-6
+    assert 8 * moved[2].sum() == pytest.approx(-slope, rel=1e-3)  # the second division by the batch size is undone
+    _, other = change(0.5)
+    cosine = (moved * other).sum() / np.linalg.norm(moved) / np.linalg.norm(other)
+    assert cosine < 0.95

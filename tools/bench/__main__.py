@@ -11,9 +11,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with t
 
 from nnlite.errors import UsageError
 from tools._command import run
-from tools.bench import bytes_, estimate, optimize, search, simulate, start, steps, store
+from tools.bench import bytes_, emnist, estimate, optimize, search, simulate, start, steps, store, table
 
-BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate)
+BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate, emnist, table)
 
 
 def main(args: argparse.Namespace) -> int:

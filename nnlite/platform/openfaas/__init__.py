@@ -1,0 +1,1 @@
+"""OpenFaaS: workers as functions behind a gateway, called over HTTP and signed."""

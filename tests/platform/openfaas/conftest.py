@@ -1,0 +1,70 @@
+"""What the tests of OpenFaaS share: packed functions, their secret, a gateway, and EMNIST."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nnlite import data
+from nnlite.data import Dataset
+from nnlite.platform.openfaas.gateway import Gateway
+from tests.platform.openfaas.gateway import PASSWORD, ROOT, USER, FakeGateway, pack, running
+from tests.servers import Memcached, need_memcached
+
+SECRET = b"a secret of tests, of 32 bytes.."
+
+
+@pytest.fixture(scope="session")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both functions, as images would hold them."""
+    folder = tmp_path_factory.mktemp("images")
+    for name in ("emnist-setup", "emnist-train"):
+        pack(name, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that is mounted into functions."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "nnlite-hmac").write_bytes(SECRET + b"\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_memcached() -> Iterator[Memcached]:
+    """The memcached of a cluster: room for the whole of EMNIST's subset, cut three ways."""
+    need_memcached()
+    with Memcached("-m", "1024") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(packed: Path, secrets: Path) -> Iterator[FakeGateway]:
+    """A gateway with emnist-train, which has one slot a replica, as in stack.yaml."""
+    with running() as gateway:
+        environment = {"secret_mount_path": str(secrets), "exec_timeout": "120s", "max_inflight": "1"}
+        gateway.deploy("emnist-train", packed / "emnist-train", environment)
+        yield gateway
+
+
+def client(cluster: FakeGateway, secret: bytes = SECRET, password: str = PASSWORD) -> Gateway:
+    return Gateway(cluster.url, USER, password, secret)
+
+
+@pytest.fixture(scope="session")
+def emnist_dir() -> Path:
+    """Where the real images are."""
+    folder = Path(os.environ.get("NNLITE_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not (folder / "emnist").is_dir():
+        pytest.skip(f"no EMNIST in {folder}; NNLITE_TEST_DATA=DIR says where it is")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def emnist(emnist_dir: Path) -> Dataset:
+    """The real images."""
+    return data.load("emnist-bymerge", data_dir=emnist_dir)

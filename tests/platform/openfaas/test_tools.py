@@ -1,0 +1,208 @@
+"""`tools.train --platform openfaas` as a user types it, and what it says when something is wrong; emnist-setup."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnlite.platform.openfaas import signing
+from nnlite.protocol import watcher
+from nnlite.runtime import runs
+from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.workers import read_spec
+from nnlite.store import open_store
+from tests.platform.openfaas.conftest import SECRET
+from tests.platform.openfaas.gateway import PASSWORD, FakeGateway, running
+from tests.servers import Memcached, free_ports, need_memcached
+from tools import train as tool
+from tools._command import run
+
+
+@pytest.fixture(scope="module")
+def memcached() -> Iterator[Memcached]:
+    need_memcached()
+    with Memcached("-m", "256") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def cluster(packed: Path, secrets: Path, memcached: Memcached) -> Iterator[FakeGateway]:
+    """Both functions; what emnist-setup trains is small."""
+    with running() as gateway:
+        common = {"secret_mount_path": str(secrets), "exec_timeout": "60s", "max_inflight": "1"}
+        gateway.deploy("emnist-train", packed / "emnist-train", common)
+        choices = {
+            "case": "c", "dataset": "fashion-sample", "workers": "2", "rounds": "2", "steps_per_round": "5",
+            "max_poll_s": "0.03", "wait_s": "0.2", "store": f"memcached://{memcached.address}/tools",
+        }  # fmt: skip
+        gateway.deploy("emnist-setup", packed / "emnist-setup", {**common, **choices})
+        yield gateway
+
+
+@pytest.fixture(autouse=True)
+def _account(cluster: FakeGateway, secrets: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OPENFAAS_URL", cluster.url)
+    monkeypatch.setenv("OPENFAAS_PASSWORD", PASSWORD)
+    monkeypatch.setenv("NNLITE_OPENFAAS_SECRET_FILE", str(secrets / "nnlite-hmac"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def train(*argv: object) -> int:
+    words = ["--case", "c", "--dataset", "fashion-sample", "--rounds", "2", "--steps-per-round", "5"]
+    return run(tool.main, tool._parser(), [*words, "--platform", "openfaas", *map(str, argv)])
+
+
+def test_train_on_openfaas(cluster, memcached, capsys, tmp_path):
+    store = f"memcached://{memcached.address}/tools"
+    assert train("--store", store, "--workers", 2, "--json", "--out", "w.safetensors") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in lines] == ["round", "round", "result"]
+    assert (tmp_path / "w.safetensors").stat().st_size > 1000
+    assert len(cluster.functions["emnist-train"].replicas) == 2  # one slot each, so it was scaled
+
+
+def test_a_function_a_worker_and_one_invocation_a_round(cluster, packed, secrets, memcached, capsys):
+    """As on faasd, and as in the original's second way."""
+    for worker in (1, 2):
+        common = {"secret_mount_path": str(secrets), "exec_timeout": "60s", "train_function": "worker-{worker}"}
+        cluster.deploy(f"worker-{worker}", packed / "emnist-train", common)
+    before = len(cluster.calls)
+    store = f"memcached://{memcached.address}/tools"
+    more = ("--function", "worker-{worker}", "--rounds-per-invocation", 1, "--workers", 2)
+    assert train("--store", store, *more) == 0
+    assert "2 as sync calls of worker-{worker}" in capsys.readouterr().err
+    calls = [(c["worker"], c["attempt"]) for c in cluster.calls[before:]]
+    assert {(0, 1), (0, 2), (1, 1), (1, 2)} <= set(calls)
+    for worker in (1, 2):
+        cluster.functions.pop(f"worker-{worker}").scale(0)
+
+
+# ---- what is wrong is said in one line
+
+
+def said(capsys: Any, code: int, *argv: object) -> str:
+    capsys.readouterr()
+    assert train(*argv) == code
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def test_bad_input(cluster, memcached, packed, secrets, monkeypatch, capsys, tmp_path):
+    store = f"memcached://{memcached.address}/tools"
+    nobody = f"http://127.0.0.1:{free_ports(1)[0]}"
+    line = said(capsys, 1, "--store", store, "--gateway", nobody)
+    assert f"gateway {nobody} is not reachable" in line
+    assert "OPENFAAS_URL" in line
+    with monkeypatch.context() as patch:
+        patch.setenv("OPENFAAS_PASSWORD", "wrong")
+        assert "refuses our password: set OPENFAAS_PASSWORD" in said(capsys, 1, "--store", store)
+    line = said(capsys, 1, "--store", store, "--function", "emnist-trian")
+    assert "function 'emnist-trian' is not deployed" in line
+    assert "emnist-train" in line
+    near = f"memcached://127.0.0.1:{free_ports(1)[0]}/tools?attempts=1"
+    line = said(capsys, 1, "--store", store, "--worker-store", near)
+    assert "function emnist-train at" in line
+    assert "memcached at 127.0.0.1:" in line
+    (tmp_path / "other").write_bytes(b"another secret, as long as that")
+    assert "another secret" in said(capsys, 1, "--store", store, "--secret-file", tmp_path / "other")
+    (tmp_path / "no secrets").mkdir()
+    environment = {"secret_mount_path": str(tmp_path / "no secrets"), "exec_timeout": "60s"}
+    cluster.deploy("bare", packed / "emnist-train", environment)
+    assert "the function has no secret 'nnlite-hmac'" in said(capsys, 1, "--store", store, "--function", "bare")
+    cluster.functions.pop("bare").scale(0)
+    assert "functions cannot see it; wanted memcached://" in said(capsys, 2)
+    assert "--processes is for --platform local" in said(capsys, 2, "--store", store, "--processes", 2)
+    monkeypatch.delenv("NNLITE_OPENFAAS_SECRET_FILE")
+    assert "calls must be signed" in said(capsys, 2, "--store", store)
+    assert "--rounds-per-invocation -1" in said(capsys, 2, "--store", store, "--rounds-per-invocation", -1)
+
+
+# ---- emnist-setup, as faas-cli invokes it
+
+
+def setup(cluster: FakeGateway, body: bytes, signed: bool = False) -> tuple[int, dict[str, Any]]:
+    return post(cluster, "emnist-setup", body, signing.sign(SECRET, body, time.time()) if signed else {})
+
+
+def post(
+    cluster: FakeGateway, name: str, body: bytes, headers: dict[str, str], until_not: Collection[int] = ()
+) -> tuple[int, dict[str, Any]]:
+    """Status and answer of a call; made again for 30 s while the status is one of `until_not`."""
+    until, code, text = time.monotonic() + 30, 0, b"{}"
+    while code == 0 or (code in until_not and time.monotonic() < until):
+        time.sleep(0.05 if code else 0)
+        request = urllib.request.Request(f"{cluster.url}/function/{name}", body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                code, text = response.status, response.read()
+        except urllib.error.HTTPError as error:
+            code, text = error.code, error.read()
+    return code, json.loads(text) if text.startswith(b"{") else {}
+
+
+def finished(cluster: FakeGateway, body: bytes) -> dict[str, Any]:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        _, told = setup(cluster, body)
+        if told.get("status") != "running":
+            return told
+        time.sleep(0.1)
+    raise AssertionError(told)
+
+
+def test_an_empty_call_begins_a_run_and_another_tells_of_it(cluster):
+    assert setup(cluster, b"\n")[0] in (200, 500)  # where it may only start to listen
+    code, begun = setup(cluster, b"\n")
+    assert (code, begun["event"], begun["workers"]) == (200, "begun", 2), begun
+    told = finished(cluster, json.dumps({"run": begun["run"]}).encode())
+    assert told["status"] == "done", told
+    assert told["test_accuracy"] > 0.2
+    assert [r["round"] for r in told["rounds"]] == [0, 1, 2]
+    assert told["result"] == f"runs/{begun['run']}/ckpt/00000002"
+
+
+def test_other_choices_take_a_signature(cluster):
+    code, refused = setup(cluster, b'{"workers": 1}')
+    assert (code, refused["kind"]) == (401, "Refused")
+    code, begun = setup(cluster, b'{"workers": 1, "rounds": 1}', signed=True)
+    assert (code, begun["workers"], begun["rounds"]) == (200, 1, 1)
+    assert finished(cluster, json.dumps({"run": begun["run"]}).encode())["status"] == "done"
+    code, told = setup(cluster, b'{"wrokers": 1}', signed=True)
+    assert code == 400
+    assert "no choice wrokers" in told["message"]
+    code, told = setup(cluster, b'{"run": "nobody"}')
+    assert (code, told["event"]) == (500, "error")
+
+
+def test_who_asks_for_progress_has_dead_workers_replaced(cluster):
+    """Nobody else watches a run that emnist-setup began."""
+    choices = {"workers": 1, "rounds": 3, "steps_per_round": 400, "lease_ttl_s": 0.5}
+    code, begun = setup(cluster, json.dumps(choices).encode(), signed=True)
+    assert code == 200, begun
+    time.sleep(0.4)
+    for replica in cluster.functions["emnist-train"].replicas:
+        replica.kill()
+    assert finished(cluster, json.dumps({"run": begun["run"]}).encode())["status"] == "done"
+
+
+def test_unsigned_calls_of_workers_are_refused(cluster):
+    body = b'{"run": "r", "store": "memory://x", "worker": 0, "attempt": 1}'
+    assert post(cluster, "emnist-train", body, {}, until_not={429, 500})[0] == 401
+
+
+def test_a_run_is_stopped_from_outside(cluster, memcached):
+    code, begun = setup(cluster, b'{"rounds": 100000, "workers": 1}', signed=True)
+    assert code == 200, begun
+    with open_store(f"memcached://{memcached.address}/tools") as store:
+        spec = read_spec(store, begun["run"])
+        perform(watcher.stop(spec, "stopped by a test"), Performer(store))
+        assert runs.standing(store, spec).status == "stopped"
+    assert setup(cluster, json.dumps({"run": begun["run"]}).encode())[1]["status"] == "stopped"

@@ -14,6 +14,7 @@
     │   └── StoreUnavailable (ConnectionError)  no answer this time: it may, or may not, have been done
     ├── Diverged          (ArithmeticError)     a loss or a weight is no longer a finite number
     └── RunError          (RuntimeError)        a run cannot start, go on, or be found
+        └── RunNotFound                         no such run in the store; or its store has forgotten it
 
 A message says what failed, where, what was expected and what was found, and what to do about it.
 It fits on one line: tools print it as it is.
@@ -72,3 +73,7 @@ class Diverged(NnliteError, ArithmeticError):
 
 class RunError(NnliteError, RuntimeError):
     """A run cannot start, go on, or be found."""
+
+
+class RunNotFound(RunError):
+    """No such run in the store. To an invocation of it: the store has forgotten the run, until somebody restores it."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, RunNotFound, StoreUnavailable
 from nnlite.protocol.spec import check_run
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
@@ -61,7 +61,10 @@ def carry_out(
     _warm.append(True)
     with open_store(payload.store) as store:
         gauge = Gauge(time.monotonic() - before_s, tell)
-        workers = Workers(store, payload.run, invoke, tell, None, remaining_s, before_s, gauge, is_cold)
+        try:
+            workers = Workers(store, payload.run, invoke, tell, None, remaining_s, before_s, gauge, is_cold)
+        except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
+            raise StoreUnavailable(str(error)) from error
         try:
             key = workers.add(payload.worker, payload.attempt)
             workers.scheduler.run(until=key)

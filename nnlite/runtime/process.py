@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Any
 
-from nnlite.errors import NnliteError, StoreUnavailable
+from nnlite.errors import NnliteError, RunNotFound, StoreUnavailable
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.throttle import Throttle
 from nnlite.runtime.workers import Workers
@@ -35,7 +35,10 @@ def main() -> int:
         workers.scheduler.run()
     except SystemExit:
         reason = "the command that started it ended"
-    except StoreUnavailable as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
+    except (
+        StoreUnavailable,
+        RunNotFound,
+    ) as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
         _tell("unavailable", {"message": str(error)})
         return 1
     except NnliteError as error:

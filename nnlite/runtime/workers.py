@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from nnlite.errors import NotFound, RunError
+from nnlite.errors import NotFound, RunNotFound
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
@@ -22,13 +22,13 @@ from nnlite.store.trace import Traced
 
 
 def read_spec(store: Store, run: str) -> RunSpec:
-    """The specification of a run. Raises RunError when the store has no such run."""
+    """The specification of a run. Raises RunNotFound when the store has no such run."""
     check_run(run)
     key = Keys(run).spec
     try:
         return RunSpec.from_json(store.get(key).data, key)
     except NotFound:
-        raise RunError(f"no run {run!r} in {store.url}: check the run's id and --store") from None
+        raise RunNotFound(f"no run {run!r} in {store.url}: check the run's id and --store") from None
 
 
 def open_durable(spec: RunSpec) -> Store | None:

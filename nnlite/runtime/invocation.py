@@ -7,12 +7,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nnlite.errors import RunError
+from nnlite.errors import NnliteError, RunError
+from nnlite.protocol import head
 from nnlite.protocol.effects import Bill
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import check_run
-from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
+from nnlite.runtime.meter import bill
+from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
+from nnlite.store.trace import Traced
+from nnlite.store.warm import Shelf, Warm
 
 
 @dataclass(frozen=True)
@@ -45,17 +50,38 @@ def carry_out(
     payload: Payload,
     invoke: Callable[[int, int], None],
     remaining_s: Callable[[], float] = no_deadline,
-    spent: Callable[[], Bill] = Bill,
+    spent: Callable[[], Bill] | None = None,
     tell: Teller = tell_nobody,
-) -> str:
-    """Do the work of one invocation. -> why it ended.
+    *,
+    billed_s: Callable[[], float] = lambda: 0.0,
+    shelf: Shelf | None = None,
+) -> tuple[str, Bill]:
+    """Do the work of one invocation. -> why it ended, and what it cost
 
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
+    spent: what this invocation has cost; by default `billed_s` seconds and the store's requests at the run's rates.
+    shelf: where this process keeps shards between invocations.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
-    with open_store(payload.store) as store:
-        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=spent)
+    with Traced(open_store(payload.store)) as traced:
+
+        def metered() -> Bill:
+            return bill(workers.spec.rates, billed_s(), traced.totals)
+
+        cost = spent or metered
+        store = Warm(traced, shelf) if shelf is not None else traced
+        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=cost)
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)
         reason: str = workers.scheduler.results[key].reason
-        return reason
+        return reason, cost()
+
+
+def end_as_failed(payload: Payload, error: Exception) -> None:
+    """End the run for an error that the next attempt would only meet again. Raises StoreError when that fails."""
+    kind = type(error).__name__
+    reason = str(error) if isinstance(error, NnliteError) else f"a worker failed: {kind}: {error}"
+    if isinstance(error, MemoryError):
+        reason = "a worker's memory was not enough: give its function more (--memory-mb), or use more workers"
+    with open_store(payload.store) as store:
+        perform(head.end(Keys(payload.run).head, head.FAILED, reason), Performer(store))

@@ -1,0 +1,56 @@
+"""The handler: parse, do one invocation's work, answer."""
+
+import os
+import time
+
+MEMORY_MB = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))
+for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before NumPy comes: a core for each 1,769 MB
+    os.environ.setdefault(_name, str(max(1, MEMORY_MB // 1769)))
+
+from typing import Any
+
+from lambda_pkg.logs import tell, tell_metrics
+from nnlite.errors import StoreUnavailable
+from nnlite.platform.aws.function import Function
+from nnlite.runtime.invocation import Payload, carry_out, end_as_failed
+from nnlite.store.warm import Shelf
+
+SHELF = Shelf(max_bytes=MEMORY_MB * 2**20 // 4)
+_init_s = [time.process_time()]  # of this process so far; taken by its first invocation
+
+
+def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The work of one worker's invocation; or, on schedule, a look at the runs that nobody watches."""
+    began_s, init_s = time.monotonic(), _init_s.pop() if _init_s else 0.0
+    function = Function(context.function_name)
+
+    def remaining_s() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    if isinstance(event, dict) and event.get("action") == "repair":
+        from lambda_pkg.repair import repair
+
+        return repair(event, function, remaining_s)
+    payload = Payload.from_values(event)
+
+    def invoke(worker: int, attempt: int) -> None:
+        function.invoke(Payload(payload.run, payload.store, worker, attempt).to_json())
+
+    def billed_s() -> float:
+        return time.monotonic() - began_s + init_s
+
+    who = {"run": payload.run, "worker": payload.worker, "attempt": payload.attempt}
+    usd, failed = 0.0, 0
+    try:
+        reason, bill = carry_out(
+            payload, invoke, remaining_s, tell=lambda e, v: tell(e, {**who, **v}), billed_s=billed_s, shelf=SHELF
+        )
+        usd = bill.usd
+    except StoreUnavailable:  # the next attempt may well meet an answer
+        raise
+    except Exception as error:
+        end_as_failed(payload, error)
+        reason, failed = f"{type(error).__name__}: {error}", 1
+    metrics = {"seconds": billed_s(), "init_ms": init_s * 1000, "usd": usd, "failed": failed}
+    tell_metrics(context.function_name, metrics, {**who, "reason": reason})
+    return {"reason": reason}

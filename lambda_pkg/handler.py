@@ -21,7 +21,7 @@ _init_s = [time.process_time()]  # of this process so far; taken by its first in
 
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The work of one worker's invocation; or, on schedule, a look at the runs that nobody watches."""
-    began_s, init_s = time.monotonic(), _init_s.pop() if _init_s else 0.0
+    init_s = _init_s.pop() if _init_s else 0.0
     function = Function(context.function_name)
 
     def remaining_s() -> float:
@@ -36,21 +36,21 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     def invoke(worker: int, attempt: int) -> None:
         function.invoke(Payload(payload.run, payload.store, worker, attempt).to_json())
 
-    def billed_s() -> float:
-        return time.monotonic() - began_s + init_s
-
     who = {"run": payload.run, "worker": payload.worker, "attempt": payload.attempt}
-    usd, failed = 0.0, 0
+    metrics = {"init_ms": init_s * 1000, "failed": 0}
+
+    def hear(event: str, values: dict[str, Any]) -> None:
+        if event == "bill":
+            metrics.update(values)
+        else:
+            tell(event, {**who, **values})
+
     try:
-        reason, bill = carry_out(
-            payload, invoke, remaining_s, tell=lambda e, v: tell(e, {**who, **v}), billed_s=billed_s, shelf=SHELF
-        )
-        usd = bill.usd
+        reason = carry_out(payload, invoke, remaining_s, init_s, hear, SHELF)
     except StoreUnavailable:  # the next attempt may well meet an answer
         raise
     except Exception as error:
         end_as_failed(payload, error)
-        reason, failed = f"{type(error).__name__}: {error}", 1
-    metrics = {"seconds": billed_s(), "init_ms": init_s * 1000, "usd": usd, "failed": failed}
+        reason, metrics["failed"] = f"{type(error).__name__}: {error}", 1
     tell_metrics(context.function_name, metrics, {**who, "reason": reason})
     return {"reason": reason}

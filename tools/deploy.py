@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 from lambda_pkg import bundle as bundles
+from lambda_pkg import template as templates
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.aws import limits
-from nnlite.platform.aws.stack import ChangeSet, Stack, Standing
+from nnlite.platform.aws.stack import Stack, Standing
 from tools import _aws
 from tools._ask import confirm
 from tools._command import run
 
-TEMPLATE = Path(bundles.__file__).with_name("template.yaml")
 TARGET = bundles.Target()
 OPTIONS = {  # of the command line -> parameters of the template; what is not given stays as it is
     "memory_mb": "MemoryMb",
@@ -64,7 +64,7 @@ def _deploy(
 ) -> int:
     from nnlite.platform.aws.bucket import Bucket
 
-    template, bucket = TEMPLATE.read_text(), Bucket(_bucket_name(stack), stack.account)
+    bucket = Bucket(_bucket_name(stack), stack.account)
     if standing is None:
         if bucket.exists():
             raise RunError(
@@ -72,22 +72,18 @@ def _deploy(
                 "another --stack-name"
             )
         _say("the bucket first, as the function's code must lie in it")
-        stack.carry_out(stack.propose(template, parameters | {"CodeKey": ""}), _say)
+        stack.carry_out(stack.propose(templates.bucket_alone(), parameters), _say)
     uploaded = bucket.put_once(parameters["CodeKey"], bundle.data)
     _say(f"bundle {'uploaded' if uploaded else 'is there already'}: {parameters['CodeKey']}")
-    changes = stack.propose(template, parameters)
+    changes = stack.propose(templates.whole(), parameters)
     for line in changes.changes:
         _say(line)
-    if _is_nothing(changes):
+    if changes.is_empty:
         _say("nothing to change")
     else:
         stack.carry_out(changes, _say)
     _show_outputs(stack, args)
     return 0
-
-
-def _is_nothing(changes: ChangeSet) -> bool:
-    return changes.kind == "UPDATE" and not changes.changes
 
 
 def _show_outputs(stack: Stack, args: argparse.Namespace) -> None:
@@ -101,9 +97,9 @@ def _show_outputs(stack: Stack, args: argparse.Namespace) -> None:
 
 
 def _dry_run(stack: Stack, parameters: dict[str, str]) -> int:
-    changes = stack.propose(TEMPLATE.read_text(), parameters)
-    print("\n".join(changes.changes) or "nothing would change")
-    if changes.kind == "CREATE" or changes.changes:
+    changes = stack.propose(templates.whole(), parameters)
+    print("nothing would change" if changes.is_empty else "\n".join(changes.changes))
+    if not changes.is_empty:
         stack.withdraw(changes)
     print("\nthe function's role would be allowed, and nothing else:\n")
     print(_policy(stack))
@@ -113,7 +109,7 @@ def _dry_run(stack: Stack, parameters: dict[str, str]) -> int:
 
 def _policy(stack: Stack) -> str:
     """The role's statements as the template has them, with the names of this stack."""
-    text = TEMPLATE.read_text()
+    text = templates.whole()
     lines = text[text.index("  Role:\n") : text.index("  Worker:\n")].splitlines()
     begin = next(i for i, line in enumerate(lines) if "Policies:" in line and "Managed" not in line)
     shown = "\n".join(line[6:] for line in lines[begin:]).rstrip()

@@ -105,6 +105,9 @@ class Bill:
     seconds: float = 0.0  #: billed, start-up included
     usd: float = 0.0  #: those seconds and the requests to the store; 0 where nobody sends a bill
 
+    def __add__(self, other: Bill) -> Bill:
+        return Bill(self.seconds + other.seconds, self.usd + other.usd)
+
 
 # ---- computing
 
@@ -165,6 +168,21 @@ class TakeUpdate(Effect):
 
 
 @dataclass(frozen=True)
+class Suspend(Effect):
+    """-> Standing: all that the next invocation needs to go on at the next step."""
+
+
+@dataclass(frozen=True)
+class Resume(Effect):
+    """Go on where `standing` was taken, in the middle of `round`. With no round, one has joined already: then only
+    the optimizer's state is taken from it. -> None"""
+
+    standing: Standing
+    where: str
+    round: int | None = None
+
+
+@dataclass(frozen=True)
 class Progress:
     """Sums since the round's training, or scoring, or the current update, began."""
 
@@ -180,6 +198,16 @@ class Model:
 
     vector: Any
     shapes: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A worker in the middle of its work: weights with all of the optimizer's state, and how far it has come."""
+
+    model: Model
+    step: int
+    trained: Progress
+    scored: Progress
 
 
 # ---- the platform

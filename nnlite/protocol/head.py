@@ -35,6 +35,10 @@ class Head:
         """The same head over another ledger."""
         return replace(self, applied=ledger.applied, steps=ledger.steps, finished=ledger.finished)
 
+    def reopened(self) -> Head:
+        """The same head of a run that goes on."""
+        return replace(self, status=RUNNING, reason="", result=None, accuracy=None)
+
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
         return json.dumps(asdict(self), sort_keys=True).encode()
@@ -75,10 +79,12 @@ def change(key: str, how: Callable[[Head], Head]) -> Program[Head | None]:
             return wanted
 
 
-def end(key: str, status: str, reason: str) -> Program[Head | None]:
-    """End a run that is still running, as stopped or failed."""
+def end(key: str, status: str, reason: str, has_result: bool = False) -> Program[Head | None]:
+    """End a run that is still running, as stopped or failed; `has_result`: with its newest checkpoint as result."""
 
     def ended(head: Head) -> Head:
-        return replace(head, status=status, reason=reason) if head.status == RUNNING else head
+        if head.status != RUNNING:
+            return head
+        return replace(head, status=status, reason=reason, result=head.round if has_result else None)
 
     return (yield from change(key, ended))

@@ -45,3 +45,7 @@ class Keys:
     def lease(self, worker: int) -> str:
         """Who is `worker` at the moment; swapped."""
         return f"runs/{self.run}/leases/{worker:05d}.json"
+
+    def cursor(self, worker: int, attempt: int) -> str:
+        """Where `worker` stood when this attempt handed over in the middle of its work; immutable."""
+        return f"runs/{self.run}/cursors/{worker:05d}/{attempt:04d}"

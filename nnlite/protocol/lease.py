@@ -12,8 +12,9 @@ import json
 from dataclasses import asdict, dataclass, replace
 
 from nnlite.errors import StoreError
-from nnlite.protocol.effects import Found, Get, Program, Swap
+from nnlite.protocol.effects import Bill, Found, Get, Program, Swap
 
+NOTHING_SPENT = Bill()
 OPEN = ""  # the holder of a lease that waits for its invocation
 
 
@@ -24,7 +25,14 @@ class Lease:
     attempt: int
     holder: str
     beat: int = 0
-    since: int = 1  #: the attempt with which the run was begun, or resumed last
+    since: int = 1  #: so many attempts did not die: the first, those of resumed runs, and those that handed over
+    cursor: int = 0  #: the attempt that left a cursor when it handed over; 0: none
+    spent: Bill = Bill()  #: by all attempts, up to the last beat
+
+    @property
+    def deaths(self) -> int:
+        """Attempts that died since the run was begun, or resumed last."""
+        return self.attempt - self.since
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
@@ -34,8 +42,9 @@ class Lease:
     def from_json(cls, data: bytes, where: str) -> Lease:
         """Read what `to_json` wrote. Raises StoreError for anything else."""
         try:
-            return cls(**json.loads(bytes(data)))
-        except (ValueError, TypeError) as error:
+            values = json.loads(bytes(data))
+            return cls(**{**values, "spent": Bill(**values["spent"])})
+        except (ValueError, TypeError, KeyError) as error:
             raise StoreError(f"{where} is not a lease (damaged, or not ours): {error}") from None
 
 
@@ -49,30 +58,46 @@ def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
                 return current  # our own write, whose reply was lost
             if current.attempt > attempt or (current.attempt == attempt and current.holder != OPEN):
                 return None
-        mine = Lease(attempt, holder, since=current.since if found is not None else 1)
+        mine = replace(current, attempt=attempt, holder=holder, beat=0) if found is not None else Lease(attempt, holder)
         if (yield Swap(key, mine.to_json(), found)):
             return mine
 
 
 def renew(key: str, lease: Lease) -> Program[Lease | None]:
-    """One beat. None: somebody else has taken over, leave."""
+    """One beat, with what else `lease` says. None: somebody else has taken over, leave."""
     found = yield Get(key)
     if found is None:
         return None
     current = Lease.from_json(found.data, key)
     if (current.attempt, current.holder) != (lease.attempt, lease.holder):
         return None
-    beaten = replace(current, beat=current.beat + 1)
+    beaten = replace(lease, beat=current.beat + 1)
     swapped = yield Swap(key, beaten.to_json(), found)
     return beaten if swapped else (yield from renew(key, lease))
 
 
-def take_over(key: str, found: Found | None, anew: bool = False) -> Program[Lease | None]:
+def hand_over(key: str, lease: Lease, has_cursor: bool) -> Program[Lease | None]:
+    """Open the next attempt, as the holder, in good time. -> the lease it is now, or None when it was not ours."""
+    found = yield Get(key)
+    if found is None:
+        return None
+    current = Lease.from_json(found.data, key)
+    if (current.attempt, current.holder) != (lease.attempt, lease.holder):
+        return None
+    cursor = lease.attempt if has_cursor else 0
+    opened = replace(lease, attempt=lease.attempt + 1, holder=OPEN, beat=0, since=lease.since + 1, cursor=cursor)
+    return opened if (yield Swap(key, opened.to_json(), found)) else None
+
+
+def take_over(key: str, found: Found | None, anew: bool = False, unseen: Bill = NOTHING_SPENT) -> Program[Lease | None]:
     """Open the next attempt in place of exactly the lease that was `found`. -> the lease it is now, or None when
     somebody was faster. A lease that was never there stands for a first attempt that got lost. `anew` counts
-    attempts from this one on."""
+    deaths from this one on. `unseen`: what the dead may have spent since its last beat."""
     old = Lease.from_json(found.data, key) if found else Lease(1, OPEN)
-    opened = Lease(old.attempt + 1, OPEN, since=old.attempt + 1 if anew else old.since)
+    attempt = old.attempt + 1
+    since = attempt if anew else old.since
+    spent = old.spent + unseen if old.holder != OPEN else old.spent
+    opened = replace(old, attempt=attempt, holder=OPEN, beat=0, since=since, spent=spent)
     return opened if (yield Swap(key, opened.to_json(), found)) else None
 
 

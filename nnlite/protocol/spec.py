@@ -66,10 +66,13 @@ class RunSpec:
     budget_usd: float | None = None  #: the run stops by itself before its workers have cost more
     max_s: float | None = None  #: and when one of its workers has been at it for so long
     rates: Rates = field(default_factory=Rates)  #: what is paid where the run runs
+    rounds_per_invocation: int = 0  #: after so many the worker hands over to a new invocation; 0: never for that
     case_file: str | None = None  #: a user's file whose own layers the workers must import
     lease_ttl_s: float = 60.0
     straggler_timeout_s: float = 30.0
-    beat_s: float = 2.0
+    hand_over_s: float = 5.0  #: before the platform's deadline, the next invocation is to take over
+    beat_s: float = 10.0
+    look_s: float = 2.0  #: between two looks at the head while training
     poll_s: float = 0.01
     max_poll_s: float = 0.25
     slice_s: float = 0.5
@@ -87,6 +90,7 @@ class RunSpec:
         _at_least(1, "batch size", self.batch_size)
         _at_least(1, "eval_every", self.eval_every)
         _at_least(0, "checkpoint_every", self.checkpoint_every)
+        _at_least(0, "rounds_per_invocation", self.rounds_per_invocation)
         _at_least(1, "max_attempts", self.max_attempts)
         if self.steps_per_round is not None:
             _at_least(1, "steps per round", self.steps_per_round)
@@ -106,11 +110,18 @@ class RunSpec:
             )
         if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
             raise UsageError(f"target accuracy {self.target_accuracy}: wanted a fraction above 0, at most 1")
-        for name in ("budget_usd", "max_s"):
-            cap = getattr(self, name)
-            if cap is not None and not (isfinite(cap) and cap > 0):
-                raise UsageError(f"{name} = {cap}: wanted a positive number")
-        for name in ("lease_ttl_s", "straggler_timeout_s", "beat_s", "poll_s", "max_poll_s", "slice_s"):
+        if self.budget_usd is not None and not (isfinite(self.budget_usd) and self.budget_usd > 0):
+            raise UsageError(f"budget of {self.budget_usd} USD: wanted a positive number")
+        for name in (
+            "lease_ttl_s",
+            "straggler_timeout_s",
+            "hand_over_s",
+            "beat_s",
+            "look_s",
+            "poll_s",
+            "max_poll_s",
+            "slice_s",
+        ):
             value = getattr(self, name)
             if not (isfinite(value) and value > 0):
                 raise UsageError(f"{name} = {value}: wanted a positive number of seconds")

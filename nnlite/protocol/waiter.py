@@ -6,7 +6,7 @@ from typing import Any
 
 from nnlite.protocol import head, lease
 from nnlite.protocol.combine import Combiner
-from nnlite.protocol.effects import Get, Invoke, Note, Now, Program, Sleep
+from nnlite.protocol.effects import Bill, Get, Invoke, Note, Now, Program, Sleep
 from nnlite.protocol.head import FAILED, RUNNING, Head
 from nnlite.protocol.lease import Watch
 from nnlite.protocol.rounds import Rounds
@@ -69,12 +69,13 @@ class Waiter:
 
     def replace(self, worker: int, found: Any) -> Program[None]:
         """Invoke the next attempt of a dead worker, unless somebody else does or there were too many."""
-        opened = yield from lease.take_over(self.keys.lease(worker), found)
+        last_s = min(self.spec.lease_ttl_s, self.spec.beat_s + self.spec.slice_s)
+        unseen = Bill(last_s, last_s * self.spec.rates.worker_second_usd)
+        opened = yield from lease.take_over(self.keys.lease(worker), found, unseen=unseen)
         if opened is None:
             return
-        deaths = opened.attempt - opened.since
-        if deaths >= self.spec.max_attempts:
-            reason = f"worker {worker} died {deaths} times; the run allows {self.spec.max_attempts} attempts"
+        if opened.deaths >= self.spec.max_attempts:
+            reason = f"worker {worker} died {opened.deaths} times; the run allows {self.spec.max_attempts} attempts"
             yield from head.end(self.keys.head, FAILED, reason)
             return
         yield Note("replaced", {"worker": worker, "attempt": opened.attempt})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from nnlite.protocol import head, lease
 from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Program
-from nnlite.protocol.head import DONE, FAILED, RUNNING, STOPPED, Head
+from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
@@ -72,7 +71,7 @@ def stop(spec: RunSpec, reason: str) -> Program[Head | None]:
 def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
     keys = Keys(spec.run)
-    yield from head.change(keys.head, lambda h: h if h.status == DONE else replace(h, status=RUNNING, reason=""))
+    yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
     combining = yield Get(keys.combine)
     if combining is not None:  # whoever was stopped in the middle of it would hold it until it expires
         yield from lease.take_over(keys.combine, combining)

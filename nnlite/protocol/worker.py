@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nnlite.protocol import head, lease
-from nnlite.protocol.effects import Note, Now, Program, Progress, Score, Train
-from nnlite.protocol.head import FAILED, Head
+from nnlite.protocol.effects import (
+    Bill,
+    Create,
+    Delete,
+    Invoke,
+    Note,
+    Now,
+    Program,
+    Progress,
+    Remaining,
+    Score,
+    Spent,
+    Train,
+)
+from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave, Waiter
@@ -28,7 +41,8 @@ class Worker(Waiter):
         super().__init__(spec)
         self.worker, self.attempt, self.holder = worker, attempt, holder
         self.lease: Lease | None = None
-        self.beaten_s = 0.0
+        self.beaten_s = self.looked_s = self.longest_s = 0.0
+        self.spent_before = Bill()
 
     def program(self) -> Program[Left]:
         """From the lease to the end of the run."""
@@ -48,19 +62,107 @@ class Worker(Waiter):
         self.lease = yield from lease.acquire(self.keys.lease(self.worker), self.attempt, self.holder)
         if self.lease is None:
             raise Leave("another invocation is this worker")
-        self.beaten_s = yield Now()
+        self.spent_before = self.lease.spent
+        self.beaten_s = self.looked_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
 
+    # ---- working in slices
+
     def until_finished(self, effect: Train | Score, round: int) -> Program[Progress]:
-        """Repeat an effect of limited time, with beats in between; a loss that is no number ends the run."""
+        """Repeat an effect of limited time, looking up in between; a loss that is no number ends the run."""
         while True:
+            began_s = yield Now()
             progress: Progress = yield effect
             if not np.isfinite(progress.loss_sum):
                 yield from self.diverged(round)
             if progress.finished:
                 return progress
+            now_s = yield Now()
+            self.longest_s = max(self.longest_s, now_s - began_s)
             yield from self.beat()
-            yield from self.read_head()  # leaves when the run was stopped
+            yield from self._look(now_s)
+            if (yield from self._has_to_leave(2 * self.longest_s)):
+                yield from self.hand_over((yield from self.cursor()))
+
+    def cursor(self) -> Program[bytes | None]:
+        """What the next invocation needs to go on in the middle of our work, if anything."""
+        yield from ()
+        return None
+
+    def _look(self, now_s: float) -> Program[None]:
+        """See now and then whether the run goes on; leaves when it does not."""
+        if now_s - self.looked_s >= self.spec.look_s:
+            self.looked_s = now_s
+            yield from self.read_head()
+
+    # ---- leaving in time
+
+    def _has_to_leave(self, more_s: float = 0.0) -> Program[bool]:
+        left_s: float = yield Remaining()
+        return left_s < self.spec.hand_over_s + more_s
+
+    def hand_over(self, cursor: bytes | None) -> Program[None]:
+        """Let the next invocation of this worker go on from `cursor`, or from what is in the store; and leave."""
+        if cursor is not None:
+            yield Create(self.keys.cursor(self.worker, self.attempt), cursor)
+        yield from self.read_head()  # for a run that is over nobody is invoked any more
+        assert self.lease is not None
+        mine = replace(self.lease, spent=(yield from self._spent()))
+        opened = yield from lease.hand_over(self.keys.lease(self.worker), mine, cursor is not None)
+        if opened is None:
+            raise Leave("another invocation has taken over")
+        yield Note("handed over", {"attempt": opened.attempt})
+        yield Invoke(self.worker, opened.attempt)
+        yield from self.forget_cursor()
+        raise Leave("handed over in time")
+
+    def forget_cursor(self) -> Program[None]:
+        """Delete the cursor that we went on from: it is not needed any more."""
+        if self.lease is not None and self.lease.cursor:
+            yield Delete(self.keys.cursor(self.worker, self.lease.cursor))
+            self.lease = replace(self.lease, cursor=0)
+
+    # ---- beats, and what they cost
+
+    def beat(self) -> Program[None]:
+        """Keep the lease alive; leave when it is somebody else's now, or when the run has cost enough."""
+        now_s = yield Now()
+        if self.lease is not None:
+            spent = yield from self._spent()
+            yield from self._check_caps(spent)
+            if now_s - self.beaten_s >= self.spec.beat_s:
+                mine = replace(self.lease, spent=spent)
+                self.lease = yield from lease.renew(self.keys.lease(self.worker), mine)
+                self.beaten_s = now_s
+        if self.lease is None:
+            raise Leave("another invocation has taken over")
+
+    def _spent(self) -> Program[Bill]:
+        """By all attempts of this worker."""
+        bill: Bill = yield Spent()
+        return self.spent_before + bill
+
+    def _check_caps(self, spent: Bill) -> Program[None]:
+        """Stop the run before this worker uses more than its share of the budget, or more time than it has."""
+        spec, reserve_s = self.spec, self.spec.hand_over_s
+        if spec.budget_usd is not None:
+            share = spec.budget_usd / spec.num_workers
+            if spent.usd + reserve_s * spec.rates.worker_second_usd >= share:
+                yield from self.cap(f"its budget of ${spec.budget_usd:g} is spent")
+        if spec.max_s is not None and spent.seconds >= spec.max_s:
+            yield from self.cap(f"its time of {spec.max_s:g} s is up")
+
+    def cap(self, reason: str) -> Program[None]:
+        """End the run with what it has: its newest checkpoint is the result."""
+        yield from head.end(self.keys.head, STOPPED, reason, has_result=True)
+        raise Leave(reason)
+
+    def between_polls(self, now_head: Head) -> Program[None]:
+        yield from self.beat()
+        if (yield from self._has_to_leave()):
+            yield from self.hand_over(None)
+
+    # ---- giving up
 
     def diverged(self, round: int) -> Program[None]:
         """End the run, as failed: a loss or a weight of this worker is no longer a number."""
@@ -78,15 +180,3 @@ class Worker(Waiter):
         """End the run, as failed, and leave."""
         yield from head.end(self.keys.head, FAILED, reason)
         raise Leave(reason)
-
-    def beat(self) -> Program[None]:
-        """Keep the lease alive; leave when it is somebody else's now."""
-        now_s = yield Now()
-        if self.lease is not None and now_s - self.beaten_s >= self.spec.beat_s:
-            self.lease = yield from lease.renew(self.keys.lease(self.worker), self.lease)
-            self.beaten_s = now_s
-        if self.lease is None:
-            raise Leave("another invocation has taken over")
-
-    def between_polls(self, now_head: Head) -> Program[None]:
-        yield from self.beat()

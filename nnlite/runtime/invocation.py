@@ -9,14 +9,11 @@ from typing import Any
 
 from nnlite.errors import NnliteError, RunError
 from nnlite.protocol import head
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import check_run
-from nnlite.runtime.meter import bill
 from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
-from nnlite.store.trace import Traced
 from nnlite.store.warm import Shelf, Warm
 
 
@@ -50,31 +47,25 @@ def carry_out(
     payload: Payload,
     invoke: Callable[[int, int], None],
     remaining_s: Callable[[], float] = no_deadline,
-    spent: Callable[[], Bill] | None = None,
+    before_s: float = 0.0,
     tell: Teller = tell_nobody,
-    *,
-    billed_s: Callable[[], float] = lambda: 0.0,
     shelf: Shelf | None = None,
-) -> tuple[str, Bill]:
-    """Do the work of one invocation. -> why it ended, and what it cost
+) -> str:
+    """Do the work of one invocation. -> why it ended.
 
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
-    spent: what this invocation has cost; by default `billed_s` seconds and the store's requests at the run's rates.
-    shelf: where this process keeps shards between invocations.
+    before_s: seconds of start-up that are billed as well. shelf: where this process keeps shards between invocations.
+    In the end `tell` hears of a "bill": what this invocation has cost.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
-    with Traced(open_store(payload.store)) as traced:
-
-        def metered() -> Bill:
-            return bill(workers.spec.rates, billed_s(), traced.totals)
-
-        cost = spent or metered
-        store = Warm(traced, shelf) if shelf is not None else traced
-        workers = Workers(store, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, spent=cost)
+    with open_store(payload.store) as store:
+        near = Warm(store, shelf) if shelf is not None else store
+        workers = Workers(near, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s)
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)
+        tell("bill", asdict(workers.bill()))
         reason: str = workers.scheduler.results[key].reason
-        return reason, cost()
+        return reason
 
 
 def end_as_failed(payload: Payload, error: Exception) -> None:

@@ -102,6 +102,12 @@ class Performer:
     def _collect(self, effect: fx.Collect) -> fx.Model:
         return self._mine.collect()
 
+    def _suspend(self, effect: fx.Suspend) -> fx.Standing:
+        return self._mine.suspend()
+
+    def _resume(self, effect: fx.Resume) -> None:
+        self._mine.resume(effect.standing, effect.where, effect.round)
+
     def _invoke(self, effect: fx.Invoke) -> None:
         if self.invoke is not None:
             self.invoke(effect.worker, effect.attempt)

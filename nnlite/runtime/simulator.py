@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.watcher import Watcher
 
+LOOKS = (fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note)  # effects that change nothing, and take no time
 WATCHER = -1  # the "worker" number of the watcher in stories
 
 
@@ -51,12 +53,18 @@ class Learner(Protocol):
     def collect(self) -> fx.Model:
         """See `effects.Collect`."""
 
+    def suspend(self) -> fx.Standing:
+        """See `effects.Suspend`."""
+
+    def resume(self, standing: fx.Standing, where: str, round: int | None) -> None:
+        """See `effects.Resume`."""
+
 
 @dataclass(frozen=True)
 class Faults:
     """How often things go wrong (rates in [0, 1]) and how long things take (seconds, virtual)."""
 
-    crash_rate: float = 0.0  #: of an invocation, before or after any one effect
+    crash_rate: float = 0.0  #: of an invocation, before or after any one effect that does something
     lose_rate: float = 0.0  #: of invocations that never begin
     double_rate: float = 0.0  #: of invocations that begin twice
     cold_start_s: float = 0.5  #: at most
@@ -65,6 +73,8 @@ class Faults:
     straggler_rate: float = 0.0  #: of invocations that are `straggler_factor` slower in everything
     straggler_factor: float = 20.0
     max_crashes: int = 10_000
+    timeout_s: float = math.inf  #: the platform kills every invocation after so long
+    usd_per_s: float = 0.0  #: what a second of an invocation costs
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
     crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
 
@@ -86,6 +96,8 @@ class Invocation:
     program: fx.Program[Any]
     learner: Learner | None
     slowness: float = 1.0
+    began_s: float | None = None
+    seconds: float = 0.0  #: from its beginning to its last effect
 
 
 @dataclass
@@ -105,6 +117,7 @@ class Simulation:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.keys = Keys(self.spec.run)
+        self.invocations: list[Invocation] = []  #: of workers, that ever began
         self._queue: list[tuple[float, int, Invocation, Any]] = []
         self._order = itertools.count()
         self._versions = itertools.count(1)
@@ -151,28 +164,47 @@ class Simulation:
             program = worker_of(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
             invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
+            self.invocations.append(invocation)
             self._push(self.rng.uniform(0, self.faults.cold_start_s), invocation, None)
 
+    @property
+    def seconds(self) -> float:
+        """Of all invocations of workers together, up to their last effect."""
+        return sum(invocation.seconds for invocation in self.invocations)
+
+    def _age_s(self, invocation: Invocation | None) -> float:
+        return self.now_s - invocation.began_s if invocation and invocation.began_s is not None else 0.0
+
     def _advance(self, invocation: Invocation, answer: Any) -> None:
+        if invocation.began_s is None:
+            invocation.began_s = self.now_s
+        if invocation.worker != WATCHER and self._age_s(invocation) > self.faults.timeout_s:
+            self.counts["timeouts"] += 1
+            self._tell(invocation.worker, invocation.attempt, "killed by the platform")
+            return
+        invocation.seconds = self._age_s(invocation)
         effect = invocation.program.send(answer)
         self.num_effects += 1
         self.counts[type(effect).__name__] += 1
-        fate = self._fate(invocation)
+        fate = self._fate(invocation, effect)
         if fate == "before":
             self._tell(invocation.worker, invocation.attempt, "dies before", effect)
             return
-        answer = self.perform(effect, invocation.learner)
+        answer = self.perform(effect, invocation)
         self._tell(invocation.worker, invocation.attempt, effect, "->", answer)
         if fate == "after":
             self._tell(invocation.worker, invocation.attempt, "dies")
             return
         self._push(self._duration(effect) * invocation.slowness, invocation, answer)
 
-    def _fate(self, invocation: Invocation) -> str:
+    def _fate(self, invocation: Invocation, effect: fx.Effect) -> str:
         if invocation.worker == WATCHER:
             return "lives"
         planned = self.faults.crash_at is not None and self.num_effects == self.faults.crash_at
-        by_chance = self._happens(self.faults.crash_rate) and self.counts["crashes"] < self.faults.max_crashes
+        looks = isinstance(effect, LOOKS)  # dying at one is dying at what comes next
+        by_chance = (
+            not looks and self._happens(self.faults.crash_rate) and self.counts["crashes"] < self.faults.max_crashes
+        )
         if not (planned or by_chance):
             return "lives"
         self.counts["crashes"] += 1
@@ -199,8 +231,10 @@ class Simulation:
 
     # ---- effects
 
-    def perform(self, effect: fx.Effect, learner: Learner | None = None) -> Any:
+    def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
+        if invocation is not None and invocation.learner is not None and isinstance(effect, COMPUTING):
+            return _compute(effect, invocation.learner)
         match effect:
             case fx.Get(key):
                 return self.store.get(key)
@@ -218,27 +252,46 @@ class Simulation:
                 self.invoke(worker, attempt)
             case fx.Casualties():
                 return []
+            case fx.Remaining():
+                return self.faults.timeout_s - self._age_s(invocation)
+            case fx.Spent():
+                return fx.Bill(self._age_s(invocation), self._age_s(invocation) * self.faults.usd_per_s)
             case fx.Note("left", values):
                 self.counts[values["reason"]] += 1
-            case fx.Adopt(round, data, where) if learner is not None:
-                learner.adopt(round, data, where)
-            case fx.Train(seconds, until_step) if learner is not None:
-                return learner.train(seconds, until_step)
-            case fx.Join(data, where, step, pending) if learner is not None:
-                return learner.join(data, where, step, pending)
-            case fx.Rebase(data, where, pending) if learner is not None:
-                learner.rebase(data, where, pending)
-            case fx.TakeUpdate() if learner is not None:
-                return learner.take_update()
-            case fx.Score(seconds) if learner is not None:
-                return learner.score(seconds)
-            case fx.Collect() if learner is not None:
-                return learner.collect()
         return None
 
     def _put(self, key: str, data: Any) -> bool:
         self.store[key] = Stored(bytes(data), next(self._versions))
         return True
+
+
+COMPUTING = (
+    fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume
+)  # fmt: skip
+
+
+def _compute(effect: fx.Effect, learner: Learner) -> Any:
+    """What a learner answers."""
+    match effect:
+        case fx.Adopt(round, data, where):
+            learner.adopt(round, data, where)
+        case fx.Train(seconds, until_step):
+            return learner.train(seconds, until_step)
+        case fx.Join(data, where, step, pending):
+            return learner.join(data, where, step, pending)
+        case fx.Rebase(data, where, pending):
+            learner.rebase(data, where, pending)
+        case fx.TakeUpdate():
+            return learner.take_update()
+        case fx.Score(seconds):
+            return learner.score(seconds)
+        case fx.Collect():
+            return learner.collect()
+        case fx.Suspend():
+            return learner.suspend()
+        case fx.Resume(standing, where, round_):
+            learner.resume(standing, where, round_)
+    return None
 
 
 def _short(value: Any) -> str:

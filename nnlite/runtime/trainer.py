@@ -14,7 +14,7 @@ from nnlite import weights
 from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
 from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
-from nnlite.protocol.effects import Model, Progress
+from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.spec import RunSpec
 from nnlite.store import Store
 
@@ -41,9 +41,10 @@ class State:
     def __init__(self, network: Sequential, optimizer: Optimizer, shares_slots: bool = True):
         size, num_rows = network.layout.size, 1 + len(optimizer.slot_names)
         self.rows: NDArray[np.float32] = aligned_zeros((num_rows, size)).astype(np.float32, copy=False)
-        prefixes = ["", *(f"{slot}:" for slot in optimizer.slot_names)][: num_rows if shares_slots else 1]
-        self.shapes = {prefix + name: shape for prefix in prefixes for name, shape in network.layout.items()}
-        self.vector = self.rows[: len(prefixes)].reshape(-1)  #: what of it is shared, as one vector
+        prefixes = ["", *(f"{slot}:" for slot in optimizer.slot_names)]
+        self.all_shapes = {prefix + name: shape for prefix in prefixes for name, shape in network.layout.items()}
+        self.shapes = self.all_shapes if shares_slots else dict(network.layout.items())
+        self.vector = self.rows[: num_rows if shares_slots else 1].reshape(-1)  #: what of it is shared, as one vector
         self.weights, self.slots = self.rows[0], self.rows[1:]  #: (P,) and (num_slots, P) float32
 
     @classmethod
@@ -54,6 +55,18 @@ class State:
     def model(self) -> Model:
         """What is shared; a view."""
         return Model(self.vector, self.shapes)
+
+    def everything(self) -> Model:
+        """Weights and slots, shared or not; a view."""
+        return Model(self.rows.reshape(-1), self.all_shapes)
+
+    def read_everything(self, model: Model, where: str, slots_only: bool) -> None:
+        """Take over what `everything` was. Raises StructureError when it is not of this network and optimizer."""
+        hint = "Was it written by a run with another network or optimizer?"
+        weights.check_shapes(model.shapes, self.all_shapes, where, hint)
+        rows = model.vector.reshape(self.rows.shape)
+        first = 1 if slots_only else 0
+        self.rows[first:] = rows[first:]
 
     def read(self, data: Any, where: str) -> None:
         """Take over a checkpoint. Raises WeightsError or StructureError when it is not one of ours."""
@@ -101,6 +114,22 @@ class Trainer:
     def collect(self) -> Model:
         """The weights and slots as they stand; a view, valid until the next step."""
         return self.state.model()
+
+    # ---- handing over
+
+    def suspend(self) -> Standing:
+        """How far we have come; a view, valid until the next step."""
+        scored = Progress(False, self.scored.count, self.scored.loss_sum, self.scored.num_correct)
+        return Standing(self.state.everything(), self.step, self.trained, scored)
+
+    def resume(self, standing: Standing, where: str, round: int | None) -> None:
+        """Go on in the middle of `round`; or, having joined, with the optimizer's state alone."""
+        self.state.read_everything(standing.model, where, slots_only=round is None)
+        if round is not None:
+            self.step, self._round_ends = standing.step, (round + 1) * self.steps_per_round
+            scored = standing.scored
+            self.trained = standing.trained
+            self.scored = Evaluation(scored.loss_sum, scored.num_correct, scored.num_samples)
 
     # ---- downpour
 

@@ -10,9 +10,11 @@ from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
+from nnlite.runtime.meter import Meter
 from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
+from nnlite.store.trace import Traced
 
 
 def read_spec(store: Store, run: str) -> RunSpec:
@@ -26,7 +28,10 @@ def read_spec(store: Store, run: str) -> RunSpec:
 
 
 class Workers:
-    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here."""
+    """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
+
+    remaining_s: until the platform ends this process. before_s: of start-up, billed as well.
+    """
 
     def __init__(
         self,
@@ -36,13 +41,17 @@ class Workers:
         tell: Callable[..., None] = tell_nobody,
         scheduler: Scheduler | None = None,
         remaining_s: Callable[[], float] = no_deadline,
-        spent: Callable[[], Bill] = Bill,
+        before_s: float = 0.0,
     ):
-        self.store, self.spec = store, read_spec(store, run)
+        self.store, self.spec = Traced(store), read_spec(store, run)
         self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
-        self._remaining_s, self._spent = remaining_s, spent
+        self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
+
+    def bill(self) -> Bill:
+        """What this process has cost so far."""
+        return self._spent()
 
     def add(self, worker: int, attempt: int) -> int:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""

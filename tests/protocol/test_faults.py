@@ -1,11 +1,16 @@
 """Whatever is lost, doubled, late or dead: a run ends, in bounded time, with the same bytes as without faults."""
 
+import math
+from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
 
 from nnlite.errors import RunError
-from nnlite.protocol.head import DONE, FAILED
+from nnlite.protocol.effects import Invoke, Score, Swap, Train
+from nnlite.protocol.head import DONE, FAILED, STOPPED
+from nnlite.protocol.spec import Rates
 from nnlite.runtime.simulator import Faults
 from tests.protocol.toy import simulate, spec
 
@@ -48,6 +53,7 @@ def schedule(seed):
         double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
         straggler_rate=(0.0, 0.2)[seed // 2 % 2],
         cold_start_s=(0.5, 15.0)[seed // 7 % 2],
+        timeout_s=(math.inf, 9.0)[seed // 5 % 2],
     )
 
 
@@ -96,6 +102,78 @@ def test_nobody_waits_beyond_the_bound_and_replacements_are_few():
         per_crash_s = run_spec.lease_ttl_s + 3 * run_spec.straggler_timeout_s
         assert simulation.now_s < 30 + simulation.counts["crashes"] * per_crash_s, f"seed {seed}"
         assert simulation.counts["invocations"] <= 8 + 2 * simulation.counts["crashes"], f"seed {seed}"
+
+
+def test_workers_hand_over_before_their_deadline_and_nobody_dies_of_it():
+    run_spec = spec(3, 3, (1, 2, 3), hand_over_s=2.0)
+    expected = without_faults(run_spec)
+    for seed in range(20):
+        simulation = simulate(run_spec, seed, Faults(timeout_s=4.0, slice_s=0.2))
+        assert outcome(simulation) == expected, f"seed {seed}"
+        assert simulation.counts["handed over in time"] > 0
+        assert simulation.counts["timeouts"] == 0, f"seed {seed}"
+        assert simulation.counts["invocations"] == 3 + simulation.counts["handed over in time"], f"seed {seed}"
+        assert not [key for key in simulation.store if "/cursors/" in key], f"seed {seed}"
+
+
+def test_a_round_longer_than_any_invocation_is_trained_by_several_from_cursors():
+    run_spec = spec(1, 1, hand_over_s=1.0)
+    expected = without_faults(run_spec)
+    resumed = 0
+    for seed in range(20):
+        simulation = simulate(run_spec, seed, Faults(timeout_s=3.0, slice_s=1.0))
+        assert outcome(simulation) == expected, f"seed {seed}"
+        resumed += simulation.counts["Resume"]
+    assert resumed > 20
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_dying_at_any_effect_of_a_hand_over_changes_nothing(after):
+    run_spec = spec(2, 2, hand_over_s=2.0)
+    expected, faults = without_faults(run_spec), Faults(timeout_s=5.0, slice_s=0.4)
+    effect = 0
+    while True:
+        effect += 1
+        simulation = simulate(run_spec, 3, replace(faults, crash_at=effect, crash_after=after))
+        assert outcome(simulation) == expected, f"killed at effect {effect}"
+        if simulation.num_effects < effect:
+            break
+    assert effect > 200
+
+
+def test_a_round_per_invocation():
+    run_spec = spec(3, 4, rounds_per_invocation=1)
+    simulation = simulate(run_spec)
+    assert outcome(simulation) == without_faults(spec(3, 4))
+    assert simulation.counts["invocations"] == 3 * 5
+
+
+@pytest.mark.parametrize("caps", [{"budget_usd": 0.03}, {"max_s": 10.0}])
+def test_a_run_that_costs_or_lasts_too_much_stops_by_itself_with_what_it_has(caps):
+    """Each worker has a third of the budget, and a second costs a thousandth of a dollar: ten seconds for each."""
+    run_spec = spec(3, 100, **caps, hand_over_s=1.0, rates=Rates(worker_second_usd=0.001))
+    for seed in range(10):
+        faults = Faults(usd_per_s=0.001, timeout_s=(math.inf, 4.0)[seed % 2])
+        simulation = simulate(run_spec, seed, faults)
+        last = simulation.run(BOUND_S)
+        assert last.status == STOPPED, f"seed {seed}"
+        assert ("budget" if "budget_usd" in caps else "time") in last.reason
+        assert simulation.keys.checkpoint(last.result) in simulation.store
+        assert simulation.seconds < 3 * 10 + 3 * 2 * run_spec.beat_s, f"seed {seed}"
+        assert_nothing_is_paid_for_after_the_end(simulation)
+
+
+def assert_nothing_is_paid_for_after_the_end(simulation):
+    """What was handed over in the very moment comes, sees that the run is over, and leaves without work."""
+    effects = [effect for _, effect in simulation.performed]
+    (ended, *_) = [
+        n for n, e in enumerate(effects) if isinstance(e, Swap) and e.key.endswith("head.json") and b"stopped" in e.data
+    ]
+    late = Counter(type(effect) for effect in effects[ended:])
+    assert late[Invoke] <= simulation.spec.num_workers, f"seed {simulation.seed}"
+    begun = {id(invocation) for invocation, _ in simulation.performed[:ended]}
+    for invocation, effect in simulation.performed[ended:]:
+        assert id(invocation) in begun or not isinstance(effect, (Train, Score, Invoke)), f"seed {simulation.seed}"
 
 
 def test_a_worker_that_always_dies_ends_the_run_instead_of_going_on_for_ever():

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from nnlite.protocol import contribution
-from nnlite.protocol.effects import Model, Progress
+from nnlite.protocol.effects import Effect, Model, Progress, Standing
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
-from nnlite.runtime.simulator import Faults, Simulation
+from nnlite.runtime.simulator import Faults, Invocation, Simulation
 
 SIZE = 6
 SHAPES = {"weight": (2, 3)}
@@ -43,11 +43,21 @@ class ToyLearner:
         return Progress(self.slices == SLICES, share, float(share))
 
     def score(self, seconds: float) -> Progress:
-        self.scored += 1
+        self.scored = min(self.scored + 1, SLICES)
         return Progress(self.scored == SLICES, self.scored, 0.5 * self.scored, self.scored % 2)
 
     def collect(self) -> Model:
         return Model(self.weights, SHAPES)
+
+    def suspend(self) -> Standing:
+        done = Progress(False, self.samples * self.slices // SLICES, float(self.samples * self.slices // SLICES))
+        scored = Progress(False, self.scored, 0.5 * self.scored, self.scored % 2)
+        return Standing(Model(self.weights, SHAPES), self.step or self.slices, done, scored)
+
+    def resume(self, standing: Standing, where: str, round: int | None) -> None:
+        if round is not None:
+            self.weights[:] = standing.model.vector
+            self.round, self.slices, self.scored = round, standing.step, standing.scored.num_samples
 
     def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
         self.weights[:] = contribution.decode(data, where)[0].vector + sum(pending)
@@ -92,4 +102,16 @@ def spec(num_workers: int = 4, num_rounds: int = 3, widths: tuple[int, ...] | No
 def simulate(run_spec: RunSpec, seed: int = 0, faults: Faults | None = None) -> Simulation:
     """A simulation of toy learners, ready to run."""
     initial = Model(np.arange(SIZE, dtype=np.float32), SHAPES)
-    return Simulation(run_spec, initial, ToyLearner, seed, faults or Faults())
+    return Recorded(run_spec, initial, ToyLearner, seed, faults or Faults())
+
+
+class Recorded(Simulation):
+    """A simulation that remembers which effects took place, in order."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.performed: list[tuple[Invocation | None, Effect]] = []
+
+    def perform(self, effect: Effect, invocation: Invocation | None = None) -> Any:
+        self.performed.append((invocation, effect))
+        return super().perform(effect, invocation)

@@ -33,7 +33,8 @@ class ChangeSet:
 
     name: str
     kind: str  #: CREATE or UPDATE
-    changes: tuple[str, ...]  #: one line each; empty: nothing would change
+    changes: tuple[str, ...] = ()  #: one line each
+    is_empty: bool = False  #: nothing would change
 
 
 class Stack:
@@ -102,9 +103,9 @@ class Stack:
         found = self._until_proposed(name)
         if found["Status"] == "FAILED":
             reason = found.get("StatusReason", "")
-            self.withdraw(ChangeSet(name, kind, ()))
+            self.withdraw(ChangeSet(name, kind))
             if any(text in reason for text in NO_CHANGES):
-                return ChangeSet(name, kind, ())
+                return ChangeSet(name, kind, is_empty=True)
             raise RunError(f"CloudFormation refuses the changes of the stack {self.name}: {reason}")
         return ChangeSet(name, kind, tuple(map(_line, found.get("Changes", []))))
 

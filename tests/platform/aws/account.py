@@ -21,7 +21,7 @@ from tests.platform.aws.web import Answer, Request, Web
 from tests.servers import CREDENTIALS, s3_client
 
 REGION = "eu-central-1"
-ACCOUNT = "1234" * 3  # moto's
+ACCOUNT = "123456789012"  # moto's
 HOP_HEADERS = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -80,6 +80,7 @@ class AwsAccount:
             return Answer(200, json.dumps({"AccountLimit": limits, "AccountUsage": {}}).encode())
         answer = self._forward(request)
         if service == "cloudformation":
+            _finish_change_sets()
             self._follow_buckets()
         return answer
 
@@ -136,6 +137,21 @@ class AwsAccount:
         self.functions.close()
         self._web.close()
         self._moto.stop()
+
+
+def _finish_change_sets() -> None:
+    """What moto forgets: an executed change set's parameters and outputs are its stack's from then on."""
+    from moto.cloudformation.models import cloudformation_backends
+
+    backend = cloudformation_backends[ACCOUNT][REGION]
+    for change_set in backend.change_sets.values():
+        stack = backend.stacks.get(change_set.stack_id)
+        if stack is not None and change_set.execution_status == "EXECUTE_COMPLETE":
+            change_set.execution_status = "OBSOLETE"
+            stack._parse_template()
+            defaults = {k: str(v["Default"]) for k, v in stack.template_dict["Parameters"].items() if "Default" in v}
+            stack.parameters = defaults | change_set.parameters
+            stack.output_map = stack._create_output_map()
 
 
 def _asked(request: Request) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import NamedTuple
@@ -39,7 +40,11 @@ class Web:
 
             def _serve(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                given = answer(Request(self.command, self.path, dict(self.headers.items()), body))
+                try:
+                    given = answer(Request(self.command, self.path, dict(self.headers.items()), body))
+                except Exception:
+                    traceback.print_exc()
+                    given = Answer(500)
                 self.send_response(given.status)
                 for name, value in given.headers:
                     self.send_header(name, value)

@@ -13,6 +13,19 @@ from nnlite.protocol.tree import Tree
 
 FORMAT = 1
 PROTOCOLS = ("averaging", "downpour")
+LEAST = {  # field -> the least it can be, and what people call it
+    "num_workers": (1, "workers"),
+    "num_rounds": (0, "rounds"),
+    "batch_size": (1, "batch size"),
+    "steps_per_round": (1, "steps per round"),
+    "threads": (1, "threads"),
+    "push_every": (1, "push_every"),
+    "pull_every": (1, "pull_every"),
+    "eval_every": (1, "eval_every"),
+    "checkpoint_every": (0, "checkpoint_every"),
+    "max_attempts": (1, "max_attempts"),
+    "rounds_per_invocation": (0, "rounds per invocation"),
+}
 
 
 @dataclass(frozen=True)
@@ -83,48 +96,37 @@ class RunSpec:
         if self.format != FORMAT:
             raise RunError(f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}")
         check_run(self.run)
+        for name, (least, label) in LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{label}: {value}, wanted at least {least}")
+        for name, value in vars(self).items():
+            if name.endswith("_s") and value is not None and not (isfinite(value) and value > 0):
+                raise UsageError(f"{name} = {value}: wanted a positive number of seconds")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
-        _at_least(1, "workers", self.num_workers)
-        _at_least(0, "rounds", self.num_rounds)
-        _at_least(1, "batch size", self.batch_size)
-        _at_least(1, "eval_every", self.eval_every)
-        _at_least(0, "checkpoint_every", self.checkpoint_every)
-        _at_least(0, "rounds_per_invocation", self.rounds_per_invocation)
-        _at_least(1, "max_attempts", self.max_attempts)
-        if self.steps_per_round is not None:
-            _at_least(1, "steps per round", self.steps_per_round)
+        if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
+            raise UsageError(f"target accuracy {self.target_accuracy}: wanted a fraction above 0, at most 1")
+        if self.budget_usd is not None and not (isfinite(self.budget_usd) and self.budget_usd > 0):
+            raise UsageError(f"budget of {self.budget_usd} USD: wanted a positive number")
+        self._check_protocol()
+        self._check_workers()
+
+    def _check_protocol(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
-        _at_least(1, "threads", self.threads)
-        _at_least(1, "push_every", self.push_every)
-        _at_least(1, "pull_every", self.pull_every)
-        if self.protocol == "downpour" and self.target_accuracy is not None:
-            raise UsageError("downpour scores the final checkpoint only: it cannot stop at a target accuracy")
         if self.protocol == "downpour":
-            _at_least(1, "rounds of downpour", self.num_rounds)  # its end is the last update, so there must be one
+            if self.target_accuracy is not None:
+                raise UsageError("downpour scores the final checkpoint only: it cannot stop at a target accuracy")
+            if self.num_rounds < 1:
+                raise UsageError("rounds of downpour: 0, wanted at least 1: its end is the last update")
+
+    def _check_workers(self) -> None:
         if self.num_workers > self.data.num_train:
             raise UsageError(
                 f"{self.num_workers} workers, but {self.data.name} has only {self.data.num_train} training "
                 f"samples: use at most {self.data.num_train} workers"
             )
-        if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
-            raise UsageError(f"target accuracy {self.target_accuracy}: wanted a fraction above 0, at most 1")
-        if self.budget_usd is not None and not (isfinite(self.budget_usd) and self.budget_usd > 0):
-            raise UsageError(f"budget of {self.budget_usd} USD: wanted a positive number")
-        for name in (
-            "lease_ttl_s",
-            "straggler_timeout_s",
-            "hand_over_s",
-            "beat_s",
-            "look_s",
-            "poll_s",
-            "max_poll_s",
-            "slice_s",
-        ):
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise UsageError(f"{name} = {value}: wanted a positive number of seconds")
         Tree.for_workers(self.num_workers, self.tree_widths)
 
     @property
@@ -167,8 +169,3 @@ def check_run(run: str) -> None:
     """Raise UsageError for what cannot be the id of a run."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", run):
         raise UsageError(f"run id {run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit")
-
-
-def _at_least(least: int, what: str, value: int) -> None:
-    if value < least:
-        raise UsageError(f"{what}: {value}, wanted at least {least}")

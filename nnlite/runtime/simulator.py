@@ -10,9 +10,9 @@ import heapq
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,40 +24,10 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.watcher import Watcher
+from nnlite.runtime.learner import COMPUTING, Learner, compute
 
 LOOKS = (fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note)  # effects that change nothing, and take no time
 WATCHER = -1  # the "worker" number of the watcher in stories
-
-
-class Learner(Protocol):
-    """What the simulator needs of a trainer: `runtime.trainer.Trainer` has it, and so can a toy."""
-
-    def adopt(self, round: int, data: Any, where: str) -> None:
-        """See `effects.Adopt`."""
-
-    def train(self, seconds: float, until_step: int | None = None) -> fx.Progress:
-        """See `effects.Train`."""
-
-    def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
-        """See `effects.Join`."""
-
-    def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
-        """See `effects.Rebase`."""
-
-    def take_update(self) -> fx.Model:
-        """See `effects.TakeUpdate`."""
-
-    def score(self, seconds: float) -> fx.Progress:
-        """See `effects.Score`."""
-
-    def collect(self) -> fx.Model:
-        """See `effects.Collect`."""
-
-    def suspend(self) -> fx.Standing:
-        """See `effects.Suspend`."""
-
-    def resume(self, standing: fx.Standing, where: str, round: int | None) -> None:
-        """See `effects.Resume`."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +204,7 @@ class Simulation:
     def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
         if invocation is not None and invocation.learner is not None and isinstance(effect, COMPUTING):
-            return _compute(effect, invocation.learner)
+            return compute(effect, invocation.learner)
         match effect:
             case fx.Get(key):
                 return self.store.get(key)
@@ -263,35 +233,6 @@ class Simulation:
     def _put(self, key: str, data: Any) -> bool:
         self.store[key] = Stored(bytes(data), next(self._versions))
         return True
-
-
-COMPUTING = (
-    fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume
-)  # fmt: skip
-
-
-def _compute(effect: fx.Effect, learner: Learner) -> Any:
-    """What a learner answers."""
-    match effect:
-        case fx.Adopt(round, data, where):
-            learner.adopt(round, data, where)
-        case fx.Train(seconds, until_step):
-            return learner.train(seconds, until_step)
-        case fx.Join(data, where, step, pending):
-            return learner.join(data, where, step, pending)
-        case fx.Rebase(data, where, pending):
-            learner.rebase(data, where, pending)
-        case fx.TakeUpdate():
-            return learner.take_update()
-        case fx.Score(seconds):
-            return learner.score(seconds)
-        case fx.Collect():
-            return learner.collect()
-        case fx.Suspend():
-            return learner.suspend()
-        case fx.Resume(standing, where, round_):
-            learner.resume(standing, where, round_)
-    return None
 
 
 def _short(value: Any) -> str:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from nnlite import nn
+from nnlite.store.base import buffers
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
@@ -87,7 +88,7 @@ def test_dropout_draws_other_masks_in_other_workers():
     original = store.put
 
     def put(key, value, **condition):
-        kept.setdefault(key, bytes(value))
+        kept.setdefault(key, b"".join(buffers(value)))
         original(key, value, **condition)
 
     store.put = put

@@ -1,0 +1,68 @@
+"""The learner: what the simulator needs of a trainer. `runtime.trainer.Trainer` has it, and so can a toy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from nnlite.protocol import effects as fx
+
+
+class Learner(Protocol):
+    """One method for each effect that computes."""
+
+    def adopt(self, round: int, data: Any, where: str) -> None:
+        """See `effects.Adopt`."""
+
+    def train(self, seconds: float, until_step: int | None = None) -> fx.Progress:
+        """See `effects.Train`."""
+
+    def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
+        """See `effects.Join`."""
+
+    def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
+        """See `effects.Rebase`."""
+
+    def take_update(self) -> fx.Model:
+        """See `effects.TakeUpdate`."""
+
+    def score(self, seconds: float) -> fx.Progress:
+        """See `effects.Score`."""
+
+    def collect(self) -> fx.Model:
+        """See `effects.Collect`."""
+
+    def suspend(self) -> fx.Standing:
+        """See `effects.Suspend`."""
+
+    def resume(self, standing: fx.Standing, where: str, round: int | None) -> None:
+        """See `effects.Resume`."""
+
+
+COMPUTING = (
+    fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume
+)  # fmt: skip
+
+
+def compute(effect: fx.Effect, learner: Learner) -> Any:
+    """What a learner answers to one of the effects that are COMPUTING."""
+    match effect:
+        case fx.Adopt(round, data, where):
+            learner.adopt(round, data, where)
+        case fx.Train(seconds, until_step):
+            return learner.train(seconds, until_step)
+        case fx.Join(data, where, step, pending):
+            return learner.join(data, where, step, pending)
+        case fx.Rebase(data, where, pending):
+            learner.rebase(data, where, pending)
+        case fx.TakeUpdate():
+            return learner.take_update()
+        case fx.Score(seconds):
+            return learner.score(seconds)
+        case fx.Collect():
+            return learner.collect()
+        case fx.Suspend():
+            return learner.suspend()
+        case fx.Resume(standing, where, round_):
+            learner.resume(standing, where, round_)
+    return None

@@ -13,15 +13,15 @@ from typing import Any
 
 from nnlite import data, nn
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.base import Platform
-from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
+from tools import _platforms
 from tools._command import run
 from tools._plan import add_options, plan, widths
+from tools._platforms import DEFAULT_STORE
 from tools._progress import Progress, rounds_made
 
 EXAMPLES = """examples:
@@ -34,8 +34,11 @@ EXAMPLES = """examples:
 
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
-    store = open_store(args.store)
+    place = _platforms.find(args.platform)
     _check(args)
+    place.check(args)
+    args.store = place.store(args)
+    store = open_store(args.store)
     if args.resume:
         spec = read_spec(store, args.resume)
         if args.dry_run:
@@ -43,17 +46,23 @@ def main(args: argparse.Namespace) -> int:
         out, standing = _out(spec, args), runs.standing(store, spec)
         if standing is not None and standing.status == DONE and not out.exists():
             return _finish(store, spec, standing, out, 0.0, args)  # its command did not come to write the weights
+        place.prepare(args, spec)
         attempts, first_round = runs.reopen(store, spec)
         first_line = rounds_made(spec, standing) if standing is not None else 0
     else:
-        dataset, spec = plan(args)
+        dataset, planned = plan(args)
+        spec = place.adapt(args, planned)
         if args.dry_run:
             return _show_plan(spec, args, dataset)
         out = _out(spec, args)
         _introduce(spec, args, dataset)
+        place.prepare(args, spec)
         runs.begin(store, store, spec, dataset)
         attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
-    driver = runs.Driver(store, spec, _platform(args, spec, store), first_round)
+    driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
+    if args.detach:
+        return _leave_alone(driver, attempts, args)
+    driver.goes_on_alone = lambda: place.goes_on_alone(args, spec, store)
     return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args)
 
 
@@ -66,6 +75,9 @@ def _drive(
         last = driver.drive(attempts)
     except KeyboardInterrupt:
         progress.close()
+        if driver.left_alone:
+            _tell_how_to_follow(spec, args)
+            return 0
         print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
         return 130
     finally:
@@ -82,28 +94,32 @@ def _finish(store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, 
     return 0
 
 
-def _platform(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
-    """Where the workers run; None is this very process."""
-    num_processes = _num_processes(args, spec)
-    return LocalPlatform(spec.run, store.url, num_processes) if num_processes else None
+def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
+    """--detach: start the workers, and let their platform look after them."""
+    from tools import _on_lambda
+
+    assert driver.platform is not None
+    _on_lambda.detach(args, driver.spec, driver.store)
+    driver.platform.start(attempts.items())
+    _tell_how_to_follow(driver.spec, args)
+    return 0
 
 
-def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
-    if args.processes is not None:
-        return int(args.processes)
-    if args.store.startswith("memory://"):
-        return 0  # other processes could not see it
-    return min(spec.num_workers, os.cpu_count() or 1)
+def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
+    options = _platforms.find(args.platform).resume_options(args)
+    print(f"{spec.run} goes on alone. See it: python -m tools.status {spec.run} --follow{options}", file=sys.stderr)
+    print(f"stop it: python -m tools.stop {spec.run}{options}", file=sys.stderr)
+    print(f"fetch its weights in the end: {_resume_command(spec, args)}", file=sys.stderr)
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
-    if args.processes is not None and args.processes < 0:
-        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
-    if args.processes and args.store.startswith("memory://"):
-        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
     defaults = vars(_parser().parse_args([]))
-    for name in sorted(defaults.keys() - {"resume", "store", "processes", "out", "json", "dry_run", "debug"}):
+    for platform in _platforms.PLATFORMS:
+        if platform != args.platform:
+            _platforms.refuse_foreign(args, defaults, platform)
+    allowed = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
+    for name in sorted(defaults.keys() - allowed - _platforms.find(args.platform).RESUMABLE):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
@@ -131,13 +147,13 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
         "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
         "optimizer": repr(optimizer),
-        "workers": f"{spec.num_workers} in {_num_processes(args, spec)} processes, "
-        f"merge tree {','.join(map(str, spec.tree_widths))}",
+        "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
         "protocol": f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"
         if spec.protocol == "downpour"
         else "averaging",
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
+        **_platforms.find(args.platform).describe(args, spec),
     }
 
 
@@ -174,15 +190,14 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: arg
 
 
 def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
-    store = "" if args.store == DEFAULT_STORE else f" --store {shlex.quote(args.store)}"
+    default = args.platform == "lambda" or args.store == DEFAULT_STORE
+    store = "" if default else f" --store {shlex.quote(args.store)}"
     out = f" --out {shlex.quote(args.out)}" if args.out else ""
-    return f"python -m tools.train --resume {spec.run}{store}{out}"
+    options = _platforms.find(args.platform).resume_options(args)
+    return f"python -m tools.train --resume {spec.run}{options}{store}{out}"
 
 
 # ---- the command line
-
-DEFAULT_STORE = ".nnlite"
-
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -193,15 +208,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=["local"], default="local", help="where workers run (default local)")
+    where.add_argument("--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)")
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
-    where.add_argument("--processes", type=int, metavar="P", help="default: a worker each, as far as there are cores")
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
     where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    _platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -99,6 +100,8 @@ class Driver:
     platform: Platform | None = None
     first_round: int = 0  #: rounds before it were told already
     tell: Teller = tell_nobody
+    goes_on_alone: Callable[[], bool] = lambda: False  #: asked after Ctrl-C: the run then goes on without us
+    left_alone: bool = False
 
     def drive(self, attempts: dict[int, int]) -> Head:
         """Start the workers, watch to the end. -> the last head.
@@ -108,7 +111,9 @@ class Driver:
         try:
             last = self._watch(attempts)
         except KeyboardInterrupt:
-            self._end(STOPPED, "interrupted")
+            self.left_alone = self.goes_on_alone()
+            if not self.left_alone:
+                self._end(STOPPED, "interrupted")
             raise
         except Exception as error:
             self._end(FAILED, str(error) if isinstance(error, NnliteError) else f"{type(error).__name__}: {error}")

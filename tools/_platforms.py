@@ -1,0 +1,68 @@
+"""Platforms: where `tools.train` lets workers run. Each is a module of `PLATFORMS` with the functions of `Place`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from typing import Protocol, cast
+
+from nnlite.errors import UsageError
+from nnlite.platform.base import Platform
+from nnlite.protocol.spec import RunSpec
+from nnlite.store import Store
+
+PLATFORMS = {"local": "tools._on_local", "lambda": "tools._on_lambda"}  # name -> module
+DEFAULT_STORE = ".nnlite"
+
+
+class Place(Protocol):
+    """What a module of a platform has."""
+
+    OWN: frozenset[str]  #: names in `args` of the options that no other platform has
+    RESUMABLE: frozenset[str]  #: of those that may be given with --resume as well
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options that only this platform has; called for all platforms."""
+
+    def check(self, args: argparse.Namespace) -> None:
+        """Raise UsageError for options that could only be ignored here, or go wrong later."""
+
+    def store(self, args: argparse.Namespace) -> str:
+        """The URL of the run's store, by default this platform's own."""
+
+    def adapt(self, args: argparse.Namespace, spec: RunSpec) -> RunSpec:
+        """The specification with this platform's prices and paces."""
+
+    def describe(self, args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
+        """What else a plan shows: where the workers are, and what they are expected to cost."""
+
+    def prepare(self, args: argparse.Namespace, spec: RunSpec) -> None:
+        """Before anything is written: see that it can run, and ask where it costs. Raises NnliteError if not."""
+
+    def open(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
+        """The platform; None is this very process."""
+
+    def resume_options(self, args: argparse.Namespace) -> str:
+        """What a command line to resume the run needs besides --resume."""
+
+    def goes_on_alone(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:
+        """After Ctrl-C: whether the run goes on without this command."""
+
+
+def find(name: str) -> Place:
+    """The module of a platform."""
+    return cast(Place, importlib.import_module(PLATFORMS[name]))
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of all platforms."""
+    for name in PLATFORMS:
+        find(name).add_options(parser)
+
+
+def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], platform: str) -> None:
+    """Raise UsageError for an option that only `platform` has, and was given on another one."""
+    for name in sorted(find(platform).OWN):
+        if getattr(args, name) != defaults[name]:
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} is for --platform {platform}, and this is {args.platform}: leave it out")

@@ -73,6 +73,16 @@ class Stack:
             )
         return standing.outputs
 
+    def functions(self) -> list[str]:
+        """Names of all Lambda functions in it. Raises RunError when there is no stack."""
+        if self.standing() is None:
+            self.outputs()  # says so
+        with explaining("cloudformation", f"list the stack {self.name}"):
+            pages = self._client.get_paginator("list_stack_resources").paginate(StackName=self.name)
+            found = [one for page in pages for one in page["StackResourceSummaries"]]
+        kind = "AWS::Lambda::Function"
+        return [one["PhysicalResourceId"] for one in found if one["ResourceType"] == kind]
+
     def check_can_change(self, standing: Standing) -> None:
         """Raise RunError when CloudFormation would let nothing be changed now."""
         if standing.status in STUCK:

@@ -139,6 +139,16 @@ class S3Store(Store):
             if not isinstance(explained, NotFound):
                 raise explained from error
 
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        where = self._prefix + under
+        try:
+            pages = self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=where, Delimiter="/")
+            names = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
+        except Exception as error:
+            raise self._explained(error, "list", under) from error
+        return sorted(name[len(where) :].rstrip("/") for name in names)
+
     def _check_refusal(self, error: Exception, key: str, condition: Condition) -> None:
         """Raises what a failed PUT means; returns if the same PUT should be made again."""
         from nnlite.store.s3 import errors as s3_errors

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ class AwsAccount:
         self.refusals: dict[str, Answer] = {}
         self.asked: list[str] = []  #: "service:what" of every request
         self._roots: dict[str, Path] = {}
+        self._unzipping = threading.Lock()
 
     # ---- services
 
@@ -120,13 +122,16 @@ class AwsAccount:
         return Deployed(name, root, found.handler, memory_mb, timeout_s, None if reserved is None else int(reserved))
 
     def _unzipped(self, bucket: str, key: str) -> Path:
-        if key not in self._roots:
-            data = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
-            root = self.folder / key.replace("/", "-")
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                archive.extractall(root)
-            self._roots[key] = root
-        return self._roots[key]
+        with self._unzipping:
+            return self._roots.get(key) or self._unzip(bucket, key)
+
+    def _unzip(self, bucket: str, key: str) -> Path:
+        data = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
+        root = self.folder / key.replace("/", "-")
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(root)
+        self._roots[key] = root
+        return root
 
     def _lost(self, message: dict) -> None:
         client = self.client("sqs")

@@ -1,21 +1,16 @@
 """The handler: parse, do one invocation's work, answer."""
 
-import os
 import time
-
-MEMORY_MB = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):  # before NumPy comes: a core for each 1,769 MB
-    os.environ.setdefault(_name, str(max(1, MEMORY_MB // 1769)))
-
 from typing import Any
 
+from lambda_pkg.environment import MEMORY_MB
 from lambda_pkg.logs import tell, tell_metrics
 from nnlite.errors import StoreUnavailable
 from nnlite.platform.aws.function import Function
 from nnlite.runtime.invocation import Payload, carry_out, end_as_failed
 from nnlite.store.warm import Shelf
 
-SHELF = Shelf(max_bytes=MEMORY_MB * 2**20 // 4)
+SHELF = Shelf(max_bytes=MEMORY_MB * 2**20 // 4)  #: shards that warm invocations find again
 _init_s = [time.process_time()]  # of this process so far; taken by its first invocation
 
 

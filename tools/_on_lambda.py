@@ -108,7 +108,9 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are, and what they are expected to cost."""
     of, (seconds, usd) = _of(args), _estimate(spec)
-    cap = "none (--budget-usd)" if spec.budget_usd is None else f"${spec.budget_usd:g}: the run stops before it is spent"
+    cap = (
+        "none (--budget-usd)" if spec.budget_usd is None else f"${spec.budget_usd:g}: the run stops before it is spent"
+    )
     return {
         "where": f"AWS Lambda in {of.function.account.region}: {of.function.name}, {of.configuration.memory_mb:,} MB, "
         f"{of.configuration.timeout_s} s, {of.configuration.architecture}",

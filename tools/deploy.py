@@ -60,7 +60,11 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _deploy(
-    stack: Stack, standing: Standing | None, bundle: bundles.Bundle, parameters: dict[str, str], args: argparse.Namespace
+    stack: Stack,
+    standing: Standing | None,
+    bundle: bundles.Bundle,
+    parameters: dict[str, str],
+    args: argparse.Namespace,
 ) -> int:
     from nnlite.platform.aws.bucket import Bucket
 

@@ -199,6 +199,7 @@ def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
 
 # ---- the command line
 
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tools.train",
@@ -208,7 +209,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)")
+    where.add_argument(
+        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)"
+    )
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")

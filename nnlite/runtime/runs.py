@@ -100,7 +100,7 @@ class Driver:
     platform: Platform | None = None
     first_round: int = 0  #: rounds before it were told already
     tell: Teller = tell_nobody
-    goes_on_alone: Callable[[], bool] = lambda: False  #: asked after Ctrl-C: the run then goes on without us
+    goes_on_alone: Callable[[], bool] = bool  #: asked after Ctrl-C: whether the run goes on without us; it does not
     left_alone: bool = False
 
     def drive(self, attempts: dict[int, int]) -> Head:

@@ -71,7 +71,7 @@ class FileStore(Store):
     def get(self, key: str) -> Versioned:
         with self._explained("read", check_key(key)):
             try:
-                with open(self.path_of(key), "rb", buffering=0) as file:
+                with open(self._path(key), "rb", buffering=0) as file:
                     status = os.fstat(file.fileno())  # of the very file that is read, not of its successor
                     return Versioned(file.readall(), _version(status))
             except FileNotFoundError:
@@ -85,23 +85,30 @@ class FileStore(Store):
             self._written(parts) as (temp, fd),
             self._locked(key) as lock,
         ):
-            old = _status(self.path_of(key))
+            old = _status(self._path(key))
             found = _version(old) if old else ABSENT
             if if_version not in (None, found):
                 both = f"expected {describe(if_version)}, found {describe(found)}"
                 raise Conflict(f"{key!r} in {self.url}: {both}; read it again")
             _stamp(fd, lock, old.st_mtime_ns if old else 0)
-            _move(temp, self.path_of(key))
+            _move(temp, self._path(key))
 
     def delete(self, key: str) -> None:
         # Under the lock: a swap that has already looked must not be undone by a delete it did not see.
         with self._explained("delete", check_key(key)), contextlib.suppress(FileNotFoundError):
-            os.stat(self.path_of(key))  # there may be no store at all, and so no folder for locks
+            os.stat(self._path(key))  # there may be no store at all, and so no folder for locks
             with self._locked(key):
-                os.unlink(self.path_of(key))
+                os.unlink(self._path(key))
 
-    def path_of(self, key: str) -> str:
-        """The file, or folder, of a key."""
+    def folders(self, under: str) -> list[str]:
+        """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
+        with self._explained("list", under):
+            if not os.path.isdir(self._path(under)):
+                return []
+            with os.scandir(self._path(under)) as entries:
+                return sorted(entry.name for entry in entries if entry.is_dir())
+
+    def _path(self, key: str) -> str:
         return os.path.join(self._root, key)
 
     @contextlib.contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,8 +69,23 @@ class Function:
     def _client(self) -> Any:
         return self.account.client("lambda")
 
-    def _explaining(self, verb: str) -> Any:
-        return _explaining_function(self.name, verb)
+    @contextmanager
+    def _explaining(self, verb: str) -> Iterator[None]:
+        """As `account.explaining`, and says how to come by a function that is not there."""
+        from botocore.exceptions import ClientError
+
+        from nnlite.platform.aws.errors import code_of
+
+        with explaining("lambda", f"{verb} the function {self.name}"):
+            try:
+                yield
+            except ClientError as error:
+                if code_of(error) != "ResourceNotFoundException":
+                    raise
+                raise RunError(
+                    f"there is no function {self.name} here: python -m tools.deploy makes it (or is it in another "
+                    "--region?)"
+                ) from error
 
 
 def check_concurrency(function: Function, num_workers: int) -> None:
@@ -80,29 +97,7 @@ def check_concurrency(function: Function, num_workers: int) -> None:
         )
     if num_workers > available:
         raise RunError(
-            f"{num_workers} workers, but only {available} invocations of {function.name} can run at a time: use at most "
-            f"{available} workers, deploy with more --reserved-concurrency, or ask AWS for more (Service Quotas: "
+            f"{num_workers} workers, but only {available} invocations of {function.name} can run at a time: use at "
+            f"most {available} workers, deploy with more --reserved-concurrency, or ask AWS for more (Service Quotas: "
             f"'Concurrent executions'; of an account's, {UNRESERVED} cannot be reserved)"
         )
-
-
-def _explaining_function(name: str, verb: str) -> Any:
-    from contextlib import contextmanager
-
-    from botocore.exceptions import ClientError
-
-    from nnlite.platform.aws.errors import code_of
-
-    @contextmanager
-    def context() -> Any:
-        with explaining("lambda", f"{verb} the function {name}"):
-            try:
-                yield
-            except ClientError as error:
-                if code_of(error) != "ResourceNotFoundException":
-                    raise
-                raise RunError(
-                    f"there is no function {name} here: python -m tools.deploy makes it (or is it in another --region?)"
-                ) from error
-
-    return context()

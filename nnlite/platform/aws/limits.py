@@ -32,7 +32,8 @@ def check_stack_name(name: str) -> None:
     """Raise UsageError for a name that CloudFormation, or the bucket named after it, cannot have."""
     if not re.fullmatch(r"[a-z][a-z0-9-]{0,29}", name) or name.endswith("-"):
         raise UsageError(
-            f"--stack-name {name!r}: wanted 1 to 30 of a-z, 0-9 and '-', beginning with a letter (buckets are named after it)"
+            f"--stack-name {name!r}: wanted 1 to 30 of a-z, 0-9 and '-', beginning with a letter, "
+            "as the bucket is named after it"
         )
 
 

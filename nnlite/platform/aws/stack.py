@@ -126,7 +126,9 @@ class Stack:
             if found["Status"] in ("CREATE_COMPLETE", "FAILED"):
                 return found
             self._sleep(POLL_S)
-        raise RunError(f"CloudFormation has not answered for half an hour: look at the stack {self.name} in its console")
+        raise RunError(
+            f"CloudFormation has not answered for half an hour: look at the stack {self.name} in its console"
+        )
 
     def withdraw(self, changes: ChangeSet) -> None:
         """Forget a proposal; and a stack that was only ever proposed."""

@@ -143,7 +143,9 @@ class S3Store(Store):
         """Names of the folders right below the folder `under` (with a slash at its end), sorted."""
         where = self._prefix + under
         try:
-            pages = self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=where, Delimiter="/")
+            pages = (
+                self._s3().get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=where, Delimiter="/")
+            )
             names = [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]
         except Exception as error:
             raise self._explained(error, "list", under) from error

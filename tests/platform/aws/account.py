@@ -109,8 +109,8 @@ class AwsAccount:
     # ---- functions
 
     def _deployed(self, name: str) -> Deployed | None:
-        from moto.awslambda.models import lambda_backends
         from moto.awslambda.exceptions import UnknownFunctionException
+        from moto.awslambda.models import lambda_backends
 
         try:
             found = lambda_backends[ACCOUNT][REGION].get_function(name)

@@ -1,4 +1,4 @@
-"""One execution environment of a function: the real `awslambdaric` in a process, fed by a Runtime API server of ours."""
+"""One execution environment of a function: the real `awslambdaric` in a process, fed by a Runtime API of ours."""
 
 from __future__ import annotations
 

@@ -140,7 +140,11 @@ class Functions:
             container = warm[1] if warm else self._start(function, memory_mb)
             self._busy.append(container)
             limit_s = self.faults.short_s if short else None
-            outcome = container.invoke(payload, timeout_s) if limit_s is None else _cut(container, payload, timeout_s, limit_s)
+            outcome = (
+                container.invoke(payload, timeout_s)
+                if limit_s is None
+                else _cut(container, payload, timeout_s, limit_s)
+            )
             self._busy.remove(container)
             self.records.append(Record(event, outcome, warm is None))
         finally:

@@ -24,6 +24,7 @@ LIMIT_BYTES = 14_000_000  #: ours: what is larger starts slower
 ZIP_LIMIT_BYTES, UNZIPPED_LIMIT_BYTES = 50 * 2**20, 250 * 2**20  #: Lambda's
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  #: Lambda's name -> that of wheels
 PYTHONS = ("3.12", "3.13", "3.14")  #: runtimes on Amazon Linux 2023, which NumPy's wheels need
+DEPLOYING = ("bundle", "template")  #: modules of this folder that a function never uses
 GLIBCS = (34, 28, 27, 17)  #: 2.x, of the manylinux tags that Amazon Linux 2023 (2.34) can load
 REQUIREMENTS = ("numpy>=1.26", "pymemcache>=4.0")
 
@@ -91,7 +92,9 @@ class Bundle:
         )
 
 
-def build(target: Target, requirements: tuple[str, ...] = REQUIREMENTS) -> Bundle:
+def build(
+    target: Target, requirements: tuple[str, ...] = REQUIREMENTS, limit_bytes: int = LIMIT_BYTES
+) -> Bundle:
     """Download wheels for the target, strip them, add nnlite and the handler.
 
     Raises RunError when a wheel cannot be had, or the zip is larger than we allow.
@@ -103,7 +106,7 @@ def build(target: Target, requirements: tuple[str, ...] = REQUIREMENTS) -> Bundl
             files.update(_wheel_files(wheel))
         packages = tuple(" ".join(wheel.name.split("-")[:2]) for wheel in wheels)
     bundle = Bundle(_zipped(files), packages)
-    for size, limit in ((len(bundle.data), LIMIT_BYTES), (bundle.unzipped_bytes, UNZIPPED_LIMIT_BYTES)):
+    for size, limit in ((len(bundle.data), limit_bytes), (bundle.unzipped_bytes, UNZIPPED_LIMIT_BYTES)):
         if size > limit:
             raise RunError(f"the bundle is too large: {bundle.describe()}; choose an older numpy")
     return bundle
@@ -154,7 +157,7 @@ def _own_files() -> Iterator[tuple[str, bytes]]:
         if path.is_file() and not _NNLITE_NEVER.match(str(name)):
             yield str(name), path.read_bytes()
     for path in Path(__file__).parent.glob("*.py"):
-        if path.stem != "bundle":
+        if path.stem not in DEPLOYING:
             yield f"lambda_pkg/{path.name}", path.read_bytes()
 
 

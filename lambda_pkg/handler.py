@@ -1,5 +1,6 @@
 """The handler: parse, do one invocation's work, answer."""
 
+import functools
 import time
 from typing import Any
 
@@ -14,10 +15,13 @@ SHELF = Shelf(max_bytes=MEMORY_MB * 2**20 // 4)  #: shards that warm invocations
 _init_s = [time.process_time()]  # of this process so far; taken by its first invocation
 
 
+_function = functools.cache(Function)  # and its client, which warm invocations find again
+
+
 def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """The work of one worker's invocation; or, on schedule, a look at the runs that nobody watches."""
     init_s = _init_s.pop() if _init_s else 0.0
-    function = Function(context.function_name)
+    function = _function(context.function_name)
 
     def remaining_s() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000

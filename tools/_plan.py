@@ -85,12 +85,18 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         steps_per_round=args.steps_per_round,
         target_accuracy=args.target_accuracy,
         checkpoint_every=args.checkpoint_every,
-        max_poll_s=0.03,  # a look at a local file costs microseconds; waiting for the next look, images
+        # a look at a local file costs microseconds, and waiting for the next look, images; far away a look costs more
+        max_poll_s=0.03 if is_near(args.store) else 2.0,
         lease_ttl_s=max(60.0, 2.0 * args.workers),  # many workers take turns in a process, and beat as seldom
         straggler_timeout_s=max(30.0, 1.0 * args.workers),
         case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
+
+
+def is_near(url: str) -> bool:
+    """Whether a store is files or memory of this machine."""
+    return "://" not in url or url.startswith(("file://", "memory://"))
 
 
 def _pace(args: argparse.Namespace) -> dict[str, int]:

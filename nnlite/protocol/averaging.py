@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nnlite.protocol import cursor
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Adopt, Collect, Get, Model, Now, Program, Resume, Score, Suspend, Train
+from nnlite.protocol.effects import Adopt, Collect, Found, Get, Model, Now, Program, Resume, Score, Suspend, Train
 from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.worker import Worker
 
 NOTHING = Model(np.empty(0, np.float32), {})  #: the contribution of who only scored
+FURTHER = 4  # rounds that the head can be behind without anybody's fault but chance's
 
 
 class AveragingWorker(Worker):
@@ -20,22 +23,24 @@ class AveragingWorker(Worker):
     def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
         super().__init__(spec, worker, attempt, holder)
         self.at = 0  #: the round we are in
+        self.arrived: Found | None = None  #: its checkpoint, if we have that from waiting for it
         self.joined = attempt == 1  #: whether this invocation has looked at what earlier attempts left
 
     def work(self) -> Program[None]:
         """Round after round, until the head says that the run is over."""
-        now_head, num_rounds = (yield from self.read_head()), 0
+        round, num_rounds = (yield from self.read_head()).round, 0
         while True:
-            now_head = yield from self._round(now_head.round)
+            round = yield from self._round(round)
             num_rounds += 1
             if num_rounds == self.spec.rounds_per_invocation:
                 yield from self.hand_over(None)
 
-    def _round(self, round: int) -> Program[Head]:
-        """Score, train, contribute, wait. -> the next head."""
-        self.rounds.began_s = yield Now()
+    def _round(self, round: int) -> Program[int]:
+        """Score, train, contribute, wait. -> the next round."""
+        self.at = round
+        self.rounds.began_s = self.looked_s = yield Now()
         if (yield from self._contributed_before(round)):
-            return (yield from self.wait(round))
+            return (yield from self._wait(round))
         if not (yield from self._stand_at(round)):
             return (yield from self._after_lost_checkpoint(round))
         tally, model = Tally(), NOTHING
@@ -50,17 +55,30 @@ class AveragingWorker(Worker):
                 yield from self.diverged(round)
         yield from self.rounds.contribute(round, self.worker, model, tally)
         yield from self.forget_cursor()
-        yield from self.rounds.collect(round, self.worker)
-        return (yield from self.wait(round))
+        return (yield from self._wait(round))
+
+    def _wait(self, round: int) -> Program[int]:
+        """Until the next round begins. -> it"""
+        if round >= self.spec.num_rounds or self.spec.target_accuracy is not None:
+            return (yield from self.wait(round)).round  # this round may be the last, and then no checkpoint comes
+        self.arrived = yield from self.wait_for(lambda: self._next_checkpoint(round + 1))
+        return round + 1
+
+    def _next_checkpoint(self, round: int) -> Program[Any]:
+        """The checkpoint we wait for: it is there a moment before the head says so, and one request less. Now and
+        then we look whether the run goes on at all."""
+        found = yield Get(self.keys.checkpoint(round))
+        if found is None:
+            yield from self._look((yield Now()))
+        return found
 
     def _stand_at(self, round: int) -> Program[bool]:
         """At the cursor that the last attempt left in this round, or at the round's beginning. -> False when its
         checkpoint is not there."""
-        self.at = round
         if (yield from self._resumed(round)):
             return True
         where = self.keys.checkpoint(round)
-        found = yield Get(where)
+        found, self.arrived = self.arrived or (yield Get(where)), None
         if found is not None:
             yield Adopt(round, found.data, where)
         return found is not None
@@ -79,6 +97,9 @@ class AveragingWorker(Worker):
         yield Resume(standing, where, round)
         return True
 
+    def open_round(self, now_head: Head) -> int:
+        return max(self.at, now_head.round)  # the head is behind when who closed a round died before moving it
+
     def cursor(self) -> Program[bytes | None]:
         return cursor.encode((yield Suspend()), self.at)
 
@@ -94,9 +115,16 @@ class AveragingWorker(Worker):
         yield from self.rounds.climb(round, leaf, self.worker, found.data)
         return True
 
-    def _after_lost_checkpoint(self, round: int) -> Program[Head]:
-        """A checkpoint that is not there: either the run has moved on and collected it, or it is lost."""
+    def _after_lost_checkpoint(self, round: int) -> Program[int]:
+        """A checkpoint that is not there: either the run has moved on and collected it, or it is lost.
+
+        The head may be a round or two behind, when who closed those died before moving it.
+        """
         now_head = yield from self.read_head()
-        if now_head.round == round:
-            yield from self.checkpoint_is_lost(round)
-        return now_head
+        if now_head.round > round:
+            return now_head.round
+        for later in range(round + 1, round + 1 + FURTHER):
+            if (yield Get(self.keys.checkpoint(later))) is not None:
+                return later
+        yield from self.checkpoint_is_lost(round)
+        return round

@@ -21,12 +21,10 @@ from nnlite.protocol.effects import (
     Create,
     Get,
     Join,
-    Now,
     Program,
     Progress,
     Rebase,
     Score,
-    Sleep,
     TakeUpdate,
     Train,
 )
@@ -139,19 +137,17 @@ class DownpourWorker(Worker):
 
     def _wait_for_all(self) -> Program[None]:
         """Until every worker's last update is in a checkpoint."""
-        pause, since = self.spec.poll_s, (yield Now())
-        while True:
-            now_head = yield from self.read_head()
-            if len(now_head.finished) == self.spec.num_workers:
-                return
-            if now_head.ledger(self.spec.num_workers).applied[self.worker] < self.seq - 1:
-                yield from self.combiner.combine(self.holder)
-            yield from self.beat()
-            if (yield Now()) - since > self.spec.straggler_timeout_s:
-                yield from self.repair(now_head)
-                since = yield Now()
-            yield Sleep(pause)
-            pause = min(pause * 1.5, self.spec.max_poll_s)
+        if (yield from self._all_applied()) is None:
+            yield from self.wait_for(self._all_applied)
+
+    def _all_applied(self) -> Program[Head | None]:
+        """The head, once every update of everybody is in its checkpoint; ours is folded meanwhile."""
+        now_head = yield from self.read_head()
+        if len(now_head.finished) == self.spec.num_workers:
+            return now_head
+        if now_head.ledger(self.spec.num_workers).applied[self.worker] < self.seq - 1:
+            yield from self.combiner.combine(self.holder)
+        return None
 
     def _score(self) -> Program[None]:
         """Score our slice of the test split with the final checkpoint, merged like a round that trained nothing."""

@@ -73,6 +73,13 @@ class Delete(Effect):
     key: str
 
 
+@dataclass(frozen=True)
+class DeleteMany(Effect):
+    """-> None. One request, where the store can do so."""
+
+    keys: tuple[str, ...]
+
+
 # ---- time
 
 

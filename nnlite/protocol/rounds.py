@@ -16,10 +16,12 @@ from typing import Any
 
 from nnlite.protocol import contribution, head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, Get, GetMany, Model, Note, Now, Program
+from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Model, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
+
+ONE_BY_ONE = 3  # siblings that are asked for singly before all others are
 
 
 class Rounds:
@@ -48,18 +50,19 @@ class Rounds:
             key = self.keys.node(round, level, node)
             data = contribution.merge(parts, key)
             yield Create(key, data)
+            yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
 
     def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
         """What all children of my parent made, in order, or None while one is missing.
 
-        They are asked for in growing handfuls, my neighbour first: whoever is not among the last finds a gap after
-        one or two requests, and the last of all needs few round trips for many siblings.
+        My neighbours are asked for one by one, so that whoever is not among the last finds a gap after few requests;
+        once several are there, the others come in one go, so that the last of all does not need many round trips.
         """
         others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
         parts, asked = {node: data}, 0
         while asked < len(others):
-            handful = others[asked : asked + max(1, asked)]
+            handful = others[asked : asked + 1] if asked < ONE_BY_ONE else others[asked:]
             found = yield GetMany(tuple(self.keys.node(round, level, n) for n in handful))
             if any(f is None for f in found):
                 return None
@@ -74,13 +77,13 @@ class Rounds:
         where = self.keys.node(round, 0, 0)
         _, tally = contribution.decode(data, where)
         following = self._after(round, tally)
-        if following.status == RUNNING:
-            yield Create(self.keys.checkpoint(round + 1), data)
         seconds = (yield Now()) - self.began_s if self.began_s is not None else None
         yield Create(self.keys.summary(round), contribution.summary(round, tally, seconds))
+        if following.status == RUNNING:  # the others go on as soon as they see it, so it comes after the summary
+            yield Create(self.keys.checkpoint(round + 1), data)
 
         def moved(now: Head) -> Head:
-            if now.round != round or now.status != RUNNING:
+            if now.round > round or now.status != RUNNING:
                 return now  # a zombie closing an old round, or a run that was stopped meanwhile
             next_head = replace(following, counter=now.counter)
             return replace(next_head, applied=now.applied, steps=now.steps, finished=now.finished)
@@ -88,6 +91,7 @@ class Rounds:
         stands = yield from head.change(self.keys.head, moved)
         if stands is not None:
             yield Note("closed", {"round": round, "status": stands.status})
+        yield from self._collect_root(round - 2)
 
     def _after(self, round: int, tally: Tally) -> Head:
         """Where the head of a running `round` moves, as a function of what came out of it."""
@@ -100,19 +104,27 @@ class Rounds:
 
     # ---- collecting
 
-    def collect(self, round: int, worker: int) -> Program[None]:
-        """Having contributed to `round`: delete this worker's share of what lies two rounds behind. Whoever still
-        works there writes to names that nobody will read."""
-        old = round - 2
-        yield from self.collect_nodes(old, worker)
-        if worker == 0 and old >= 0 and not self.spec.keeps(old):
-            yield Delete(self.keys.checkpoint(old))
+    def _collect(self, old: int, level: int, node: int) -> Program[None]:
+        """Having merged a node: delete what was merged at this place two rounds before. Whoever still works there
+        writes to names that nobody will read."""
+        if old < 0:
+            return
+        below = [self.keys.node(old, level + 1, child) for child in self.tree.children(level, node)]
+        yield DeleteMany(tuple(below))
 
-    def collect_nodes(self, round: int, worker: int) -> Program[None]:
-        """Delete this worker's share of the merge tree of a round that nobody needs any more."""
-        if round >= 0:
-            for level, node in self.tree.owned_by(worker):
-                yield Delete(self.keys.node(round, level, node))
+    def _collect_root(self, old: int) -> Program[None]:
+        """Having closed a round: delete the root, and the checkpoint, of two rounds before."""
+        if old >= 0:
+            yield Delete(self.keys.node(old, 0, 0))
+            if not self.spec.keeps(old):
+                yield Delete(self.keys.checkpoint(old))
+
+    def sweep(self, last: int) -> Program[None]:
+        """Delete what a finished run no longer needs: the contributions of its last rounds."""
+        for round in range(max(0, last - 3), last + 1):
+            yield DeleteMany(tuple(self.keys.node(round, *place) for place in self.tree.nodes()))
+        if last >= 2 and not self.spec.keeps(last - 2):
+            yield Delete(self.keys.checkpoint(last - 2))
 
     # ---- repairing
 

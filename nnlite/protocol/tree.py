@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
+from math import ceil
 
 from nnlite.errors import UsageError
 
-WIDEST = 16  # children that are merged in one go unless somebody wants otherwise
+WIDEST = 5  # children that are merged in one go unless somebody wants otherwise
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class Tree:
     def for_workers(cls, num_workers: int, widths: Sequence[int] | None = None) -> Tree:
         """The tree with the given widths, or a sensible one. Raises UsageError if it does not fit."""
         if widths is None:
-            if num_workers <= WIDEST:
-                return cls((1, num_workers) if num_workers > 1 else (1,))
-            return cls((1, ceil(sqrt(num_workers)), num_workers))
+            levels = [num_workers]
+            while levels[0] > 1:
+                levels.insert(0, ceil(levels[0] / WIDEST))
+            return cls(tuple(levels))
         tree = cls(tuple(widths))
         if tree.widths[-1] != num_workers:
             raise UsageError(
@@ -57,18 +58,6 @@ class Tree:
         above, below = self.widths[level - 1], self.widths[level]
         return ((node + 1) * above - 1) // below
 
-    def first_leaf(self, level: int, node: int) -> int:
-        """The first worker below a node."""
-        for at in range(level, self.leaf_level):
-            node = self.children(at, node)[0]
-        return node
-
-    def owned_by(self, worker: int) -> list[tuple[int, int]]:
-        """The (level, node)s whose first worker this is: a share of the tree for each, no node in two."""
-        owned, node = [(self.leaf_level, worker)], worker
-        for level in range(self.leaf_level, 0, -1):
-            node = self.parent(level, node)
-            if self.first_leaf(level - 1, node) != worker:
-                break
-            owned.append((level - 1, node))
-        return owned
+    def nodes(self) -> list[tuple[int, int]]:
+        """Every (level, node), root first."""
+        return [(level, node) for level, width in enumerate(self.widths) for node in range(width)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from nnlite.protocol import head, lease
 from nnlite.protocol.combine import Combiner
@@ -12,9 +13,39 @@ from nnlite.protocol.lease import Watch
 from nnlite.protocol.rounds import Rounds
 from nnlite.protocol.spec import RunSpec
 
+T = TypeVar("T")
+
 
 class Leave(Exception):  # not an error: how deep code says that this invocation is over
     """Raised inside a program to end it."""
+
+
+class Pace:
+    """When to look again while waiting for a round to end: a little before it should, then in steps.
+
+    Every look is a request. How long the last round took is a good guess of this one: all workers together vary
+    less than any of them. A guess that was too long is corrected by a tenth each round.
+    """
+
+    def __init__(self, spec: RunSpec):
+        self.poll_s, self.max_poll_s = spec.poll_s, spec.max_poll_s
+        self.began_s = self.last_s = 0.0  #: when this round began for us, and how long the last one took
+
+    def ended(self, now_s: float) -> None:
+        """A round is over, and the next begins."""
+        self.began_s, self.last_s = now_s, now_s - self.began_s
+
+    def pauses(self, now_s: float) -> Iterator[float]:
+        """Seconds to sleep, again and again."""
+        guess_s = self.last_s or now_s - self.began_s  # in the first round: as long again as our own part of it
+        yield self._within_limits(0.9 * (self.began_s + self.last_s - now_s))
+        step_s = 0.06 * guess_s
+        while True:
+            yield self._within_limits(step_s)
+            step_s = 1.5 * self._within_limits(step_s)
+
+    def _within_limits(self, pause_s: float) -> float:
+        return min(max(self.poll_s, pause_s), self.max_poll_s)
 
 
 class Waiter:
@@ -26,6 +57,7 @@ class Waiter:
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = Combiner(spec, self.watch)
+        self.pace = Pace(spec)
 
     def read_head(self) -> Program[Head]:
         """The head of a run that goes on; leaves when it does not."""
@@ -38,24 +70,36 @@ class Waiter:
 
     def wait(self, round: int) -> Program[Head]:
         """The next head after `round`, repairing when it takes too long."""
-        pause, since = self.spec.poll_s, (yield Now())
-        while True:
-            yield Sleep(pause)
-            pause = min(pause * 1.5, self.spec.max_poll_s)
-            now_head = yield from self.read_head()
-            if now_head.round > round:
-                return now_head
-            yield from self.between_polls(now_head)
-            if (yield Now()) - since > self.spec.straggler_timeout_s:
-                yield from self.repair(now_head)
-                since = yield Now()
 
-    def between_polls(self, now_head: Head) -> Program[None]:
+        def moved() -> Program[Head | None]:
+            now_head = yield from self.read_head()
+            return now_head if now_head.round > round else None
+
+        return (yield from self.wait_for(moved))
+
+    def wait_for(self, look: Callable[[], Program[T | None]]) -> Program[T]:
+        """Whatever `look` finds, as soon as it finds something; repairing when that takes too long."""
+        began_s = since_s = yield Now()
+        for pause_s in self.pace.pauses(began_s):
+            yield Sleep(pause_s)
+            seen = yield from look()
+            now_s = yield Now()
+            if seen is not None:
+                self.pace.ended(now_s)
+                return seen
+            yield from self.between_polls()
+            if now_s - since_s > self.spec.straggler_timeout_s:
+                yield from self.repair()
+                since_s = yield Now()
+        raise AssertionError("pauses never end")
+
+    def between_polls(self) -> Program[None]:
         """What else to do while waiting."""
         yield from ()
 
-    def repair(self, now_head: Head) -> Program[None]:
+    def repair(self) -> Program[None]:
         """Merge what dead mergers left, and replace the workers that are missing and dead."""
+        now_head = yield from self.read_head()
         for worker in (yield from self._missing(now_head)):
             found = yield Get(self.keys.lease(worker))
             if self.watch.is_dead(self.keys.lease(worker), found, (yield Now())):
@@ -65,7 +109,11 @@ class Waiter:
         if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:
             yield from self.combiner.combine(holder="a waiter")
             return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
-        return (yield from self.rounds.missing(now_head.round))
+        return (yield from self.rounds.missing(self.open_round(now_head)))
+
+    def open_round(self, now_head: Head) -> int:
+        """The round that is to be closed."""
+        return now_head.round
 
     def replace(self, worker: int, found: Any) -> Program[None]:
         """Invoke the next attempt of a dead worker, unless somebody else does or there were too many."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from nnlite.protocol import head, lease
-from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Program
+from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Now, Program
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
@@ -22,6 +22,7 @@ class Watcher(Waiter):
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
+        self.pace.began_s = yield Now()
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         round = -1
@@ -35,16 +36,8 @@ class Watcher(Waiter):
                 return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
             yield from self._tell(found[0].round + 1)
             if found[0].status == DONE:
-                yield from self._sweep(found[0].round)
+                yield from self.rounds.sweep(found[0].round)
             return found[0]
-
-    def _sweep(self, last: int) -> Program[None]:
-        """Delete what a finished run no longer needs: the contributions of its last rounds, also those that
-        its workers, whom nobody waits for, may not have come to delete."""
-        for worker in range(self.spec.num_workers):
-            yield from self.rounds.collect(last, worker)
-            for round in (last - 1, last):
-                yield from self.rounds.collect_nodes(round, worker)
 
     def _tell(self, before: int) -> Program[None]:
         """Tell the summaries of all rounds before `before` that were not told yet."""
@@ -54,7 +47,7 @@ class Watcher(Waiter):
                 yield Note("round", json.loads(bytes(found.data)))
             self.told += 1
 
-    def between_polls(self, now_head: Head) -> Program[None]:
+    def between_polls(self) -> Program[None]:
         """Replace at once those whom the platform knows to be dead."""
         for worker, attempt in (yield Casualties()):
             found = yield Get(self.keys.lease(worker))

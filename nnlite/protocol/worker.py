@@ -21,7 +21,7 @@ from nnlite.protocol.effects import (
     Spent,
     Train,
 )
-from nnlite.protocol.head import FAILED, STOPPED, Head
+from nnlite.protocol.head import FAILED, STOPPED
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave, Waiter
@@ -63,7 +63,7 @@ class Worker(Waiter):
         if self.lease is None:
             raise Leave("another invocation is this worker")
         self.spent_before = self.lease.spent
-        self.beaten_s = self.looked_s = yield Now()
+        self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
 
     # ---- working in slices
@@ -92,8 +92,8 @@ class Worker(Waiter):
     def _look(self, now_s: float) -> Program[None]:
         """See now and then whether the run goes on; leaves when it does not."""
         if now_s - self.looked_s >= self.spec.look_s:
-            self.looked_s = now_s
             yield from self.read_head()
+            self.looked_s = yield Now()
 
     # ---- leaving in time
 
@@ -157,7 +157,7 @@ class Worker(Waiter):
         yield from head.end(self.keys.head, STOPPED, reason, has_result=True)
         raise Leave(reason)
 
-    def between_polls(self, now_head: Head) -> Program[None]:
+    def between_polls(self) -> Program[None]:
         yield from self.beat()
         if (yield from self._has_to_leave()):
             yield from self.hand_over(None)

@@ -72,6 +72,9 @@ class Performer:
     def _delete(self, effect: fx.Delete) -> None:
         self.store.delete(effect.key)
 
+    def _deletemany(self, effect: fx.DeleteMany) -> None:
+        self.store.delete_many(effect.keys)
+
     def _now(self, effect: fx.Now) -> float:
         return time.monotonic()
 

@@ -186,7 +186,7 @@ class Simulation:
             return effect.seconds
         if isinstance(effect, (fx.Train, fx.Score)):
             return float(self.rng.exponential(self.faults.slice_s))
-        if isinstance(effect, (fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete)):
+        if isinstance(effect, (fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany)):
             return float(self.rng.exponential(self.faults.latency_s))
         return 0.0
 
@@ -216,6 +216,9 @@ class Simulation:
                 return self._put(key, data) if self.store.get(key) == found else False
             case fx.Delete(key):
                 self.store.pop(key, None)
+            case fx.DeleteMany(keys):
+                for key in keys:
+                    self.store.pop(key, None)
             case fx.Now():
                 return self.now_s
             case fx.Invoke(worker, attempt):

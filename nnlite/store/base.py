@@ -92,6 +92,11 @@ class Store(ABC):
         """The values of many keys, in their order; None for each that is not there. May be parallel."""
         return [self._get_or_none(key) for key in keys]
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """Remove many keys. May be one request, and when it fails some of them may be gone."""
+        for key in keys:
+            self.delete(key)
+
     def close(self) -> None:  # noqa: B027 (most stores hold nothing open)
         """Give back what the handle holds open. Closing twice is no error; using it afterwards may be."""
 

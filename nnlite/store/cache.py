@@ -86,6 +86,12 @@ class Caching(Wrapper):
         if self._immutable(key):
             self._drop(self._name(key))
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
+        self.inner.delete_many(keys)
+        for key in filter(self._immutable, keys):
+            self._drop(self._name(key))
+
     def close(self) -> None:
         super().close()
         self.near.close()

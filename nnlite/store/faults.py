@@ -61,6 +61,10 @@ class Faulty(Wrapper):
     def delete(self, key: str) -> None:
         self._faulty(f"delete {key!r}", lambda: self.inner.delete(key))
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
+        self._faulty(f"delete {len(keys)} keys", lambda: self.inner.delete_many(keys))
+
     def _evict(self, keys: list[str]) -> None:
         for key in keys:
             if self._chance() < self._evict_rate and self._evictable(key):

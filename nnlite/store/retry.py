@@ -76,6 +76,10 @@ class Retrying(Wrapper):
     def delete(self, key: str) -> None:
         self._repeated(lambda: self.inner.delete(key))
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
+        self._repeated(lambda: self.inner.delete_many(keys))
+
     def _holds(self, key: str, parts: list[memoryview]) -> bool:
         """Whether `key` has the value that we wrote, or tried to."""
         try:

@@ -34,7 +34,7 @@ class Total:
 
 
 class Traced(Wrapper):
-    """`inner`, counted in `totals`, a `Total` for each of get, get_many, put and delete.
+    """`inner`, counted in `totals`, a `Total` for each verb.
 
     tell: is told ("store", {verb, key, num_keys, num_bytes, seconds, error}) after each request.
     clock: seconds that never go back.
@@ -44,7 +44,7 @@ class Traced(Wrapper):
         self, inner: Store, tell: Teller | None = None, *, clock: Callable[[], float] = time.perf_counter
     ) -> None:
         super().__init__(inner)
-        self.totals = {verb: Total() for verb in ("get", "get_many", "put", "delete")}
+        self.totals = {verb: Total() for verb in ("get", "get_many", "put", "delete", "delete_many")}
         self._tell, self._clock, self._adding = tell, clock, threading.Lock()
 
     def get(self, key: str) -> Versioned:
@@ -70,6 +70,11 @@ class Traced(Wrapper):
     def delete(self, key: str) -> None:
         with self._counted("delete", key):
             self.inner.delete(key)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        keys = list(keys)
+        with self._counted("delete_many", keys[0] if keys else "", len(keys)):
+            self.inner.delete_many(keys)
 
     @contextlib.contextmanager
     def _counted(self, verb: str, key: str, num_keys: int = 1) -> Iterator[Total]:

@@ -47,5 +47,8 @@ class Wrapper(Store):
     def delete(self, key: str) -> None:
         self.inner.delete(key)
 
+    def delete_many(self, keys: Iterable[str]) -> None:
+        self.inner.delete_many(keys)
+
     def close(self) -> None:
         self.inner.close()

@@ -40,7 +40,7 @@ def test_with_all_guards_no_promise_is_broken():
 
 
 def test_without_straggler_repair_a_lost_worker_is_waited_for_for_ever(monkeypatch):
-    def no_repair(self, round):
+    def no_repair(self):
         yield from ()
 
     monkeypatch.setattr(Waiter, "repair", no_repair)

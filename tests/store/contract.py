@@ -213,6 +213,16 @@ class StoreContract:
         with pytest.raises(NotFound):
             store.get("a/b")
 
+    @pytest.mark.parametrize("count", [0, 1, 3, 40])
+    def test_delete_many(self, store: Store, count: int) -> None:
+        keys = [f"many/{n}" for n in range(count)]
+        for key in keys[::2]:
+            store.put(key, b"there")
+        store.put("other", b"not asked for")
+        store.delete_many(iter(keys))
+        assert store.get_many(keys) == [None] * count
+        assert store.get("other").data == b"not asked for"
+
     def test_get_many_keeps_the_order_and_gives_none_for_what_is_missing(self, store: Store) -> None:
         for key in "abc":
             store.put(key, key.encode())

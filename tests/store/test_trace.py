@@ -41,6 +41,7 @@ def test_totals_and_what_is_told() -> None:
         "put": Total(num_requests=3, num_keys=3, num_bytes=6, seconds=3.0, num_conflicts=1),
         "get": Total(num_requests=3, num_keys=3, num_bytes=5, seconds=3.0, num_missing=1, num_errors=1),
         "get_many": Total(num_requests=1, num_keys=3, num_bytes=6, seconds=1.0, num_missing=1),
+        "delete_many": Total(),
         "delete": Total(num_requests=1, num_keys=1, seconds=1.0),
     }
     assert [event for event, _ in told] == ["store"] * 8

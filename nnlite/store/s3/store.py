@@ -27,6 +27,7 @@ from nnlite.store.options import read_options, show_options
 
 SCHEME = "s3://"
 NUM_THREADS = 16
+MAX_DELETED = 1000  # keys in one request
 NUM_CONFLICT_RETRIES = 6
 CONFLICT_PAUSE_S = 0.05
 DEFAULTS = {"endpoint": "", "region": "", "connect_timeout_s": 3.0, "timeout_s": 20.0}
@@ -150,6 +151,21 @@ class S3Store(Store):
         except Exception as error:
             raise self._explained(error, "list", under) from error
         return sorted(name[len(where) :].rstrip("/") for name in names)
+
+    def delete_many(self, keys: Iterable[str]) -> None:
+        """One request for up to `MAX_DELETED` keys."""
+        names = [{"Key": self._prefix + check_key(key)} for key in keys]
+        for start in range(0, len(names), MAX_DELETED):
+            some = names[start : start + MAX_DELETED]
+            what = some[0]["Key"].removeprefix(self._prefix)
+            try:
+                answer = self._s3().delete_objects(Bucket=self._bucket, Delete={"Objects": some, "Quiet": True})
+            except Exception as error:
+                raise self._explained(error, "delete", what) from error
+            for refused in answer.get("Errors", ()):
+                if refused.get("Code") != "NoSuchKey":
+                    key, code = refused.get("Key", what), refused.get("Code", "an error")
+                    raise StoreUnavailable(f"cannot delete {key!r} in {self.url}: the server says {code}; try later")
 
     def _check_refusal(self, error: Exception, key: str, condition: Condition) -> None:
         """Raises what a failed PUT means; returns if the same PUT should be made again."""

@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
     bundle = _bundle(args, before)
     parameters = _parameters(args, before) | {"CodeKey": f"deploy/{bundle.digest[:32]}.zip"}
     if args.dry_run:
-        return _dry_run(stack, parameters)
+        return _dry_run(stack, before, parameters)
     return _deploy(stack, standing, bundle, parameters, args)
 
 
@@ -100,11 +100,14 @@ def _show_outputs(stack: Stack, args: argparse.Namespace) -> None:
     print("try        python -m tools.train --platform lambda --case b --workers 4 --budget-usd 1")
 
 
-def _dry_run(stack: Stack, parameters: dict[str, str]) -> int:
+def _dry_run(stack: Stack, before: dict[str, str], parameters: dict[str, str]) -> int:
     changes = stack.propose(templates.whole(), parameters)
     print("nothing would change" if changes.is_empty else "\n".join(changes.changes))
     if not changes.is_empty:
         stack.withdraw(changes)
+    for name in sorted(parameters.keys() & before.keys()):
+        if parameters[name] != before[name]:
+            print(f"{name}: {before[name]} -> {parameters[name]}")
     print("\nthe function's role would be allowed, and nothing else:\n")
     print(_policy(stack))
     print("\nnothing was changed (--dry-run)")

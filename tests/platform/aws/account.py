@@ -49,6 +49,7 @@ class AwsAccount:
         self.asked: list[str] = []  #: "service:what" of every request
         self._roots: dict[str, Path] = {}
         self._unzipping = threading.Lock()
+        self._made: set[str] = set()  # buckets, by CloudFormation
 
     # ---- services
 
@@ -103,8 +104,9 @@ class AwsAccount:
         there = {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}
         for name in wanted - there:
             client.create_bucket(Bucket=name)
-        for name in {name for name in there - wanted if f"-{ACCOUNT}-" in name}:
+        for name in self._made - wanted:
             client.delete_bucket(Bucket=name)
+        self._made = wanted
 
     # ---- functions
 

@@ -1,5 +1,6 @@
 """The template: clean, and its role may do nothing that it need not."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -121,7 +122,7 @@ def policy(stack) -> dict:
     client = stack.client("iam")
     (role,) = [r["RoleName"] for r in client.list_roles()["Roles"] if "Role" in r["RoleName"]]
     found = client.get_role_policy(RoleName=role, PolicyName="worker")["PolicyDocument"]
-    return json.loads(found) if isinstance(found, str) else found
+    return ast.literal_eval(found) if isinstance(found, str) else found  # moto gives the dict's repr
 
 
 def permitted(policy: dict, action: str, resource: str) -> bool:
@@ -172,7 +173,7 @@ def test_the_role_writes_nothing_outside_its_prefix(policy):
             s3.create_bucket(Bucket="another", CreateBucketConfiguration={"LocationConstraint": REGION})
             role = iam.create_role(RoleName="worker", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
             iam.put_role_policy(RoleName="worker", PolicyName="worker", PolicyDocument=json.dumps(policy))
-            found = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="w")["Credentials"]
+            found = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="worker")["Credentials"]
             mine = boto3.client(
                 "s3", region_name=REGION, aws_access_key_id=found["AccessKeyId"],
                 aws_secret_access_key=found["SecretAccessKey"], aws_session_token=found["SessionToken"],

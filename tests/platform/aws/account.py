@@ -43,7 +43,10 @@ class AwsAccount:
             "AWS_DEFAULT_REGION": REGION, "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
         }  # fmt: skip
-        self.functions = Functions(self._deployed, self.environment | {"PATH": os.environ["PATH"]}, folder, self._lost)
+        # a machine where kernels of one kind of CPU are asked for gets them in its functions as well
+        kernels = {name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS_", "NPY_", "PATH"))}
+        kernels.pop("OPENBLAS_NUM_THREADS", None)
+        self.functions = Functions(self._deployed, kernels | self.environment, folder, self._lost)
         self.concurrency_limit = 1000
         self.refusals: dict[str, Answer] = {}
         self.asked: list[str] = []  #: "service:what" of every request

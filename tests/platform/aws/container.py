@@ -48,12 +48,15 @@ class Container:
                 cwd=root, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
-    def invoke(self, event: bytes, timeout_s: float) -> Outcome:
-        """Hand it an event, and wait; the time for starting up does not count."""
+    def invoke(self, event: bytes, told_s: float, timeout_s: float) -> Outcome:
+        """Hand it an event, and wait; the time for starting up does not count.
+
+        told_s: what the function is told of its deadline; timeout_s: when it is killed.
+        """
         request, began_s = uuid.uuid4().hex, time.monotonic()
         self.num_invocations += 1
         self._taken = threading.Event()
-        self._next.put((request, event, timeout_s))
+        self._next.put((request, event, told_s))
         deadline_s = None
         while True:
             if deadline_s is None and self._taken.is_set():

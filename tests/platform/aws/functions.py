@@ -132,19 +132,14 @@ class Functions:
                 return None
             self._num_busy += 1
             small, short = self.faults.draws(self.faults.small_rate), self.faults.draws(self.faults.short_rate)
-            warm = None if small else next((w for w in self._warm if w[0] == function), None)
+            warm = None if small else next((w for w in reversed(self._warm) if w[0] == function), None)
             if warm:
                 self._warm.remove(warm)
         try:
             memory_mb = self.faults.small_mb if small else memory_mb
             container = warm[1] if warm else self._start(function, memory_mb)
             self._busy.append(container)
-            limit_s = self.faults.short_s if short else None
-            outcome = (
-                container.invoke(payload, timeout_s)
-                if limit_s is None
-                else _cut(container, payload, timeout_s, limit_s)
-            )
+            outcome = container.invoke(payload, timeout_s, self.faults.short_s if short else timeout_s)
             self._busy.remove(container)
             self.records.append(Record(event, outcome, warm is None))
         finally:
@@ -175,16 +170,6 @@ class Functions:
         for container in [*self._busy, *(warm[1] for warm in self._warm)]:
             container.close()
         self._warm.clear()
-
-
-def _cut(container: Container, payload: bytes, timeout_s: float, limit_s: float) -> Outcome:
-    """An invocation that is told of one deadline, and meets an earlier one."""
-    timer = threading.Timer(limit_s, container.process.kill)
-    timer.start()
-    try:
-        return container.invoke(payload, timeout_s)
-    finally:
-        timer.cancel()
 
 
 def _refusal(status: int, code: str, message: str) -> Answer:

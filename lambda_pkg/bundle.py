@@ -92,9 +92,7 @@ class Bundle:
         )
 
 
-def build(
-    target: Target, requirements: tuple[str, ...] = REQUIREMENTS, limit_bytes: int = LIMIT_BYTES
-) -> Bundle:
+def build(target: Target, requirements: tuple[str, ...] = REQUIREMENTS, limit_bytes: int = LIMIT_BYTES) -> Bundle:
     """Download wheels for the target, strip them, add nnlite and the handler.
 
     Raises RunError when a wheel cannot be had, or the zip is larger than we allow.

@@ -31,6 +31,7 @@ class AveragingWorker(Worker):
         round, num_rounds = (yield from self.read_head()).round, 0
         while True:
             round = yield from self._round(round)
+            yield from self._look((yield Now()))  # rounds may be too short to look up in them
             num_rounds += 1
             if num_rounds == self.spec.rounds_per_invocation:
                 yield from self.hand_over(None)

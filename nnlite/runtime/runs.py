@@ -61,14 +61,25 @@ def _create(store: Store, key: str, data: Data) -> None:
 
 
 def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
-    """Cut both splits into shards, named by content, and put those there that are not."""
+    """Cut both splits into shards, named by content, and put those there that are not.
+
+    A mark behind the last shard saves the next run with as many workers from sending them all again; a store that
+    forgets (memcached) gets none.
+    """
+    data = spec.data
     for part, split, count in (
         ("train", dataset.train, spec.num_workers),
         ("test", dataset.test, trainer.num_test_slices(spec)),
     ):
-        for shard, rows in enumerate(shards.assign(len(split), count)):
-            key = shards.key(spec.data.name, spec.data.digest, part, count, shard)
+        keys = [shards.key(data.name, data.digest, part, count, shard) for shard in range(count)]
+        mark = f"{keys[0].rpartition('/')[0]}/complete"
+        marks = not store.url.startswith("memcached://")
+        if marks and _exists(store, mark):
+            continue
+        for key, rows in zip(keys, shards.assign(len(split), count), strict=True):
             _create(store, key, shards.encode(split.take(rows)))
+        if marks:
+            _create(store, mark, b"")
 
 
 def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:

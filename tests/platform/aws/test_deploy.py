@@ -42,7 +42,8 @@ def test_a_dry_run_shows_changes_and_policy_and_changes_nothing(stack, local_bun
         assert done.code == 0, done.err
         shown = r"MemoryMb: 1769 -> 256" if name == "nnlite" else r"Add +AWS::Lambda::Function +Worker"
         assert re.search(shown, done.out)
-        assert f"function:{name}-worker" in done.out and "s3:PutObject" in done.out
+        assert f"function:{name}-worker" in done.out
+        assert "s3:PutObject" in done.out
         assert not any("ExecuteChangeSet" in one for one in stack.asked)
     names = [one["StackName"] for one in stack.client("cloudformation").list_stacks()["StackSummaries"]
              if one["StackStatus"] != "DELETE_COMPLETE"]  # fmt: skip
@@ -165,13 +166,14 @@ def test_a_stack_that_cannot_be_changed(stack, local_bundle, status, says):
 
 
 def test_the_wrong_region_and_a_missing_function(stack, monkeypatch):
-    elsewhere = call("train", "--platform", "lambda", "--case", "c", "--dataset", "fashion-sample", "--region", "us-west-2")
+    train = ("train", "--platform", "lambda", "--case", "c", "--dataset", "fashion-sample")
+    elsewhere = call(*train, "--region", "us-west-2")
     assert elsewhere.code == 1
     assert "there is no stack nnlite in us-west-2: python -m tools.deploy makes it (or is it in another --region" in (
         elsewhere.err
     )
     stack.refuse("lambda", 404, "ResourceNotFoundException", "Function not found")
-    gone = call("train", "--platform", "lambda", "--case", "c", "--dataset", "fashion-sample")
+    gone = call(*train)
     assert "there is no function nnlite-worker here: python -m tools.deploy makes it" in gone.err
 
 
@@ -203,5 +205,3 @@ def test_rolled_back_with_aws_own_reason(stack):
     with pytest.raises(RunError, match="UPDATE_ROLLBACK_COMPLETE: Worker: Unzipped size must be smaller"):
         broken.carry_out(ChangeSet("x", "UPDATE"), said.append)
     assert said == ["UPDATE_FAILED        Worker"]
-
-

@@ -10,7 +10,7 @@ import pytest
 from nnlite.errors import RunError
 from nnlite.platform.aws import prices
 from nnlite.platform.aws.account import Account
-from nnlite.platform.aws.function import Function
+from nnlite.platform.aws.function import Function, check_concurrency
 from nnlite.platform.aws.lambda_platform import LambdaPlatform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.keys import Keys
@@ -185,8 +185,6 @@ def test_a_function_that_is_cut_off_is_not_used(stack):
     function.cut_off()
     try:
         with pytest.raises(RunError, match=r"cut off .*python -m tools\.stop --release"):
-            from nnlite.platform.aws.function import check_concurrency
-
             check_concurrency(function, 1)
     finally:
         function.release(None)

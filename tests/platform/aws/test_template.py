@@ -103,7 +103,8 @@ def test_everything_is_private_capped_and_goes_with_the_stack():
     bucket = resources["Bucket"]["Properties"]
     assert all(bucket["PublicAccessBlockConfiguration"].values())
     assert bucket["BucketEncryption"]
-    assert {"Sid": "OnlyOverTls"}.items() <= resources["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"][0].items()
+    (deny,) = resources["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     events = resources["WorkerEvents"]["Properties"]
     assert events["MaximumRetryAttempts"] <= 2
     assert events["MaximumEventAgeInSeconds"] <= 600

@@ -55,14 +55,16 @@ def test_all_that_can_be_imported_there_can_be(local_bundle, tmp_path):
         "[importlib.import_module(m.name) for m in pkgutil.walk_packages(nnlite.__path__, 'nnlite.')];"
         "numpy.linalg.solve(numpy.eye(3), numpy.ones(3)); numpy.random.default_rng(0).permutation(3)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_what_is_too_large_or_not_to_be_had_is_refused():
     with pytest.raises(RunError, match=r"too large: .*Lambda's limit"):
         bundles.build(Target("3.13", "arm64"), ("pymemcache",), limit_bytes=10_000)
-    with pytest.raises(RunError, match="no wheels of numpy==0.1"):
+    with pytest.raises(RunError, match=r"no wheels of numpy==0\.1"):
         bundles.build(Target("3.13", "arm64"), ("numpy==0.1",))
     with pytest.raises(UsageError, match="Lambda has arm64 and x86_64"):
         Target("3.13", "riscv")

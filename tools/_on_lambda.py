@@ -47,10 +47,11 @@ def check(args: argparse.Namespace) -> None:
     limits.check_stack_name(args.stack_name)
     if args.workers > limits.MAX_CONCURRENCY:
         raise UsageError(f"--workers {args.workers:,}: no account runs more than {limits.MAX_CONCURRENCY:,} at a time")
-    if args.store != DEFAULT_STORE and "://" in args.store and args.store.split("://")[0] in ("file", "memory"):
-        raise UsageError(f"--store {args.store}: functions cannot see it; leave it out, or use s3:// or memcached://")
-    if args.store != DEFAULT_STORE and "://" not in args.store:
-        raise UsageError(f"--store {args.store} is a folder of this machine, which functions cannot see: leave it out")
+    for name in ("store", "data_store", "checkpoint_store"):
+        url = getattr(args, name, None)
+        if url not in (None, DEFAULT_STORE) and not url.startswith(("s3://", "memcached://")):
+            flag = "--" + name.replace("_", "-")
+            raise UsageError(f"{flag} {url}: functions cannot see it; leave it out, or use s3:// or memcached://")
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     return {
         "where": f"AWS Lambda in {of.function.account.region}: {of.function.name}, {of.configuration.memory_mb:,} MB, "
         f"{of.configuration.timeout_s} s, {of.configuration.architecture}",
-        "estimate": f"about {_duration(seconds)} and ${usd:.2f}, if a core there is as fast as one here",
+        "estimate": f"about {_duration(seconds)} and {_dollars(usd)}, if a core there is as fast as one here",
         "budget": cap,
     }
 
@@ -123,7 +124,9 @@ def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     """See that so many can run at a time, and ask."""
     check_concurrency(_of(args).function, spec.num_workers)
     seconds, usd = _estimate(spec)
-    confirm(f"start {spec.num_workers} workers on Lambda, for about {_duration(seconds)} and ${usd:.2f}?", args.yes)
+    confirm(
+        f"start {spec.num_workers} workers on Lambda, for about {_duration(seconds)} and {_dollars(usd)}?", args.yes
+    )
 
 
 def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
@@ -203,3 +206,7 @@ def _speed(memory_mb: int) -> float:
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:.2f}" if usd >= 0.1 else f"${usd:.2g}"

@@ -7,11 +7,15 @@ import re
 import secrets
 import time
 from pathlib import Path
+from typing import Any
 
 from nnlite import cases, data
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
+from nnlite.store import open_store
+
+DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless somebody says otherwise
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -31,10 +35,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
     how.add_argument("--learning-rate", type=float, metavar="R")
     how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
-    how.add_argument("--eval-every", type=int, metavar="N", help="averaging: rounds between test accuracies (1)")
+    how.add_argument(
+        "--eval-every", type=int, metavar="N", help="rounds between test accuracies (1; downpour: the end)"
+    )
     how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
     how.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
     how.add_argument("--pull-every", type=int, metavar="N", help="downpour: steps between checkpoints (10)")
+    how.add_argument("--max-staleness", type=int, metavar="S", help="downpour: checkpoints an update may be late (any)")
+    how.add_argument("--staleness-aware", action="store_true", help="downpour: smaller steps for late updates")
+    how.add_argument("--wire", metavar="FORM", help="downpour: updates as float32 (default), float16 or topk:1%%")
+    how.add_argument("--quorum", type=int, metavar="Q", help="averaging: so many workers may close a late round (all)")
+    how.add_argument("--max-minutes", type=float, metavar="M", help="stop a run whose workers were at it for so long")
     how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 
 
@@ -78,13 +89,15 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         batch_size=batch_size,
         network=network.config(),
         optimizer=optimizer.config(),
-        data=_data_spec(dataset, _augmentation(args, case, dataset)),
+        data=_data_spec(dataset, _augmentation(args, case, dataset), absolute(data_store(args))),
         protocol=args.protocol,
         **_pace(args),
         threads=args.threads,
         steps_per_round=args.steps_per_round,
         target_accuracy=args.target_accuracy,
-        checkpoint_every=args.checkpoint_every,
+        checkpoint_every=args.checkpoint_every or (DURABLE_EVERY[args.protocol] if args.checkpoint_store else 0),
+        checkpoint_store=absolute(args.checkpoint_store),
+        max_s=args.max_minutes * 60 if args.max_minutes is not None else None,
         # a look at a local file costs microseconds, and waiting for the next look, images; far away a look costs more
         max_poll_s=0.03 if is_near(args.store) else 2.0,
         lease_ttl_s=max(60.0, 2.0 * args.workers),  # many workers take turns in a process, and beat as seldom
@@ -94,23 +107,49 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     return dataset, spec
 
 
+def absolute(url: str | None) -> str | None:
+    """The URL by which workers, wherever they start, find a store."""
+    if url is None:
+        return None
+    with open_store(url) as store:
+        return store.url
+
+
 def is_near(url: str) -> bool:
     """Whether a store is files or memory of this machine."""
     return "://" not in url or url.startswith(("file://", "memory://"))
 
 
-def _pace(args: argparse.Namespace) -> dict[str, int]:
-    """The options that only one of the protocols has, as far as they are given."""
-    given = {}
-    for name, protocol in (("eval_every", "averaging"), ("push_every", "downpour"), ("pull_every", "downpour")):
-        value = getattr(args, name)
-        if value is None:
-            continue
-        if args.protocol != protocol:
+PROTOCOL_OF = {  # the options that only one of the protocols has
+    "quorum": "averaging",
+    "push_every": "downpour",
+    "pull_every": "downpour",
+    "max_staleness": "downpour",
+    "staleness_aware": "downpour",
+    "wire": "downpour",
+}
+
+
+def _pace(args: argparse.Namespace) -> dict[str, Any]:
+    """What the protocol goes by, as far as it was given."""
+    given = {name: value for name in PROTOCOL_OF if (value := getattr(args, name)) not in (None, False)}
+    for name in given:
+        if args.protocol != PROTOCOL_OF[name]:
             flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} is for --protocol {protocol}, and this is {args.protocol}: leave it out")
-        given[name] = value
+            raise UsageError(f"{flag} is for --protocol {PROTOCOL_OF[name]}, and this is {args.protocol}: leave it out")
+    if args.eval_every is not None:
+        given["eval_every"] = args.eval_every
+    elif args.protocol == "downpour":
+        given["eval_every"] = 1 if args.target_accuracy is not None else 0
     return given
+
+
+def data_store(args: argparse.Namespace) -> str | None:
+    """Where the shards go, if not to the run's own store: as asked, or where they outlast a memcached."""
+    if args.data_store is not None:
+        return str(args.data_store)
+    forgets = args.store.startswith("memcached://")
+    return args.checkpoint_store if forgets else None
 
 
 def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
@@ -122,7 +161,7 @@ def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Data
     return augment
 
 
-def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
+def _data_spec(dataset: data.Dataset, augment: data.Augment | None, store: str | None) -> DataSpec:
     return DataSpec(
         name=dataset.name,
         digest=dataset.digest(),
@@ -130,6 +169,7 @@ def _data_spec(dataset: data.Dataset, augment: data.Augment | None) -> DataSpec:
         num_test=len(dataset.test),
         mean=dataset.mean,
         std=dataset.std,
+        store=store,
         augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
     )
 

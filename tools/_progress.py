@@ -33,8 +33,14 @@ class Progress:
         """Take in an event of the run (a `performer.Teller`)."""
         if event == "round":
             self._round(values)
+        elif event == "evaluated":
+            self._evaluation(values)
+        elif event == "restored":
+            self._say(f"the store has forgotten the run: it goes on from durable checkpoint {values['round']}")
         elif event == "replaced":
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
+        elif event == "lost":
+            self._say(f"an event for worker {values['worker']} was lost ({values['why']}): it is started again")
         elif event == "unavailable":
             self._say(f"a worker process ended: {values['message']}")
         elif event == "unsaved":
@@ -61,6 +67,13 @@ class Progress:
                 self._bar.update()
         if only_scored:
             self._flush(values["accuracy"])
+
+    def _evaluation(self, values: dict[str, Any]) -> None:
+        """A checkpoint that was scored on the way (downpour)."""
+        if self.as_json:
+            print(json.dumps({"event": "evaluation", **values}), flush=True)
+        else:
+            self._print(f"after {values['steps']:,} steps  test accuracy {values['accuracy']:.4f}")
 
     def _flush(self, accuracy: float | None) -> None:
         if self._waiting is None:

@@ -57,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         _introduce(spec, args, dataset)
         place.prepare(args, spec)
-        runs.begin(store, store, spec, dataset)
+        runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
         attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
     driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
     if args.detach:
@@ -82,7 +82,7 @@ def _drive(
         return 130
     finally:
         progress.close()
-    if last.status != DONE:
+    if last.status != DONE and last.result is None:
         raise RunError(f"run {spec.run} {last.status}: {last.reason}; its checkpoints stay in {store.url}")
     return _finish(store, spec, last, out, time.monotonic() - began_s, args)
 
@@ -148,13 +148,24 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
         "optimizer": repr(optimizer),
         "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
-        "protocol": f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"
-        if spec.protocol == "downpour"
-        else "averaging",
+        "protocol": _protocol(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
         **_platforms.find(args.platform).describe(args, spec),
     }
+
+
+def _protocol(spec: RunSpec) -> str:
+    if spec.protocol == "averaging":
+        return "averaging" + (f", {spec.quorum} workers are a quorum" if spec.quorum is not None else "")
+    parts = [f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"]
+    if spec.max_staleness is not None:
+        parts.append(f"staleness at most {spec.max_staleness}")
+    if spec.staleness_aware:
+        parts.append("smaller steps for late updates")
+    if spec.wire != "float32":
+        parts.append(f"updates as {spec.wire}")
+    return ", ".join(parts)
 
 
 def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -> None:
@@ -216,6 +227,8 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
     where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
+    where.add_argument("--checkpoint-store", metavar="URL", help="where those are safe if the store may forget them")
+    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the weights)")
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")

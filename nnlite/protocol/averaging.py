@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from nnlite.protocol import cursor
@@ -62,16 +60,20 @@ class AveragingWorker(Worker):
         """Until the next round begins. -> it"""
         if round >= self.spec.num_rounds or self.spec.target_accuracy is not None:
             return (yield from self.wait(round)).round  # this round may be the last, and then no checkpoint comes
-        self.arrived = yield from self.wait_for(lambda: self._next_checkpoint(round + 1))
-        return round + 1
+        round, self.arrived = yield from self.wait_for(lambda: self._next_checkpoint(round + 1))
+        return round
 
-    def _next_checkpoint(self, round: int) -> Program[Any]:
-        """The checkpoint we wait for: it is there a moment before the head says so, and one request less. Now and
-        then we look whether the run goes on at all."""
+    def _next_checkpoint(self, round: int) -> Program[tuple[int, Found | None] | None]:
+        """The checkpoint we wait for: it is there a moment before the head says so, and that is one request less.
+        Now and then we look whether the run goes on at all, and whether it has long left us behind."""
         found = yield Get(self.keys.checkpoint(round))
-        if found is None:
-            yield from self._look((yield Now()))
-        return found
+        if found is not None:
+            return round, found
+        if (yield Now()) - self.looked_s < self.spec.look_s:
+            return None
+        now_head = yield from self.read_head()
+        self.looked_s = yield Now()
+        return (now_head.round, None) if now_head.round >= round else None
 
     def _stand_at(self, round: int) -> Program[bool]:
         """At the cursor that the last attempt left in this round, or at the round's beginning. -> False when its

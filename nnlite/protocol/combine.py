@@ -7,12 +7,14 @@ ledger of what stands there.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from statistics import mean
 
-from nnlite.protocol import contribution, head, updates
+from nnlite import weights
+from nnlite.protocol import contribution, durable, head, updates
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, Found, Get, GetMany, Now, Program, Swap
+from nnlite.protocol.effects import Create, Delete, DeleteMany, Found, Get, GetMany, Now, Program, Swap
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease, Watch
@@ -20,47 +22,96 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.updates import Ledger, Update
 
 
+@dataclass(frozen=True)
+class Moved:
+    """A head that we have just moved, and the checkpoint it shows."""
+
+    head: Head
+    checkpoint: weights.Weights
+
+
 class Combiner:
     """Folds updates, for workers and for whoever repairs."""
 
     def __init__(self, spec: RunSpec, watch: Watch):
         self.spec, self.keys, self.watch = spec, Keys(spec.run), watch
+        self.missing: int | None = None  #: the version that we looked for in vain the last time
+        self.known: tuple[str, weights.Weights] | None = None  #: the newest checkpoint we have seen, and its name
 
-    def combine(self, holder: str) -> Program[None]:
-        """Fold whatever is pending, unless somebody else is at it. `holder` is whoever asks."""
-        key = self.keys.combine
-        found = yield Get(key)
-        if found is not None:
-            current = Lease.from_json(found.data, key)
-            if current.holder != OPEN and not self.watch.is_dead(key, found, (yield Now())):
-                return
-        mine = Lease(current.attempt + 1 if found else 1, holder)
-        if not (yield Swap(key, mine.to_json(), found)):
-            return
-        yield from self._fold()
-        found = yield Get(key)
-        if found is not None and Lease.from_json(found.data, key) == mine:
-            yield Swap(key, replace(mine, holder=OPEN).to_json(), found)
+    def combine(self, holder: str, mine: Sequence[Update] = ()) -> Program[Moved | None]:
+        """Fold whatever is pending, unless somebody else is at it; `mine` are updates that need not be read.
 
-    def _fold(self) -> Program[None]:
+        The lease names the round that its holder is to close. So it need not be given back: once the head has moved
+        on, it is nobody's. -> where the head stands now, if it was us who moved it
+        """
         standing = yield from head.read(self.keys.head)
         if standing is None or standing[0].status != RUNNING:
-            return
-        now_head, version = standing
-        where = self.keys.checkpoint(now_head.round)
-        found = yield Get(where)
-        if found is None:
-            return
-        pending = yield from self._pending(now_head.ledger(self.spec.num_workers))
-        if not pending:
-            return
-        data = updates.fold(found.data, pending, where, self.spec.num_workers)
-        yield from self._move(now_head, version, data, pending)
+            return None
+        now_head, _ = standing
+        found = yield Get(self.keys.combine)
+        if found is not None and (yield from self._is_held(found, now_head, holder)):
+            return None
+        held = Lease(now_head.round, holder)
+        if not (yield Swap(self.keys.combine, held.to_json(), found)):
+            return None
+        moved = yield from self._fold(*standing, mine)
+        if moved is None:
+            yield from self._give_back(held)
+        return moved
 
-    def _pending(self, ledger: Ledger) -> Program[list[Update]]:
+    def _is_held(self, found: Found, now_head: Head, holder: str) -> Program[bool]:
+        current = Lease.from_json(found.data, self.keys.combine)
+        if current.holder in (OPEN, holder) or current.attempt < now_head.round:
+            return False
+        return not self.watch.is_dead(self.keys.combine, found, (yield Now()))
+
+    def _give_back(self, held: Lease) -> Program[None]:
+        """The head did not move: others may try at once."""
+        found = yield Get(self.keys.combine)
+        if found is not None and Lease.from_json(found.data, self.keys.combine) == held:
+            yield Swap(self.keys.combine, replace(held, holder=OPEN, beat=1).to_json(), found)
+
+    # ---- folding
+
+    def _fold(self, now_head: Head, version: Found, mine: Sequence[Update]) -> Program[Moved | None]:
+        base = yield from self.checkpoint(now_head.round)
+        if base is None:
+            return None
+        ledger = now_head.ledger(self.spec.num_workers)
+        pending = yield from self._pending(ledger, mine)
+        if not pending:
+            return None
+        where = self.keys.checkpoint(now_head.round)
+        folded = updates.fold(base, pending, where, self.spec.num_workers)
+        if self._too_early(folded.ledger, now_head.round + 1):
+            return None
+        return (yield from self._move(now_head, version, folded, pending))
+
+    def checkpoint(self, round: int) -> Program[weights.Weights | None]:
+        """A checkpoint, decoded; the newest we have seen is kept, as it never changes."""
+        where, self.missing = self.keys.checkpoint(round), None
+        if self.known is None or self.known[0] != where:
+            found = yield Get(where)
+            if found is None:
+                self.missing = round
+                return None
+            self.known = where, contribution.decode(found.data, where)[0]
+        return self.known[1]
+
+    def _too_early(self, after: Ledger, version: int) -> bool:
+        """Whether some worker's next update could then be staler than the run allows: others have to wait for it."""
+        oldest = after.oldest_base()
+        return self.spec.max_staleness is not None and oldest is not None and version - oldest > self.spec.max_staleness
+
+    def _pending(self, ledger: Ledger, mine: Sequence[Update]) -> Program[list[Update]]:
         """Every update that is there and not in the ledger, by worker and seq."""
         found_all: dict[int, list[Update]] = {}
+        for update in mine:
+            worker, so_far = update.label.worker, found_all.setdefault(update.label.worker, [])
+            if update.label.seq == ledger.applied[worker] + len(so_far) + 1:
+                so_far.append(update)
         asking = {w: ledger.applied[w] + 1 for w in range(self.spec.num_workers) if w not in ledger.finished}
+        asking = {w: seq for w, seq in asking.items() if not found_all.get(w)}
         while asking:
             keys = tuple(self.keys.update(w, seq) for w, seq in asking.items())
             found = yield GetMany(keys)
@@ -72,29 +123,52 @@ class Combiner:
                     asking[w] += 1
         return [update for w in sorted(found_all) for update in found_all[w]]
 
-    def _move(self, now_head: Head, version: Found, data: bytes, pending: list[Update]) -> Program[None]:
+    # ---- moving the head
+
+    def _move(
+        self, now_head: Head, version: Found, folded: updates.Folded, pending: list[Update]
+    ) -> Program[Moved | None]:
         """Create the next checkpoint, or find that somebody has; move the head to what stands there."""
         made = now_head.round + 1
         where = self.keys.checkpoint(made)
-        if not (yield Create(where, data)):
+        if (yield Create(where, folded.data)):
+            there, data, ledger, tally = folded.weights, folded.data, folded.ledger, folded.tally
+        else:
             found = yield Get(where)
             if found is None:
-                return
-            data = found.data
-        made_of, tally = contribution.decode(data, where)
+                return None
+            there, tally = contribution.decode(found.data, where)
+            data, ledger = found.data, updates.ledger_of(there, where, self.spec.num_workers)
         yield from self._tell(now_head.round, tally, pending)  # watchers look for it once the head has moved
-        ledger = updates.ledger_of(made_of, where, self.spec.num_workers)
         moved = replace(now_head.with_ledger(ledger), round=made, counter=now_head.counter + 1)
         if not (yield Swap(self.keys.head, moved.to_json(), version)):
-            return
-        before = now_head.ledger(self.spec.num_workers)
-        for worker, (old, new) in enumerate(zip(before.applied, ledger.applied, strict=True)):
-            for seq in range(old + 1, new + 1):
-                yield Delete(self.keys.update(worker, seq))
-        if made >= 2 and not self.spec.keeps(made - 2):
-            yield Delete(self.keys.checkpoint(made - 2))
+            return None
+        self.known = where, there
+        yield from self._collect(now_head, moved)
+        yield from durable.keep(self.spec, moved, data)
+        return Moved(moved, there)
+
+    def _collect(self, before: Head, moved: Head) -> Program[None]:
+        """Delete the updates that the new checkpoint contains, and the one that lies two versions behind it."""
+        old, new = (h.ledger(self.spec.num_workers).applied for h in (before, moved))
+        applied = [
+            self.keys.update(worker, seq)
+            for worker, (first, last) in enumerate(zip(old, new, strict=True))
+            for seq in range(first + 1, last + 1)
+        ]
+        yield DeleteMany(tuple(applied))
+        if moved.round >= 2 and not self.spec.keeps(moved.round - 2):
+            yield Delete(self.keys.checkpoint(moved.round - 2))
 
     def _tell(self, round: int, tally: Tally, pending: list[Update]) -> Program[None]:
         staleness = [round - update.label.base for update in pending]
         more = {"num_updates": len(pending), "mean_staleness": mean(staleness), "max_staleness": max(staleness)}
         yield Create(self.keys.summary(round), contribution.summary(round, tally, None, **more))
+
+
+def free(keys: Keys) -> Program[None]:
+    """Take the lease from whoever was stopped in the middle of folding, and would hold it until it expires."""
+    found = yield Get(keys.combine)
+    if found is not None:
+        held = Lease.from_json(found.data, keys.combine)
+        yield Swap(keys.combine, replace(held, holder=OPEN, beat=held.beat + 1).to_json(), found)

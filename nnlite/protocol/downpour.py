@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.protocol import updates
+from nnlite.protocol import cursor, updates
 from nnlite.protocol.averaging import NOTHING
+from nnlite.protocol.combine import Moved
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import (
     Adopt,
@@ -24,15 +25,22 @@ from nnlite.protocol.effects import (
     Program,
     Progress,
     Rebase,
+    Resume,
     Score,
+    Standing,
+    Suspend,
     TakeUpdate,
     Train,
 )
+from nnlite.protocol.evaluation import Evaluations
 from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.updates import Label, Update
 from nnlite.protocol.waiter import Leave
+from nnlite.protocol.wire import Wire
 from nnlite.protocol.worker import Worker
+
+NOT_TRAINED = Progress(False, 0, 0.0)
 
 
 class DownpourWorker(Worker):
@@ -40,21 +48,27 @@ class DownpourWorker(Worker):
 
     def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
         super().__init__(spec, worker, attempt, holder)
+        self.evaluations = Evaluations(spec)
         self.base = 0  #: version of the checkpoint we stand on
         self.seq = 1  #: of the next update
         self.step = self.total = 0
+        self.trained = NOT_TRAINED  #: since the last update
         self.pending: list[Update] = []  #: pushed, but not in `base`
+        self.is_through = False  #: whether our last update is among them
+        self.scale = 1.0  #: of the next update
 
     def work(self) -> Program[None]:
         """All steps, then the end."""
         yield from self._join()
-        while self.step < self.total:
+        while not self.is_through:
             yield from self._train_to(self._next_stop())
-            if self.step % self.spec.push_every == 0 or self.step == self.total:
+            moved = None
+            if self.step % self.spec.push_every == 0 or self.step >= self.total:
                 yield from self._push()
-                yield from self.combiner.combine(self.holder)
-            if self.step % self.spec.pull_every == 0 and self.step < self.total:
-                yield from self._pull()
+                moved = yield from self._combine()
+            if self.step % self.spec.pull_every == 0 and not self.is_through:
+                yield from self._pull(moved)
+                yield from self._leave_after_round()
         yield from self._wait_for_all()
         yield from self._score()
 
@@ -67,8 +81,21 @@ class DownpourWorker(Worker):
             ledger = (yield from self.read_head()).ledger(self.spec.num_workers)
             if ledger.applied[self.worker] < self.seq:
                 break  # else the update that we missed was folded, and deleted, between our two looks
-        vectors = tuple(u.weights.vector for u in self.pending)
+        vectors = tuple(update.vector for update in self.pending)
         self.total = yield Join(data, self.keys.checkpoint(self.base), self.step, vectors)
+        self.began_at = self.step
+        yield from self._resume()
+
+    def _resume(self) -> Program[None]:
+        """Take the optimizer's state from the cursor that the last attempt left at this very step."""
+        if self.lease is None or not self.lease.cursor:
+            return
+        where = self.keys.cursor(self.worker, self.lease.cursor)
+        found = yield Get(where)
+        if found is not None:
+            standing, _ = cursor.decode(found.data, where)
+            if standing.step == self.step:
+                yield Resume(standing, where)
 
     def _find_ours(self) -> Program[Any]:
         """What earlier attempts of this worker got done. -> the newest checkpoint"""
@@ -76,13 +103,14 @@ class DownpourWorker(Worker):
         ledger = now_head.ledger(self.spec.num_workers)
         self.base, self.step = now_head.round, ledger.steps[self.worker]
         self.seq, self.pending = ledger.applied[self.worker] + 1, []
+        self.is_through = self.worker in ledger.finished
         while True:
             key = self.keys.update(self.worker, self.seq)
             found = yield Get(key)
             if found is None:
                 return data
             self.pending.append(updates.decode(found.data, key))
-            self.step = self.pending[-1].label.step
+            self.step, self.is_through = self.pending[-1].label.step, self.pending[-1].label.last
             self.seq += 1
 
     def _newest(self) -> Program[tuple[Head, Any]]:
@@ -103,35 +131,74 @@ class DownpourWorker(Worker):
         return min(self.total, *ahead)
 
     def _train_to(self, step: int) -> Program[None]:
-        trained: Progress = yield from self.until_finished(Train(self.spec.slice_s, until_step=step), self.base)
-        self.trained = trained
-        self.step = step
+        if self.step < step:
+            self.trained = yield from self.until_finished(Train(self.spec.slice_s, until_step=step), self.base)
+            self.step = step
 
     def _push(self) -> Program[None]:
         """Create the next update. If its name is taken, another invocation is this worker: leave."""
-        model = yield TakeUpdate()
+        model = yield TakeUpdate(self.scale)
         if not np.isfinite(model.vector).all():
             yield from self.diverged(self.base)
-        last = self.step == self.total
+        self.is_through = self.step >= self.total
         samples, loss = self.trained.num_samples, self.trained.loss_sum
-        label = Label(self.worker, self.seq, self.base, self.step, last, samples, loss)
+        label = Label(self.worker, self.seq, self.base, self.step, self.is_through, samples, loss)
         key = self.keys.update(self.worker, self.seq)
-        data = updates.encode(model, label)
-        if not (yield Create(key, data)):
+        if not (yield Create(key, updates.encode(model, label, Wire.of(self.spec.wire).kind))):
             raise Leave(f"another invocation has pushed {key}")
-        self.pending.append(Update.of(model, label))
+        self.pending.append(Update(label, model.vector))
         self.seq += 1
+        self.trained = NOT_TRAINED
 
-    def _pull(self) -> Program[None]:
-        """Stand on the newest checkpoint, keeping what it does not contain of ours."""
+    def _combine(self) -> Program[Moved | None]:
+        """Fold what is pending, if nobody else does. -> where the head stands, if it was us who moved it"""
+        moved = yield from self.combiner.combine(self.holder, self.pending)
+        if self.combiner.missing is not None and (yield from self.read_head()).round == self.combiner.missing:
+            yield from self.checkpoint_is_lost(self.combiner.missing)
+        return moved
+
+    def _pull(self, moved: Moved | None) -> Program[None]:
+        """Stand on the newest checkpoint, which may be one that we have just made, keeping what it does not contain
+        of ours. See whether it is time to evaluate it, or to end."""
         yield from self.beat()
-        now_head, data = yield from self._newest()
+        now_head, data = (moved.head, moved.checkpoint) if moved is not None else (yield from self._newer())
+        if now_head.closing:
+            self.total = self.step
         if now_head.round == self.base:
             return
         applied = now_head.ledger(self.spec.num_workers).applied[self.worker]
+        if applied >= self.seq:
+            raise Leave("the run was restored, and this invocation is of its life before")
+        if self.spec.staleness_aware:
+            self.scale = 1.0 / max(1, now_head.round - self.base)
         self.base = now_head.round
         self.pending = [u for u in self.pending if u.label.seq > applied]
-        yield Rebase(data, self.keys.checkpoint(self.base), tuple(u.weights.vector for u in self.pending))
+        where = self.keys.checkpoint(self.base)
+        yield Rebase(data, where, tuple(update.vector for update in self.pending))
+        yield from self.evaluations.evaluate(now_head, data, where)
+
+    def _newer(self) -> Program[tuple[Head, Any]]:
+        """The head and its checkpoint; without that, if it is the one we stand on."""
+        now_head = yield from self.read_head()
+        return (now_head, None) if now_head.round == self.base else (yield from self._newest())
+
+    # ---- leaving in time
+
+    def _leave_after_round(self) -> Program[None]:
+        """Hand over when this invocation has done its number of rounds."""
+        per_invocation = self.spec.rounds_per_invocation * (self.total // self.spec.num_rounds)
+        if per_invocation and self.step - self.began_at >= per_invocation:
+            yield from self.hand_over((yield from self.cursor()))
+
+    def cursor(self) -> Program[bytes | None]:
+        """What we have changed is pushed, whenever it is; what only we have, the optimizer's state, is handed over."""
+        standing: Standing = yield Suspend()
+        self.step, self.trained = standing.step, standing.trained
+        if self.is_through:
+            return None
+        if self.trained.num_samples:
+            yield from self._push()
+        return cursor.encode(standing, self.base)
 
     # ---- the end
 
@@ -146,7 +213,7 @@ class DownpourWorker(Worker):
         if len(now_head.finished) == self.spec.num_workers:
             return now_head
         if now_head.ledger(self.spec.num_workers).applied[self.worker] < self.seq - 1:
-            yield from self.combiner.combine(self.holder)
+            yield from self._combine()
         return None
 
     def _score(self) -> Program[None]:

@@ -32,7 +32,7 @@ class Effect:
     """Base class of everything that can be asked for."""
 
 
-# ---- the store
+# ---- the store; `durable` means the other one, that forgets nothing
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Get(Effect):
     """-> Found, or None when there is no such key."""
 
     key: str
+    durable: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Create(Effect):
 
     key: str
     data: Any
+    durable: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Swap(Effect):
     key: str
     data: bytes
     found: Found | None
+    durable: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Delete(Effect):
     """-> None, whether or not the key was there."""
 
     key: str
+    durable: bool = False
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,15 @@ class Score(Effect):
 
 
 @dataclass(frozen=True)
+class Evaluate(Effect):
+    """Score one of the slices of the test split with a checkpoint that is not ours. -> Progress"""
+
+    data: Any
+    where: str
+    slice: int
+
+
+@dataclass(frozen=True)
 class Collect(Effect):
     """-> Model: the weights and optimizer state as they stand."""
 
@@ -171,7 +184,10 @@ class Rebase(Effect):
 
 @dataclass(frozen=True)
 class TakeUpdate(Effect):
-    """-> Model: the change of the weights since the last update, in memory of its own; the next begins here."""
+    """-> Model: the change of the weights since the last update, times `scale`, and of that what the run's wire
+    carries, in memory of its own. The rest is in the next update, which begins here."""
+
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,19 @@ class Head:
     applied: tuple[int, ...] = ()  #: see `updates.Ledger`; empty in a protocol without updates
     steps: tuple[int, ...] = ()
     finished: tuple[int, ...] = ()
+    bases: tuple[int, ...] = ()
+    life: int = 0  #: how often the run was restored, see `durable`
+    closing: str = ""  #: why workers are to finish what they are at, and end the run in good order
 
     def ledger(self, num_workers: int) -> Ledger:
         """What checkpoint `round` contains of every worker."""
-        return Ledger(self.applied, self.steps, self.finished) if self.applied else Ledger.empty(num_workers)
+        if not self.applied:
+            return Ledger.empty(num_workers)
+        return Ledger(self.applied, self.steps, self.finished, self.bases)
 
     def with_ledger(self, ledger: Ledger) -> Head:
         """The same head over another ledger."""
-        return replace(self, applied=ledger.applied, steps=ledger.steps, finished=ledger.finished)
+        return replace(self, **vars(ledger))
 
     def reopened(self) -> Head:
         """The same head of a run that goes on."""
@@ -48,7 +53,7 @@ class Head:
         """Read what `to_json` wrote. Raises StoreError for anything else."""
         try:
             values = json.loads(bytes(data))
-            values.update({name: tuple(values[name]) for name in ("applied", "steps", "finished")})
+            values.update({name: tuple(values[name]) for name in ("applied", "steps", "finished", "bases")})
             head = cls(**values)
             if not isinstance(head.round, int) or head.status not in (RUNNING, DONE, STOPPED, FAILED):
                 raise ValueError(f"round {head.round!r}, status {head.status!r}")

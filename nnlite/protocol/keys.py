@@ -49,3 +49,11 @@ class Keys:
     def cursor(self, worker: int, attempt: int) -> str:
         """Where `worker` stood when this attempt handed over in the middle of its work; immutable."""
         return f"runs/{self.run}/cursors/{worker:05d}/{attempt:04d}"
+
+    def evaluation(self, number: int) -> str:
+        """What the test split said of some checkpoint on the way (downpour); immutable."""
+        return f"runs/{self.run}/evaluations/{number:06d}.json"
+
+    def evaluator(self, number: int) -> str:
+        """Who makes that evaluation; created once."""
+        return f"runs/{self.run}/evaluations/{number:06d}.claim"

@@ -64,10 +64,13 @@ def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
 
 
 def renew(key: str, lease: Lease) -> Program[Lease | None]:
-    """One beat, with what else `lease` says. None: somebody else has taken over, leave."""
+    """One beat, with what else `lease` says. None: somebody else has taken over, leave.
+
+    A lease that the store has forgotten is written again: nobody else has it.
+    """
     found = yield Get(key)
     if found is None:
-        return None
+        return lease if (yield Swap(key, lease.to_json(), None)) else (yield from renew(key, lease))
     current = Lease.from_json(found.data, key)
     if (current.attempt, current.holder) != (lease.attempt, lease.holder):
         return None

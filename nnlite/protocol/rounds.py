@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from nnlite.protocol import contribution, head
+from nnlite.protocol import contribution, durable, head
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Model, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
@@ -48,8 +48,7 @@ class Rounds:
                 return
             level, node = level - 1, parent
             key = self.keys.node(round, level, node)
-            data = contribution.merge(parts, key)
-            yield Create(key, data)
+            data = yield from self._create(key, contribution.merge(parts, key))
             yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
 
@@ -85,13 +84,27 @@ class Rounds:
         def moved(now: Head) -> Head:
             if now.round > round or now.status != RUNNING:
                 return now  # a zombie closing an old round, or a run that was stopped meanwhile
-            next_head = replace(following, counter=now.counter)
-            return replace(next_head, applied=now.applied, steps=now.steps, finished=now.finished)
+            reason = now.closing or following.reason
+            after = replace(now, round=following.round, status=following.status, reason=reason)
+            return replace(after, result=following.result, accuracy=following.accuracy)
 
         stands = yield from head.change(self.keys.head, moved)
         if stands is not None:
             yield Note("closed", {"round": round, "status": stands.status})
+            yield from self._keep(round, stands, data)
         yield from self._collect_root(round - 2)
+
+    def _keep(self, round: int, stands: Head, data: Any) -> Program[None]:
+        """Copy what a closed round led to into the durable store, when it is time to: the checkpoint in `data`, or,
+        once all is over, the result."""
+        if self.spec.checkpoint_store is None:
+            return
+        if stands.status != RUNNING:
+            found = yield Get(self.keys.checkpoint(stands.round))
+            if found is not None:
+                yield from durable.keep(self.spec, stands, found.data)
+        elif self.spec.protocol == "averaging" and stands.round == round + 1:
+            yield from durable.keep(self.spec, stands, data)
 
     def _after(self, round: int, tally: Tally) -> Head:
         """Where the head of a running `round` moves, as a function of what came out of it."""
@@ -130,14 +143,18 @@ class Rounds:
 
     def missing(self, round: int) -> Program[list[int]]:
         """Finish what dead mergers left of `round`, from the top down. -> the workers whose contributions
-        are not there; none, if the round is closed now."""
+        are not there; none, if the round is closed now. A quorum of the others is enough to close it."""
         missing: list[int] = []
         data = yield from self._rebuild(round, 0, 0, missing)
+        if data is None and self.spec.quorum is not None and self.spec.num_workers - len(missing) >= self.spec.quorum:
+            data = yield from self._rebuild(round, 0, 0, [], is_enough=True)
         if data is not None:
             yield from self.close(round, data)
         return missing
 
-    def _rebuild(self, round: int, level: int, node: int, missing: list[int]) -> Program[Any]:
+    def _rebuild(self, round: int, level: int, node: int, missing: list[int], is_enough: bool = False) -> Program[Any]:
+        """A node, merged if it has to be; None if something below is missing, or, when what there `is_enough`,
+        everything."""
         key = self.keys.node(round, level, node)
         found = yield Get(key)
         if found is not None:
@@ -147,9 +164,15 @@ class Rounds:
             return None
         parts = []
         for child in self.tree.children(level, node):
-            parts.append((yield from self._rebuild(round, level + 1, child, missing)))
-        if any(part is None for part in parts):
+            parts.append((yield from self._rebuild(round, level + 1, child, missing, is_enough)))
+        there = [part for part in parts if part is not None]
+        if not there or (len(there) < len(parts) and not is_enough):
             return None
-        data = contribution.merge(parts, key)
-        yield Create(key, data)
+        return (yield from self._create(key, contribution.merge(there, key)))
+
+    def _create(self, key: str, data: Any) -> Program[Any]:
+        """Create a merged node. -> what stands there: with a quorum, others may have merged fewer parts."""
+        if not (yield Create(key, data)) and self.spec.quorum is not None:
+            found = yield Get(key)
+            return found.data if found is not None else data
         return data

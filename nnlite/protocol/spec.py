@@ -10,6 +10,7 @@ from typing import Any
 
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.tree import Tree
+from nnlite.protocol.wire import Wire
 
 FORMAT = 1
 PROTOCOLS = ("averaging", "downpour")
@@ -21,7 +22,9 @@ LEAST = {  # field -> the least it can be, and what people call it
     "threads": (1, "threads"),
     "push_every": (1, "push_every"),
     "pull_every": (1, "pull_every"),
-    "eval_every": (1, "eval_every"),
+    "eval_every": (0, "eval_every"),
+    "max_staleness": (1, "max_staleness"),
+    "quorum": (1, "quorum"),
     "checkpoint_every": (0, "checkpoint_every"),
     "max_attempts": (1, "max_attempts"),
     "rounds_per_invocation": (0, "rounds per invocation"),
@@ -73,12 +76,18 @@ class RunSpec:
     pull_every: int = 10  #: steps between its looks for a newer checkpoint (downpour)
     threads: int = 1  #: of a worker; a sum's order, and so its last bits, depend on it
     steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
-    eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored
+    eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored.
+    #: In downpour, where a round is so many steps of all workers, 0 means nothing but the last
     target_accuracy: float | None = None
     checkpoint_every: int = 0  #: keep every n-th checkpoint besides the newest two; 0: none
     budget_usd: float | None = None  #: the run stops by itself before its workers have cost more
     max_s: float | None = None  #: and when one of its workers has been at it for so long
     rates: Rates = field(default_factory=Rates)  #: what is paid where the run runs
+    max_staleness: int | None = None  #: of an update when it is applied, in versions (downpour); None: any
+    staleness_aware: bool = False  #: an update is divided by the number of versions it is late, and one (downpour)
+    wire: str = "float32"  #: the form in which updates travel, see `protocol.wire`
+    quorum: int | None = None  #: so many workers are enough to close a round that takes too long (averaging)
+    checkpoint_store: str | None = None  #: URL of a store that forgets nothing, for every `checkpoint_every`th version
     rounds_per_invocation: int = 0  #: after so many the worker hands over to a new invocation; 0: never for that
     case_file: str | None = None  #: a user's file whose own layers the workers must import
     lease_ttl_s: float = 60.0
@@ -115,11 +124,18 @@ class RunSpec:
     def _check_protocol(self) -> None:
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+        Wire.of(self.wire)
         if self.protocol == "downpour":
-            if self.target_accuracy is not None:
-                raise UsageError("downpour scores the final checkpoint only: it cannot stop at a target accuracy")
             if self.num_rounds < 1:
                 raise UsageError("rounds of downpour: 0, wanted at least 1: its end is the last update")
+            if self.target_accuracy is not None and self.eval_every < 1:
+                raise UsageError("downpour stops at a target accuracy only if it is measured: give eval_every")
+        elif self.eval_every < 1:
+            raise UsageError(f"eval_every: {self.eval_every}, wanted at least 1")
+        if self.quorum is not None and self.quorum > self.num_workers:
+            raise UsageError(f"quorum {self.quorum}, but there are only {self.num_workers} workers")
+        if self.checkpoint_store is not None and self.checkpoint_every < 1:
+            raise UsageError("a checkpoint store is for every so many checkpoints: give checkpoint_every")
 
     def _check_workers(self) -> None:
         if self.num_workers > self.data.num_train:
@@ -134,13 +150,28 @@ class RunSpec:
         """The merge tree."""
         return Tree(self.tree_widths)
 
+    @property
+    def num_test_slices(self) -> int:
+        """Into how many slices the test split is cut: one a worker, but none empty."""
+        return min(self.num_workers, self.data.num_test)
+
+    @property
+    def steps_of_all_per_round(self) -> int:
+        """Steps that all workers together take in a round: one epoch, or `steps_per_round` each."""
+        per_worker = self.steps_per_round or -(-self.data.num_train // (self.num_workers * self.batch_size))
+        return per_worker * self.num_workers
+
     def scores(self, round: int) -> bool:
         """Whether the checkpoint that round `round` begins with is scored on the test split."""
         return round == self.num_rounds or (round > 0 and round % self.eval_every == 0)
 
-    def keeps(self, version: int) -> bool:
-        """Whether this checkpoint stays when it is no longer needed."""
+    def is_kept(self, version: int) -> bool:
+        """Whether this checkpoint is to last: in the durable store, or, without one, in the run's own."""
         return self.checkpoint_every > 0 and version % self.checkpoint_every == 0
+
+    def keeps(self, version: int) -> bool:
+        """Whether this checkpoint stays in the run's own store when it is no longer needed."""
+        return self.checkpoint_store is None and self.is_kept(version)
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nnlite import weights
-from nnlite.errors import WeightsError
+from nnlite.errors import StructureError, WeightsError
 from nnlite.protocol import contribution
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Model
+from nnlite.protocol.wire import pack, unpack
 
 
 @dataclass(frozen=True)
@@ -34,59 +36,64 @@ class Update:
     """A worker's summed weight change between two pushes."""
 
     label: Label
-    weights: weights.Weights
-
-    @classmethod
-    def of(cls, model: Model, label: Label) -> Update:
-        """What `decode` makes of the bytes that `encode` makes of these."""
-        return cls(label, weights.Weights(model.vector, model.shapes, {}))
+    vector: NDArray[np.float32]  #: (P,)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """What a checkpoint contains of every worker: the last seq applied, the steps, and who is through."""
+    """What a checkpoint contains of every worker: the last seq applied, the steps, what that update was computed
+    from; and who is through."""
 
     applied: tuple[int, ...]
     steps: tuple[int, ...]
     finished: tuple[int, ...] = ()
+    bases: tuple[int, ...] = ()
 
     @classmethod
     def empty(cls, num_workers: int) -> Ledger:
         """Nothing applied yet."""
-        return cls((0,) * num_workers, (0,) * num_workers)
+        nothing = (0,) * num_workers
+        return cls(nothing, nothing, (), nothing)
 
     def with_update(self, label: Label) -> Ledger:
         """One more update applied; they come in the order of their seq."""
         if label.seq != self.applied[label.worker] + 1:
             raise ValueError(f"update {label.seq} of worker {label.worker} after {self.applied[label.worker]}")
-        applied, steps = list(self.applied), list(self.steps)
-        applied[label.worker], steps[label.worker] = label.seq, label.step
-        finished = sorted({*self.finished, label.worker}) if label.last else self.finished
-        return replace(self, applied=tuple(applied), steps=tuple(steps), finished=tuple(finished))
+        finished = tuple(sorted({*self.finished, label.worker})) if label.last else self.finished
+        changes = {"applied": label.seq, "steps": label.step, "bases": label.base}
+        changed = {name: _with(getattr(self, name), label.worker, value) for name, value in changes.items()}
+        return replace(self, finished=finished, **changed)
+
+    def oldest_base(self) -> int | None:
+        """From which checkpoint on the updates can be that are still to come; None when all are through."""
+        going = [base for worker, base in enumerate(self.bases) if worker not in self.finished]
+        return min(going, default=None)
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> Ledger:
         """From JSON values. Raises KeyError, TypeError or ValueError for anything else."""
-        return cls(*(tuple(int(v) for v in values[name]) for name in ("applied", "steps", "finished")))
+        return cls(**{name: tuple(int(v) for v in values[name]) for name in ("applied", "steps", "finished", "bases")})
 
 
-def encode(model: Model, label: Label) -> bytes:
-    """An update as bytes: a weights file whose metadata hold the label."""
-    return weights.encode(model.vector, model.shapes, {"update": json.dumps(asdict(label))})
+def _with(values: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
+    return (*values[:index], value, *values[index + 1 :])
+
+
+def encode(model: Model, label: Label, wire: str = "float32") -> bytes:
+    """An update as bytes: a weights file whose metadata hold the label. It was reduced for this kind of wire."""
+    packed, about = pack(model, wire)
+    return weights.encode(packed.vector, packed.shapes, {**about, "update": json.dumps(vars(label))})
 
 
 def decode(data: Any, where: str) -> Update:
     """Read what `encode` wrote. Raises WeightsError for anything else."""
     found = weights.decode(data, where)
     try:
-        return Update(Label(**json.loads(found.metadata["update"])), found)
+        return Update(Label(**json.loads(found.metadata["update"])), unpack(found, where))
     except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, WeightsError):
+            raise
         raise WeightsError(f"{where} is a weights file but no update: {error!r}") from None
-
-
-def checkpoint(model: Model, ledger: Ledger, tally: Tally) -> bytes:
-    """A checkpoint that knows what it contains."""
-    return contribution.encode(model, tally, ledger=json.dumps(asdict(ledger)))
 
 
 def ledger_of(found: weights.Weights, where: str, num_workers: int) -> Ledger:
@@ -99,16 +106,36 @@ def ledger_of(found: weights.Weights, where: str, num_workers: int) -> Ledger:
         raise WeightsError(f"{where} has no sound ledger: {error!r}") from None
 
 
-def fold(data: Any, updates: Sequence[Update], where: str, num_workers: int) -> bytes:
-    """The next checkpoint: the one in `data` plus every update, in the order given.
+@dataclass(frozen=True)
+class Folded:
+    """A checkpoint that was just made: its bytes, and what a reader would decode from them."""
+
+    data: bytes
+    weights: weights.Weights
+    ledger: Ledger
+    tally: Tally
+
+
+def fold(base: weights.Weights, updates: Sequence[Update], where: str, num_workers: int) -> Folded:
+    """The next checkpoint: `base` plus every update, in the order given.
 
     Raises StructureError when an update is of another network, ValueError when one is missing between.
     """
-    found, _ = contribution.decode(data, where)
-    ledger, tally, vector = ledger_of(found, where, num_workers), Tally(), np.array(found.vector)
+    ledger, tally, vector = ledger_of(base, where, num_workers), Tally(), np.array(base.vector)
     for update in updates:
-        weights.check_shapes(update.weights.shapes, found.shapes, where, "Was the update made by another run?")
-        vector += update.weights.vector
+        if update.vector.shape != vector.shape:
+            raise StructureError(
+                f"update {update.label.seq} of worker {update.label.worker} to {where} has {len(update.vector)} "
+                f"entries, the checkpoint {len(vector)}. Was it made by another run?"
+            )
+        vector += update.vector
         ledger = ledger.with_update(update.label)
         tally += Tally(update.label.num_samples, update.label.loss_sum)
-    return checkpoint(Model(vector, dict(found.shapes)), ledger, tally)
+    return folded(Model(vector, dict(base.shapes)), ledger, tally)
+
+
+def folded(model: Model, ledger: Ledger, tally: Tally) -> Folded:
+    """A checkpoint that knows what it contains."""
+    about = {"ledger": json.dumps(vars(ledger))}
+    data = contribution.encode(model, tally, **about)
+    return Folded(data, weights.Weights(model.vector, model.shapes, about), ledger, tally)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from nnlite.protocol import head, lease
+from nnlite.protocol import durable, head, lease
 from nnlite.protocol.combine import Combiner
 from nnlite.protocol.effects import Bill, Get, Invoke, Note, Now, Program, Sleep
 from nnlite.protocol.head import FAILED, RUNNING, Head
@@ -51,6 +51,8 @@ class Pace:
 class Waiter:
     """What workers and watchers have in common: they wait for a round to close, and repair what keeps it."""
 
+    holder = "a watcher"
+
     def __init__(self, spec: RunSpec):
         self.spec = spec
         self.rounds = Rounds(spec)
@@ -63,10 +65,18 @@ class Waiter:
         """The head of a run that goes on; leaves when it does not."""
         found = yield from head.read(self.keys.head)
         if found is None:
-            raise Leave("the run is gone")
+            return (yield from self.restore("the run is gone"))
         if found[0].status != RUNNING:
             raise Leave(f"the run is {found[0].status}: {found[0].reason}")
         return found[0]
+
+    def restore(self, why: str) -> Program[Head]:
+        """The store has forgotten the run, or its newest checkpoint: go on from the durable copy; leave without."""
+        back = (yield from durable.restore(self.spec)) if self.spec.checkpoint_store is not None else None
+        if back is None:
+            raise Leave(why)
+        yield Note("restored", {"round": back.round})
+        return back
 
     def wait(self, round: int) -> Program[Head]:
         """The next head after `round`, repairing when it takes too long."""
@@ -107,7 +117,7 @@ class Waiter:
 
     def _missing(self, now_head: Head) -> Program[list[int]]:
         if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:
-            yield from self.combiner.combine(holder="a waiter")
+            yield from self.combiner.combine(self.holder)
             return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
         return (yield from self.rounds.missing(self.open_round(now_head)))
 

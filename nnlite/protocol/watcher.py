@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from nnlite.protocol import head, lease
-from nnlite.protocol.effects import Casualties, Get, Invoke, Note, Now, Program
+from nnlite.protocol import combine, head, lease
+from nnlite.protocol.durable import LIFE
+from nnlite.protocol.effects import Casualties, Get, GetMany, Invoke, Note, Now, Program
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
@@ -19,6 +20,7 @@ class Watcher(Waiter):
     def __init__(self, spec: RunSpec, first_round: int = 0):
         super().__init__(spec)
         self.told = first_round  #: the next round whose summary is to be told
+        self.evaluated = 0  #: the last evaluation that was told
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
@@ -30,22 +32,35 @@ class Watcher(Waiter):
             while True:
                 round = (yield from self.wait(round)).round
                 yield from self._tell(round)
+                yield from self._tell_evaluations()
         except Leave:
             found = yield from head.read(self.keys.head)
             if found is None:
                 return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
             yield from self._tell(found[0].round + 1)
+            yield from self._tell_evaluations()
             if found[0].status == DONE:
                 yield from self.rounds.sweep(found[0].round)
             return found[0]
 
     def _tell(self, before: int) -> Program[None]:
         """Tell the summaries of all rounds before `before` that were not told yet."""
+        self.told = max(self.told, before // LIFE * LIFE)  # a run that was restored has left out many numbers
         while self.told < before:
             found = yield Get(self.keys.summary(self.told))
             if found is not None:
                 yield Note("round", json.loads(bytes(found.data)))
             self.told += 1
+
+    def _tell_evaluations(self) -> Program[None]:
+        """Tell of the evaluations on the way; of one that its worker did not live to finish there is nothing."""
+        while self.spec.protocol == "downpour" and self.spec.eval_every:
+            found = yield GetMany(tuple(self.keys.evaluation(self.evaluated + n) for n in (1, 2)))
+            ahead = next((n for n, one in enumerate(found, 1) if one is not None), None)
+            if ahead is None:
+                return
+            self.evaluated += ahead
+            yield Note("evaluated", json.loads(bytes(found[ahead - 1].data)))
 
     def between_polls(self) -> Program[None]:
         """Replace at once those whom the platform knows to be dead."""
@@ -65,9 +80,7 @@ def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
     keys = Keys(spec.run)
     yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
-    combining = yield Get(keys.combine)
-    if combining is not None:  # whoever was stopped in the middle of it would hold it until it expires
-        yield from lease.take_over(keys.combine, combining)
+    yield from combine.free(keys)
     attempts = {}
     for worker in range(spec.num_workers):
         opened = None

@@ -21,7 +21,7 @@ from nnlite.protocol.effects import (
     Spent,
     Train,
 )
-from nnlite.protocol.head import FAILED, STOPPED
+from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave, Waiter
@@ -34,6 +34,10 @@ class Left:
     reason: str
 
 
+class Restored(Exception):  # not an error, like Leave
+    """The run goes on from a durable checkpoint: whatever this invocation has in mind is of no use any more."""
+
+
 class Worker(Waiter):
     """One invocation of one worker: it takes its lease, works, beats, and leaves when it has to."""
 
@@ -43,12 +47,17 @@ class Worker(Waiter):
         self.lease: Lease | None = None
         self.beaten_s = self.looked_s = self.longest_s = 0.0
         self.spent_before = Bill()
+        self.life: int | None = None  #: of the run, when we began
 
     def program(self) -> Program[Left]:
         """From the lease to the end of the run."""
         try:
             yield from self._begin()
             yield from self.work()
+        except Restored:
+            again = type(self)(self.spec, self.worker, self.attempt, self.holder)
+            again.spent_before = self.spent_before
+            return (yield from again.program())
         except Leave as why:
             yield Note("left", {"reason": str(why)})
             return Left(str(why))
@@ -62,7 +71,7 @@ class Worker(Waiter):
         self.lease = yield from lease.acquire(self.keys.lease(self.worker), self.attempt, self.holder)
         if self.lease is None:
             raise Leave("another invocation is this worker")
-        self.spent_before = self.lease.spent
+        self.spent_before = max(self.spent_before, self.lease.spent, key=lambda bill: bill.seconds)
         self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
 
@@ -173,8 +182,23 @@ class Worker(Waiter):
         yield from self.fail(reason)
 
     def checkpoint_is_lost(self, round: int) -> Program[None]:
-        """End the run, as failed: its newest checkpoint is not in the store."""
-        yield from self.fail(f"checkpoint {self.keys.checkpoint(round)} is missing in the store")
+        """The newest checkpoint is not in the store: go on from the durable one, or end the run as failed."""
+        problem = f"checkpoint {self.keys.checkpoint(round)} is missing in the store"
+        if self.spec.checkpoint_store is not None:
+            yield from self.restore(problem)
+        yield from self.fail(problem)
+
+    def read_head(self) -> Program[Head]:
+        now_head = yield from super().read_head()
+        if self.life is None:
+            self.life = now_head.life
+        if now_head.life != self.life:
+            raise Restored
+        return now_head
+
+    def restore(self, why: str) -> Program[Head]:
+        yield from super().restore(why)
+        raise Restored
 
     def fail(self, reason: str) -> Program[None]:
         """End the run, as failed, and leave."""

@@ -23,8 +23,11 @@ class Learner(Protocol):
     def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
         """See `effects.Rebase`."""
 
-    def take_update(self) -> fx.Model:
+    def take_update(self, scale: float = 1.0) -> fx.Model:
         """See `effects.TakeUpdate`."""
+
+    def evaluate(self, data: Any, where: str, part: int) -> fx.Progress:
+        """See `effects.Evaluate`."""
 
     def score(self, seconds: float) -> fx.Progress:
         """See `effects.Score`."""
@@ -40,7 +43,7 @@ class Learner(Protocol):
 
 
 COMPUTING = (
-    fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Score, fx.Collect, fx.Suspend, fx.Resume
+    fx.Adopt, fx.Train, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Evaluate, fx.Score, fx.Collect, fx.Suspend, fx.Resume
 )  # fmt: skip
 
 
@@ -55,8 +58,10 @@ def compute(effect: fx.Effect, learner: Learner) -> Any:
             return learner.join(data, where, step, pending)
         case fx.Rebase(data, where, pending):
             learner.rebase(data, where, pending)
-        case fx.TakeUpdate():
-            return learner.take_update()
+        case fx.TakeUpdate(scale):
+            return learner.take_update(scale)
+        case fx.Evaluate(data, where, part):
+            return learner.evaluate(data, where, part)
         case fx.Score(seconds):
             return learner.score(seconds)
         case fx.Collect():

@@ -34,6 +34,7 @@ class Performer:
 
     store: Store
     trainer: Trainer | None = None
+    durable: Store | None = None  #: where effects go that are `durable`
     invoke: Callable[[int, int], object] | None = None
     casualties: Callable[[], list[tuple[int, int]]] = list
     remaining_s: Callable[[], float] = no_deadline
@@ -47,9 +48,16 @@ class Performer:
             raise TypeError(f"no performer for {effect!r}")
         return handler(effect)
 
+    def _store(self, effect: fx.Get | fx.Create | fx.Swap | fx.Delete) -> Store:
+        if not effect.durable:
+            return self.store
+        if self.durable is None:
+            raise TypeError(f"no durable store for {effect!r:.100}")
+        return self.durable
+
     def _get(self, effect: fx.Get) -> Any:
         try:
-            return self.store.get(effect.key)
+            return self._store(effect).get(effect.key)
         except NotFound:
             return None
 
@@ -57,20 +65,20 @@ class Performer:
         return self.store.get_many(effect.keys)
 
     def _create(self, effect: fx.Create) -> bool:
-        return self._conditional(effect.key, effect.data, ABSENT)
+        return self._conditional(effect, ABSENT)
 
     def _swap(self, effect: fx.Swap) -> bool:
-        return self._conditional(effect.key, effect.data, effect.found.version if effect.found else ABSENT)
+        return self._conditional(effect, effect.found.version if effect.found else ABSENT)
 
-    def _conditional(self, key: str, data: Any, condition: Any) -> bool:
+    def _conditional(self, effect: fx.Create | fx.Swap, condition: Any) -> bool:
         try:
-            self.store.put(key, data, if_version=condition)
+            self._store(effect).put(effect.key, effect.data, if_version=condition)
             return True
         except (Conflict, NotFound):
             return False
 
     def _delete(self, effect: fx.Delete) -> None:
-        self.store.delete(effect.key)
+        self._store(effect).delete(effect.key)
 
     def _deletemany(self, effect: fx.DeleteMany) -> None:
         self.store.delete_many(effect.keys)
@@ -97,10 +105,13 @@ class Performer:
         self._mine.rebase(effect.data, effect.where, effect.pending)
 
     def _takeupdate(self, effect: fx.TakeUpdate) -> fx.Model:
-        return self._mine.take_update()
+        return self._mine.take_update(effect.scale)
 
     def _score(self, effect: fx.Score) -> fx.Progress:
         return self._mine.score(effect.seconds)
+
+    def _evaluate(self, effect: fx.Evaluate) -> fx.Progress:
+        return self._mine.evaluate(effect.data, effect.where, effect.slice)
 
     def _collect(self, effect: fx.Collect) -> fx.Model:
         return self._mine.collect()

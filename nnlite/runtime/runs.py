@@ -21,7 +21,7 @@ from nnlite.protocol.watcher import Watcher
 from nnlite.runtime import trainer
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
-from nnlite.runtime.workers import Workers
+from nnlite.runtime.workers import Workers, open_durable
 from nnlite.store import ABSENT, Data, Store
 
 
@@ -40,10 +40,11 @@ def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset) -> N
 
 def complete(store: Store, spec: RunSpec) -> None:
     """Create what follows from the specification alone: checkpoint 0 and the first head."""
-    keys = Keys(spec.run)
-    if not _exists(store, keys.head):
-        _create(store, keys.checkpoint(0), contribution.encode(trainer.initial(spec), Tally()))
-        _create(store, keys.head, Head().to_json())
+    keys, durable = Keys(spec.run), open_durable(spec)
+    for one in filter(None, (durable, store)):
+        if not _exists(one, keys.head):
+            _create(one, keys.checkpoint(0), contribution.encode(trainer.initial(spec), Tally()))
+            _create(one, keys.head, Head().to_json())
 
 
 def _exists(store: Store, key: str) -> bool:
@@ -69,7 +70,7 @@ def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
     data = spec.data
     for part, split, count in (
         ("train", dataset.train, spec.num_workers),
-        ("test", dataset.test, trainer.num_test_slices(spec)),
+        ("test", dataset.test, spec.num_test_slices),
     ):
         keys = [shards.key(data.name, data.digest, part, count, shard) for shard in range(count)]
         mark = f"{keys[0].rpartition('/')[0]}/complete"
@@ -136,7 +137,7 @@ class Driver:
 
     def _watch(self, attempts: dict[int, int]) -> Head:
         scheduler, platform = Scheduler(), self.platform
-        performer = Performer(self.store, tell=self.tell)
+        performer = Performer(self.store, durable=open_durable(self.spec), tell=self.tell)
         if platform is None:
             workers = Workers(self.store, self.spec.run, scheduler=scheduler)
             performer.invoke = workers.add

@@ -44,6 +44,7 @@ class Faults:
     straggler_factor: float = 20.0
     max_crashes: int = 10_000
     timeout_s: float = math.inf  #: the platform kills every invocation after so long
+    wipe_at_s: tuple[float, ...] = ()  #: when the store forgets everything; the durable one does not
     usd_per_s: float = 0.0  #: what a second of an invocation costs
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
     crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
@@ -81,6 +82,7 @@ class Simulation:
     faults: Faults = field(default_factory=Faults)
     now_s: float = 0.0
     store: dict[str, Stored] = field(default_factory=dict)
+    durable: dict[str, Stored] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)  #: of effects by kind, crashes, ...
     _story: list[tuple[float, int, int, tuple[Any, ...]]] = field(default_factory=list)
 
@@ -94,14 +96,20 @@ class Simulation:
         self.num_effects = 0  #: performed or died at, so far
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally()))
         self._put(self.keys.head, Head().to_json())
+        if self.spec.checkpoint_store is not None:
+            self.durable.update(self.store)
 
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
         watcher = Invocation(WATCHER, 0, Watcher(self.spec).program(attempts), None)
         self._push(0.0, watcher, None)
+        wipes = sorted(self.faults.wipe_at_s)
         while self._queue:
             self.now_s, _, invocation, answer = heapq.heappop(self._queue)
+            while wipes and self.now_s >= wipes[0]:
+                self.store.clear()
+                self._tell(WATCHER, 0, "the store forgets everything at", wipes.pop(0))
             if self.now_s > until_s:
                 raise RunError(f"seed {self.seed}: still running after {until_s} s of virtual time")
             try:
@@ -206,16 +214,16 @@ class Simulation:
         if invocation is not None and invocation.learner is not None and isinstance(effect, COMPUTING):
             return compute(effect, invocation.learner)
         match effect:
-            case fx.Get(key):
-                return self.store.get(key)
+            case fx.Get(key, durable):
+                return self._of(durable).get(key)
             case fx.GetMany(keys):
                 return [self.store.get(key) for key in keys]
-            case fx.Create(key, data):
-                return False if key in self.store else self._put(key, data)
-            case fx.Swap(key, data, found):
-                return self._put(key, data) if self.store.get(key) == found else False
-            case fx.Delete(key):
-                self.store.pop(key, None)
+            case fx.Create(key, data, durable):
+                return False if key in self._of(durable) else self._put(key, data, durable)
+            case fx.Swap(key, data, found, durable):
+                return self._put(key, data, durable) if self._of(durable).get(key) == found else False
+            case fx.Delete(key, durable):
+                self._of(durable).pop(key, None)
             case fx.DeleteMany(keys):
                 for key in keys:
                     self.store.pop(key, None)
@@ -233,8 +241,11 @@ class Simulation:
                 self.counts[values["reason"]] += 1
         return None
 
-    def _put(self, key: str, data: Any) -> bool:
-        self.store[key] = Stored(bytes(data), next(self._versions))
+    def _of(self, durable: bool) -> dict[str, Stored]:
+        return self.durable if durable else self.store
+
+    def _put(self, key: str, data: Any, durable: bool = False) -> bool:
+        self._of(durable)[key] = Stored(bytes(data), next(self._versions))
         return True
 
 

@@ -16,6 +16,7 @@ from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
 from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.wire import Wire
 from nnlite.store import Store
 
 SCORE_ROWS = 512  # test samples scored between two looks at the clock
@@ -70,7 +71,7 @@ class State:
 
     def read(self, data: Any, where: str) -> None:
         """Take over a checkpoint. Raises WeightsError or StructureError when it is not one of ours."""
-        found = weights.decode(data, where)
+        found = data if isinstance(data, weights.Weights) else weights.decode(data, where)
         hint = "Was it written by a run with another network or optimizer?"
         self.vector[:] = found.vector_in(self.shapes, where, hint)
 
@@ -93,8 +94,10 @@ class Trainer:
         self.network, self.optimizer = build(spec)
         self.state = State.of(spec, self.network, self.optimizer)
         self.gradient = self.network.empty()
+        self.wire = Wire.of(spec.wire)
         self.step = 0  #: steps taken in all
         self._round_ends = 0  #: at this step
+        self._slices: dict[int, Split] = {}  #: of the test split
         self._pushed = np.empty(0, np.float32)  #: (P,) the weights as others know them, once we push updates
         self._begin()
 
@@ -119,8 +122,7 @@ class Trainer:
 
     def suspend(self) -> Standing:
         """How far we have come; a view, valid until the next step."""
-        scored = Progress(False, self.scored.count, self.scored.loss_sum, self.scored.num_correct)
-        return Standing(self.state.everything(), self.step, self.trained, scored)
+        return Standing(self.state.everything(), self.step, self.trained, _progress(self.scored, False))
 
     def resume(self, standing: Standing, where: str, round: int | None) -> None:
         """Go on in the middle of `round`; or, having joined, with the optimizer's state alone."""
@@ -153,12 +155,20 @@ class Trainer:
         for update in pending:
             self.state.weights += update
 
-    def take_update(self) -> Model:
-        """The change (P,) since the last update. What rounding leaves is in the next one."""
+    def take_update(self, scale: float = 1.0) -> Model:
+        """Of the change (P,) since the last update, times `scale`, what the wire carries. The rest is in the next."""
         change = self.state.weights - self._pushed
-        self._pushed += change
+        if scale != 1.0:
+            change *= np.float32(scale)
+        sent = self.wire.reduced(change)
+        if scale != 1.0 or self.wire.kind != "float32":
+            self._pushed += sent
+            change -= sent
+            np.add(self._pushed, change, out=self.state.weights)
+        else:
+            self._pushed += sent  # what rounding leaves is in the next one as well
         self._begin()
-        return Model(change, self.state.shapes)
+        return Model(sent, self.state.shapes)
 
     # ---- training
 
@@ -192,30 +202,50 @@ class Trainer:
     def score(self, seconds: float) -> Progress:
         """Score this worker's slice of the test split, until it is through or the time is up."""
         until, test = self.clock() + seconds, self._test
-        with np.errstate(all="ignore"):
-            while test is not None and self.scored.count < len(test):
-                part = slice(self.scored.count, self.scored.count + SCORE_ROWS)
-                x = to_float(test.x[part], self.spec.data.mean, self.spec.data.std)
-                self.scored += self.network.evaluate(self.state.weights, x, test.y[part])
-                if self.clock() >= until:
-                    break
+        while test is not None and self.scored.count < len(test):
+            self.scored += self._scored(self.state.weights, test, self.scored.count)
+            if self.clock() >= until:
+                break
         done = test is None or self.scored.count >= len(test)
-        return Progress(done, self.scored.count, self.scored.loss_sum, self.scored.num_correct)
+        return _progress(self.scored, done)
+
+    def evaluate(self, data: Any, where: str, part: int) -> Progress:
+        """Score a slice of the test split, any, with a checkpoint that is not ours."""
+        model, test, scored = (
+            State.of(self.spec, self.network, self.optimizer),
+            self._slice(part),
+            Evaluation(0.0, 0, 0),
+        )
+        model.read(data, where)
+        while scored.count < len(test):
+            scored += self._scored(model.weights, test, scored.count)
+        return _progress(scored, True)
+
+    def _scored(self, vector: NDArray[np.float32], test: Split, first: int) -> Evaluation:
+        part = slice(first, first + SCORE_ROWS)
+        x = to_float(test.x[part], self.spec.data.mean, self.spec.data.std)
+        with np.errstate(all="ignore"):
+            return self.network.evaluate(vector, x, test.y[part])
 
     # ---- data
 
     @cached_property
     def _train(self) -> Split:
-        return self._shard("train", self.spec.num_workers)
+        return self._shard("train", self.spec.num_workers, self.worker)
 
     @cached_property
     def _test(self) -> Split | None:
-        num_slices = num_test_slices(self.spec)
-        return self._shard("test", num_slices) if self.worker < num_slices else None
+        return self._slice(self.worker) if self.worker < self.spec.num_test_slices else None
 
-    def _shard(self, part: str, num_shards: int) -> Split:
+    def _slice(self, part: int) -> Split:
+        """A slice of the test split; all of them are kept, as whoever evaluates once is likely to do it again."""
+        if part not in self._slices:
+            self._slices[part] = self._shard("test", self.spec.num_test_slices, part)
+        return self._slices[part]
+
+    def _shard(self, part: str, num_shards: int, shard: int) -> Split:
         data = self.spec.data
-        key = shards.key(data.name, data.digest, part, num_shards, self.worker)
+        key = shards.key(data.name, data.digest, part, num_shards, shard)
         return shards.decode(self._store.get(key).data, key)
 
     @cached_property
@@ -229,6 +259,5 @@ class Trainer:
         return Batcher(self._train, data.mean, data.std, self._minibatches, augment)
 
 
-def num_test_slices(spec: RunSpec) -> int:
-    """Into how many slices the test split is cut: one a worker, but none empty."""
-    return min(spec.num_workers, spec.data.num_test)
+def _progress(scored: Evaluation, is_finished: bool) -> Progress:
+    return Progress(is_finished, scored.count, scored.loss_sum, scored.num_correct)

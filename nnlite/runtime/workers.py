@@ -27,6 +27,11 @@ def read_spec(store: Store, run: str) -> RunSpec:
         raise RunError(f"no run {run!r} in {store.url}: check the run's id and --store") from None
 
 
+def open_durable(spec: RunSpec) -> Store | None:
+    """The store for checkpoints that must last, if the run has one."""
+    return open_store(spec.checkpoint_store) if spec.checkpoint_store is not None else None
+
+
 class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
@@ -45,6 +50,7 @@ class Workers:
     ):
         self.store, self.spec = Traced(store), read_spec(store, run)
         self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
+        self.durable = open_durable(self.spec)
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
@@ -63,6 +69,7 @@ class Workers:
         performer = Performer(
             self.store,
             trainer,
+            self.durable,
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
             spent=self._spent,

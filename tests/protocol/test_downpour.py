@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nnlite.errors import RunError, UsageError
-from nnlite.protocol import contribution, updates
+from nnlite.protocol import contribution, head, updates
 from nnlite.protocol.combine import Combiner
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.effects import Create, Delete, Get, GetMany, Join, Model, Swap
+from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Join, Model, Swap
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.lease import Watch
 from nnlite.protocol.updates import Label, Ledger
@@ -21,7 +21,9 @@ from tests.protocol.toy import SHAPES, SIZE, STEPS, simulate, spec
 
 
 def downpour(num_workers, push_every=2, pull_every=3, **more):
-    return spec(num_workers, 1, protocol="downpour", push_every=push_every, pull_every=pull_every, **more)
+    return spec(
+        num_workers, 1, protocol="downpour", **{"eval_every": 0, **more}, push_every=push_every, pull_every=pull_every
+    )
 
 
 def expected(num_workers):
@@ -91,19 +93,20 @@ def test_updates_are_deleted_once_they_are_folded():
 
 
 def broken(seeds=60):
+    """The first seed whose run did not end well with the exact sum, or None."""
     trouble = Faults(crash_rate=0.01, lose_rate=0.1, double_rate=0.6, straggler_rate=0.4, cold_start_s=5.0)
-    count = 0
     for seed in range(seeds):
         simulation = simulate(downpour(3, lease_ttl_s=4.0, straggler_timeout_s=1.0), seed, trouble)
         try:
-            count += not ledger_holds(simulation)
+            if not ledger_holds(simulation):
+                return seed
         except (ValueError, KeyError, pytest.fail.Exception):
-            count += 1
-    return count
+            return seed
+    return None
 
 
 def test_with_all_guards_the_ledger_holds():
-    assert broken() == 0
+    assert broken() is None
 
 
 def test_without_seq_a_second_attempt_pushes_what_the_first_has_pushed(monkeypatch):
@@ -115,22 +118,22 @@ def test_without_seq_a_second_attempt_pushes_what_the_first_has_pushed(monkeypat
         self.step = 0
 
     monkeypatch.setattr(DownpourWorker, "_join", forgetful)
-    assert broken() > 0
+    assert broken() is not None
 
 
 def test_without_the_combine_lease_create_once_is_enough_and_without_both_updates_are_lost(monkeypatch):
     """The lease saves work; what makes an update count once is that a checkpoint is created once."""
-    monkeypatch.setattr(Combiner, "combine", lambda self, holder: self._fold())
-    assert broken(20) == 0
+    monkeypatch.setattr(Combiner, "combine", without_lease)
+    assert broken(20) is None
     plain = Simulation.perform
 
-    def overwriting(self, effect, learner=None):
+    def overwriting(self, effect, invocation=None):
         if isinstance(effect, Create):
             self.store.pop(effect.key, None)
-        return plain(self, effect, learner)
+        return plain(self, effect, invocation)
 
     monkeypatch.setattr(Simulation, "perform", overwriting)
-    assert broken(20) > 0
+    assert broken(20) is not None
 
 
 def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monkeypatch):
@@ -143,16 +146,21 @@ def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monke
 
     made = updates.fold
 
-    def remembering(data, pending, where, num_workers):
-        result = made(data, pending, where, num_workers)
+    def remembering(base, pending, where, num_workers):
+        result = made(base, pending, where, num_workers)
         version = int(where.rsplit("/", 1)[1]) + 1
-        found, _ = contribution.decode(result, where)
-        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = plain(found, where, num_workers)
+        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = result.ledger
         return result
 
     monkeypatch.setattr(updates, "fold", remembering)
     monkeypatch.setattr(updates, "ledger_of", my_own)
-    assert broken() > 0
+    assert broken() is not None
+
+
+def without_lease(self, holder, mine=()):
+    standing = yield from head.read(self.keys.head)
+    if standing is not None and standing[0].status == "running":
+        return (yield from self._fold(*standing, mine))
 
 
 def folds(seeds=20):
@@ -167,7 +175,7 @@ def count_creates(seed):
 
 def test_without_the_combine_lease_everybody_folds_and_most_of_it_is_in_vain(monkeypatch):
     with_lease = folds()
-    monkeypatch.setattr(Combiner, "combine", lambda self, holder: self._fold())
+    monkeypatch.setattr(Combiner, "combine", without_lease)
     assert folds() > 1.5 * with_lease
 
 
@@ -176,27 +184,28 @@ def test_without_the_combine_lease_everybody_folds_and_most_of_it_is_in_vain(mon
 
 def test_a_ledger_takes_updates_in_order_only():
     ledger = Ledger.empty(2).with_update(label(1, 1)).with_update(label(1, 2, last=True))
-    assert ledger == Ledger((0, 2), (0, 20), (1,))
+    assert ledger == Ledger((0, 2), (0, 20), (1,), (0, 0))
     with pytest.raises(ValueError, match="update 4 of worker 1 after 2"):
         ledger.with_update(label(1, 4))
 
 
 def test_folding_adds_every_update_and_keeps_the_books():
-    start = updates.checkpoint(Model(np.ones(SIZE, np.float32), SHAPES), Ledger.empty(2), contribution.Tally())
+    start = updates.folded(Model(np.ones(SIZE, np.float32), SHAPES), Ledger.empty(2), Tally())
     pending = [
         updates.decode(updates.encode(Model(np.full(SIZE, value, np.float32), SHAPES), label(w, seq)), "u")
         for w, seq, value in ((0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0))
     ]
-    after = updates.fold(start, pending, "runs/r/ckpt/00000000", 2)
-    found, tally = contribution.decode(after, "after")
+    after = updates.fold(start.weights, pending, "runs/r/ckpt/00000000", 2)
+    found, tally = contribution.decode(after.data, "after")
     assert np.all(found.vector == 10.0)
-    assert updates.ledger_of(found, "after", 2) == Ledger((1, 2), (10, 20))
+    assert updates.ledger_of(found, "after", 2) == after.ledger == Ledger((1, 2), (10, 20), (), (0, 0))
+    assert np.array_equal(found.vector, after.weights.vector)
     assert (tally.num_samples, tally.loss) == (15, 2.0)
 
 
 def test_downpour_cannot_stop_at_an_accuracy_it_does_not_measure():
     with pytest.raises(UsageError, match="target accuracy"):
-        downpour(2, target_accuracy=0.5)
+        downpour(2, target_accuracy=0.5, eval_every=0)
 
 
 def label(worker, seq, last=False):
@@ -252,6 +261,7 @@ def answered(effect, there, written):
         there[effect.key] = effect.data
         written.append(effect.key)
         return True
-    if isinstance(effect, Delete):
-        there.pop(effect.key, None)
+    if isinstance(effect, (Delete, DeleteMany)):
+        for key in effect.keys if isinstance(effect, DeleteMany) else [effect.key]:
+            there.pop(key, None)
     return 0.0

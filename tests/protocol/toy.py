@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from nnlite import weights
 from nnlite.protocol import contribution
 from nnlite.protocol.effects import Effect, Model, Progress, Standing
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
+from nnlite.protocol.wire import Wire
 from nnlite.runtime.simulator import Faults, Invocation, Simulation
 
 SIZE = 6
@@ -22,11 +24,13 @@ SLICES = 3  # in which a round's training and scoring are done
 class ToyLearner:
     """Moves its weights by a function of (worker, round), as a trainer with a shard of `samples` would."""
 
-    def __init__(self, worker: int):
+    def __init__(self, worker: int, wire: str = "float32"):
+        self.wire = Wire.of(wire)
         self.worker, self.samples = worker, 10 + worker
         self.weights = np.zeros(SIZE, np.float32)
         self.round = self.slices = self.scored = 0
         self.pushed, self.step = self.weights.copy(), 0
+        self.done = 0  #: steps since the last update
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         self.weights[:] = contribution.decode(data, where)[0].vector
@@ -36,7 +40,8 @@ class ToyLearner:
         if until_step is not None:
             self.step += 1
             self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.step
-            return Progress(self.step == until_step, self.samples, float(self.samples))
+            self.done += 1
+            return Progress(self.step == until_step, self.samples * self.done, float(self.samples * self.done))
         self.slices += 1
         self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.round
         share = self.samples * self.slices // SLICES
@@ -52,6 +57,8 @@ class ToyLearner:
     def suspend(self) -> Standing:
         done = Progress(False, self.samples * self.slices // SLICES, float(self.samples * self.slices // SLICES))
         scored = Progress(False, self.scored, 0.5 * self.scored, self.scored % 2)
+        if self.step:
+            done = Progress(False, self.samples * self.done, float(self.samples * self.done))
         return Standing(Model(self.weights, SHAPES), self.step or self.slices, done, scored)
 
     def resume(self, standing: Standing, where: str, round: int | None) -> None:
@@ -60,19 +67,30 @@ class ToyLearner:
             self.round, self.slices, self.scored = round, standing.step, standing.scored.num_samples
 
     def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
-        self.weights[:] = contribution.decode(data, where)[0].vector + sum(pending)
+        self.weights = vector_of(data, where) + sum(pending)
         self.pushed, self.step = self.weights.copy(), step
         return STEPS
 
     def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
         change = self.weights - self.pushed
-        self.pushed = contribution.decode(data, where)[0].vector + sum(pending)
+        self.pushed = vector_of(data, where) + sum(pending)
         self.weights = self.pushed + change
 
-    def take_update(self) -> Model:
-        change = self.weights - self.pushed
-        self.pushed = self.weights.copy()
-        return Model(change, SHAPES)
+    def take_update(self, scale: float = 1.0) -> Model:
+        change = (self.weights - self.pushed) * np.float32(scale)
+        sent = self.wire.reduced(change)
+        self.pushed += sent
+        self.weights = self.pushed + (change - sent)
+        self.done = 0
+        return Model(sent, SHAPES)
+
+    def evaluate(self, data: Any, where: str, part: int) -> Progress:
+        return Progress(True, 4, 1.0, min(4, int(vector_of(data, where)[0]) // 50))
+
+
+def vector_of(data: Any, where: str) -> Any:
+    """Of a checkpoint, in bytes or decoded."""
+    return (data if isinstance(data, weights.Weights) else contribution.decode(data, where)[0]).vector
 
 
 def spec(num_workers: int = 4, num_rounds: int = 3, widths: tuple[int, ...] | None = None, **more: Any) -> RunSpec:
@@ -102,7 +120,7 @@ def spec(num_workers: int = 4, num_rounds: int = 3, widths: tuple[int, ...] | No
 def simulate(run_spec: RunSpec, seed: int = 0, faults: Faults | None = None) -> Simulation:
     """A simulation of toy learners, ready to run."""
     initial = Model(np.arange(SIZE, dtype=np.float32), SHAPES)
-    return Recorded(run_spec, initial, ToyLearner, seed, faults or Faults())
+    return Recorded(run_spec, initial, lambda worker: ToyLearner(worker, run_spec.wire), seed, faults or Faults())
 
 
 class Recorded(Simulation):

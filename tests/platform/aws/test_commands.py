@@ -188,7 +188,7 @@ def test_force_cuts_every_function_of_the_stack_off_and_release_undoes_it(stack)
         (["--workers", 20], 1, "but only 10 invocations of nnlite-worker can run at a time: use at most 10"),
         (["--memory-mb", 3008], 2, "the function has 1769; python -m tools.deploy --memory-mb 3008 changes it"),
         (["--memory-mb", 1], 2, "Lambda has 128 to 10,240"),
-        (["--store", "here"], 2, "a folder of this machine, which functions cannot see"),
+        (["--store", "here"], 2, "--store here: functions cannot see it"),
         (["--store", "memory://x"], 2, "functions cannot see it"),
         (["--budget-usd", -1], 2, "--budget-usd -1.0: wanted a positive number"),
         (["--processes", 2], 2, "--processes is for --platform local"),

@@ -1,0 +1,96 @@
+"""Durable checkpoints: what survives when the run's own store forgets (memcached restarted, or evicted an object).
+
+Every `checkpoint_every` versions, and at the end, head and checkpoint are copied to a second store. Whoever finds the
+run's head or its newest checkpoint gone puts the newest copy back, and everybody goes on from there.
+
+In Downpour what comes back is a new *life* of the run: versions and seqs go on from the next multiple of `LIFE`. So
+nothing that somebody of the old life still writes can be taken for something of the new one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from nnlite.protocol import contribution, updates
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Create, Delete, Found, Get, Model, Program, Swap
+from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
+
+LIFE = 1_000_000
+
+
+def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
+    """Copy a head that stands, and the checkpoint it shows, if it is time to; the copy before the last goes."""
+    if spec.checkpoint_store is None or not (spec.is_kept(now_head.round) or now_head.status != RUNNING):
+        return
+    keys = Keys(spec.run)
+    yield Create(keys.checkpoint(now_head.round), data, durable=True)
+    while True:
+        found: Found | None = yield Get(keys.head, durable=True)
+        old = Head.from_json(found.data, keys.head) if found else None
+        if old is not None and (old.round, old.counter) >= (now_head.round, now_head.counter):
+            return
+        if (yield Swap(keys.head, now_head.to_json(), found, durable=True)):
+            break
+    if old is not None and old.round != now_head.round:
+        yield Delete(keys.checkpoint(old.round), durable=True)
+
+
+def restore(spec: RunSpec) -> Program[Head | None]:
+    """Put the run back into its store. -> the head it goes on from; None when there is no copy."""
+    keys = Keys(spec.run)
+    while True:
+        standing = yield from _standing(keys)
+        if standing is not None:
+            return standing  # somebody was faster
+        copy = yield Get(keys.head, durable=True)
+        if copy is None:
+            return None
+        back = Head.from_json(copy.data, keys.head)
+        found = yield Get(keys.checkpoint(back.round), durable=True)
+        if found is None:
+            return None
+        back = replace(back, life=back.life + 1, counter=back.counter + 1)
+        if (yield Swap(keys.head, back.to_json(), copy, durable=True)):  # so no life is ever lived twice
+            return (yield from _put_back(spec, keys, back, found.data))
+
+
+def _standing(keys: Keys) -> Program[Head | None]:
+    """The head, if it stands on a checkpoint that is there."""
+    found = yield Get(keys.head)
+    if found is None:
+        return None
+    head = Head.from_json(found.data, keys.head)
+    is_sound = head.status != RUNNING or (yield Get(keys.checkpoint(head.round))) is not None
+    return head if is_sound else None
+
+
+def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]:
+    """Swap a head in that has a life of its own, unless there is one of a later life. -> the head that stands"""
+    if spec.protocol == "downpour" and back.status == RUNNING:
+        back, data = _reborn(spec, back, data)
+    yield Create(keys.spec, spec.to_json())
+    yield Create(keys.checkpoint(back.round), data)
+    while True:
+        found = yield Get(keys.head)
+        if found is not None:
+            standing = Head.from_json(found.data, keys.head)
+            if standing.life >= back.life:
+                return standing
+            back = replace(back, counter=max(back.counter, standing.counter) + 1)
+        if (yield Swap(keys.head, back.to_json(), found)):
+            return back
+
+
+def _reborn(spec: RunSpec, back: Head, data: Any) -> tuple[Head, bytes]:
+    """The same weights and ledger as the first version of a new life."""
+    where = Keys(spec.run).checkpoint(back.round)
+    found, _ = contribution.decode(data, where)
+    first = back.life * LIFE
+    numbers = {"applied": (first,) * spec.num_workers, "bases": (first,) * spec.num_workers}
+    ledger = replace(updates.ledger_of(found, where, spec.num_workers), **numbers)
+    made = updates.folded(Model(found.vector, dict(found.shapes)), ledger, Tally())
+    return replace(back.with_ledger(ledger), round=first), made.data

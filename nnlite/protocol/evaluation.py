@@ -1,0 +1,59 @@
+"""Evaluations on the way (Downpour): whoever comes past a checkpoint that is due scores it on the whole test split.
+
+An evaluation is claimed by creating its name, so one worker makes it. If that one dies, this evaluation is missing,
+and the next will not be: nothing depends on it but a target accuracy, which is then seen a little later.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from nnlite.protocol import head
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Create, Evaluate, Program, Progress
+from nnlite.protocol.head import Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
+
+
+class Evaluations:
+    """Those of one run, as one worker sees them."""
+
+    def __init__(self, spec: RunSpec):
+        self.spec, self.keys = spec, Keys(spec.run)
+        self.seen = 0  #: the number of the last evaluation that we know to be somebody's
+
+    def due(self, now_head: Head) -> int:
+        """The number of the last evaluation that should have begun at this checkpoint."""
+        per_round = self.spec.steps_of_all_per_round
+        return sum(now_head.steps) // (self.spec.eval_every * per_round) if self.spec.eval_every else 0
+
+    def evaluate(self, now_head: Head, data: Any, where: str) -> Program[None]:
+        """Score the checkpoint that a head shows, if that is due and nobody else does."""
+        number = self.due(now_head)
+        if number <= self.seen or now_head.closing:
+            return
+        self.seen = number
+        if not (yield Create(self.keys.evaluator(number), where.encode())):
+            return
+        tally = Tally()
+        for part in range(self.spec.num_test_slices):
+            scored: Progress = yield Evaluate(data, where, part)
+            tally += Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
+        yield from self._tell(number, now_head, tally)
+
+    def _tell(self, number: int, now_head: Head, tally: Tally) -> Program[None]:
+        values = {
+            "evaluation": number,
+            "version": now_head.round,
+            "steps": sum(now_head.steps),
+            "accuracy": tally.accuracy,
+            "score_loss": tally.score_loss_sum / max(1, tally.num_scored),
+        }
+        yield Create(self.keys.evaluation(number), json.dumps(values, sort_keys=True).encode())
+        target = self.spec.target_accuracy
+        if target is not None and tally.accuracy is not None and tally.accuracy >= target:
+            reason = f"reached test accuracy {tally.accuracy:.4f}"
+            yield from head.change(self.keys.head, lambda h: h if h.closing else replace(h, closing=reason))

@@ -1,0 +1,142 @@
+"""Downpour with bounded staleness, smaller steps for the stale, narrower wires, and an end at a target accuracy."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nnlite.protocol import updates
+from nnlite.protocol.combine import Combiner
+from nnlite.protocol.effects import Create
+from nnlite.protocol.head import DONE
+from nnlite.runtime.simulator import Faults
+from tests.protocol.test_downpour import downpour, expected, ledger_holds
+from tests.protocol.test_faults import BOUND_S, schedule
+from tests.protocol.toy import SIZE, STEPS, simulate, vector_of
+
+
+def final(simulation):
+    last = simulation.run(BOUND_S)
+    assert last.status == DONE, f"seed {simulation.seed}: {last}"
+    return vector_of(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+
+
+def pushed(simulation):
+    """The sum of all updates that were ever created, and how stale each was when it was applied."""
+    total, seen = np.arange(SIZE, dtype=np.float64), set()
+    for _, effect in simulation.performed:
+        if isinstance(effect, Create) and "/updates/" in effect.key and effect.key not in seen:
+            seen.add(effect.key)
+            total += updates.decode(effect.data, effect.key).vector
+    return total
+
+
+def staleness(simulation):
+    found = [json.loads(v.data) for k, v in simulation.store.items() if k.endswith("summary.json")]
+    return max(values.get("max_staleness", 0) for values in found)
+
+
+# ---- bounded staleness
+
+
+@pytest.mark.parametrize("bound", [1, 2, 5])
+def test_no_update_is_staler_than_the_run_allows_and_none_is_lost(bound):
+    for seed in range(40):
+        run_spec = downpour(1 + seed % 5, 1 + seed % 3, 1 + seed // 3 % 4, max_staleness=bound)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        assert ledger_holds(simulation), f"seed {seed}"
+        assert staleness(simulation) <= bound, f"seed {seed}"
+
+
+def test_without_the_bound_updates_are_staler(monkeypatch):
+    monkeypatch.setattr(Combiner, "_too_early", lambda self, after, version: False)
+    found = []
+    for seed in range(20):
+        simulation = simulate(downpour(5, 1, 4, max_staleness=1), seed, Faults(straggler_rate=0.3))
+        simulation.run(BOUND_S)
+        found.append(staleness(simulation))
+    assert max(found) > 1
+
+
+def test_stale_updates_are_made_smaller_and_still_each_counts_once():
+    smaller = 0
+    for seed in range(30):
+        run_spec = downpour(4, 1, 2, staleness_aware=True)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        assert np.allclose(final(simulation), pushed(simulation), rtol=1e-5), f"seed {seed}"
+        smaller += final_sum(simulation) < expected(4).sum() - 1
+    assert smaller == 30
+
+
+def final_sum(simulation):
+    last = max(k for k in simulation.store if "/ckpt/" in k)
+    return float(vector_of(simulation.store[last].data, last).sum())
+
+
+# ---- wires
+
+
+@pytest.mark.parametrize("wire", ["float16", "topk:34%", "topk:100%"])
+def test_on_a_narrow_wire_every_update_counts_exactly_once(wire):
+    for seed in range(60):
+        run_spec = downpour(1 + seed % 4, 1 + seed % 3, 1 + seed // 3 % 4, wire=wire)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        assert np.array_equal(final(simulation), pushed(simulation)), f"seed {seed}"
+
+
+def test_what_a_narrow_wire_leaves_is_carried_into_later_updates():
+    """One worker, the largest third of six entries in each update: what is missing in the end is what is left."""
+    exact, narrow = expected(1), final(simulate(downpour(1, 1, 1, wire="topk:34%")))
+    left = exact - narrow
+    assert 0 < np.abs(left).sum() < np.abs(exact).sum() / 3
+    assert np.all(left >= 0)
+
+
+# ---- evaluations, and an end that is reached
+
+
+def test_checkpoints_on_the_way_are_evaluated_once_each():
+    for seed in range(20):
+        run_spec = downpour(3, 1, 1, eval_every=1, steps_per_round=2)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        assert ledger_holds(simulation), f"seed {seed}"
+        keys = [k for k in simulation.store if "/evaluations/" in k and k.endswith(".json")]
+        assert len(keys) <= 3 * STEPS // 6
+        for key in keys:
+            values = json.loads(simulation.store[key].data)
+            assert values["steps"] >= 6 * values["evaluation"]
+        if not simulation.counts["crashes"]:
+            assert keys
+
+
+def test_a_reached_target_ends_the_run_in_good_order():
+    """The toy's accuracy grows with its first weight; nobody takes all steps, and what was pushed is in the end."""
+    for seed in range(20):
+        run_spec = downpour(3, 1, 1, eval_every=1, steps_per_round=1, target_accuracy=0.25)
+        simulation = simulate(run_spec, seed, schedule(seed))
+        found = final(simulation)
+        assert np.array_equal(found, pushed(simulation)), f"seed {seed}"
+        evaluated = [json.loads(v.data) for k, v in simulation.store.items() if "/evaluations/" in k and "json" in k]
+        if any(values["accuracy"] >= 0.25 for values in evaluated):
+            head = json.loads(simulation.store[simulation.keys.head].data)
+            assert "reached test accuracy" in head["reason"], f"seed {seed}"
+            assert sum(head["steps"]) <= 3 * STEPS
+
+
+# ---- in several invocations
+
+
+def test_two_rounds_per_invocation():
+    """The toy takes 7 steps, a round is one of them: 2 + 2 + 2 + 1."""
+    run_spec = replace(downpour(2, 1, 1), num_rounds=STEPS, rounds_per_invocation=2)
+    simulation = simulate(run_spec)
+    assert ledger_holds(simulation)
+    assert simulation.counts["invocations"] == 2 * 4
+
+
+def test_workers_hand_over_before_their_deadline():
+    for seed in range(20):
+        simulation = simulate(downpour(3, 2, 3, hand_over_s=2.0), seed, Faults(timeout_s=4.0, slice_s=0.3))
+        assert ledger_holds(simulation), f"seed {seed}"
+        assert simulation.counts["handed over in time"] > 0, f"seed {seed}"

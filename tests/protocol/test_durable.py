@@ -1,0 +1,107 @@
+"""A store that forgets everything: the run goes on from the newest durable checkpoint."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nnlite.errors import UsageError
+from nnlite.protocol import updates
+from nnlite.protocol.durable import LIFE
+from nnlite.protocol.effects import Create
+from nnlite.protocol.head import DONE, FAILED, Head
+from nnlite.runtime.simulator import Faults
+from tests.protocol.test_downpour import downpour
+from tests.protocol.test_faults import BOUND_S, outcome, schedule
+from tests.protocol.toy import simulate, spec, vector_of
+
+DURABLE = {"checkpoint_store": "memory://durable", "checkpoint_every": 2}
+
+
+def wiped(seed, *at_s):
+    return replace(schedule(seed), wipe_at_s=at_s)
+
+
+@pytest.mark.parametrize("at_s", [(0.5,), (3.0,), (6.0,), (2.0, 5.0, 30.0)])
+def test_averaging_ends_with_the_same_bytes(at_s):
+    run_spec = spec(3, 5, (1, 2, 3), **DURABLE)
+    expected = outcome(simulate(run_spec))
+    for seed in range(30):
+        simulation = simulate(run_spec, seed, wiped(seed, *at_s))
+        assert outcome(simulation) == expected, f"seed {seed}"
+
+
+@pytest.mark.parametrize("at_s", [(0.5,), (3.0,), (6.0,), (2.0, 5.0, 30.0)])
+def test_downpour_ends_with_the_durable_checkpoint_plus_what_was_pushed_after_it(at_s):
+    lives = 0
+    for seed in range(40):
+        simulation = simulate(downpour(1 + seed % 4, 1, 1 + seed % 3, **DURABLE), seed, wiped(seed, *at_s))
+        last = simulation.run(BOUND_S)
+        assert last.status == DONE, f"seed {seed}: {last}"
+        found = vector_of(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+        assert np.array_equal(found, restored_and_pushed(simulation)), f"seed {seed}"
+        assert sum(last.steps) == 7 * simulation.spec.num_workers, f"seed {seed}"
+        lives += last.result >= LIFE
+    assert lives > 10
+
+
+def restored_and_pushed(simulation):
+    """What the last life began with, and the sum of all updates of that life."""
+    last = Head.from_json(simulation.store[simulation.keys.head].data, "head")
+    life = last.result // LIFE * LIFE
+    begun, seen = None, {}
+    for _, effect in simulation.performed:
+        if isinstance(effect, Create) and effect.key == simulation.keys.checkpoint(life):
+            begun = vector_of(effect.data, effect.key)
+        if isinstance(effect, Create) and "/updates/" in effect.key:
+            seq = int(effect.key.rsplit("/", 1)[1])
+            if seq // LIFE == life // LIFE:
+                seen.setdefault(effect.key, updates.decode(effect.data, effect.key).vector)
+    if begun is None:  # the first life
+        begun = np.arange(6)
+    return begun + sum(seen.values())
+
+
+@pytest.mark.parametrize("protocol", [spec, lambda workers, rounds: downpour(workers)])
+def test_without_a_durable_store_the_run_ends_and_says_why(protocol):
+    simulation = simulate(protocol(3, 5), 0, Faults(wipe_at_s=(2.0,)))
+    last = simulation.run(BOUND_S)
+    assert last.status == FAILED
+    assert "no longer in the store" in last.reason
+
+
+@pytest.mark.parametrize("make", [lambda: spec(2, 5, **DURABLE), lambda: downpour(2, 1, 1, **DURABLE)])
+def test_a_checkpoint_that_was_evicted_alone_is_put_back(make):
+    for seed in range(20):
+        simulation = simulate(make(), seed)
+        evict_newest(simulation, after=40 + 5 * seed)
+        assert simulation.run(BOUND_S).status == DONE, f"seed {seed}"
+
+
+def evict_newest(simulation, after):
+    plain, count = simulation.perform, 0
+
+    def perform(effect, invocation=None):
+        nonlocal count
+        count += 1
+        if count == after:
+            head = Head.from_json(simulation.store[simulation.keys.head].data, "head")
+            simulation.store.pop(simulation.keys.checkpoint(head.round), None)
+        return plain(effect, invocation)
+
+    simulation.perform = perform
+
+
+def test_two_durable_copies_at_most_and_the_last_is_the_result():
+    for make in (lambda: spec(3, 9, **DURABLE), lambda: downpour(3, 1, 1, **DURABLE)):
+        simulation = simulate(make())
+        last = simulation.run(BOUND_S)
+        kept = [key for key in simulation.durable if "/ckpt/" in key]
+        assert kept == [simulation.keys.checkpoint(last.result)]
+        head = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        assert (head.status, head.result) == (DONE, last.result)
+
+
+def test_a_checkpoint_store_without_a_period_is_refused():
+    with pytest.raises(UsageError, match="checkpoint_every"):
+        spec(2, 3, checkpoint_store="memory://durable")

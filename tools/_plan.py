@@ -45,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--staleness-aware", action="store_true", help="downpour: smaller steps for late updates")
     how.add_argument("--wire", metavar="FORM", help="downpour: updates as float32 (default), float16 or topk:1%%")
     how.add_argument("--quorum", type=int, metavar="Q", help="averaging: so many workers may close a late round (all)")
+    how.add_argument("--max-attempts", type=int, default=10, metavar="N", help="deaths of one worker that end a run (10)")
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop a run whose workers were at it for so long")
     how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 
@@ -97,6 +98,7 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         target_accuracy=args.target_accuracy,
         checkpoint_every=args.checkpoint_every or (DURABLE_EVERY[args.protocol] if args.checkpoint_store else 0),
         checkpoint_store=absolute(args.checkpoint_store),
+        max_attempts=args.max_attempts,
         max_s=args.max_minutes * 60 if args.max_minutes is not None else None,
         # a look at a local file costs microseconds, and waiting for the next look, images; far away a look costs more
         max_poll_s=0.03 if is_near(args.store) else 2.0,

@@ -33,8 +33,10 @@ class Moved:
 class Combiner:
     """Folds updates, for workers and for whoever repairs."""
 
-    def __init__(self, spec: RunSpec, watch: Watch):
-        self.spec, self.keys, self.watch = spec, Keys(spec.run), watch
+    def __init__(self, spec: RunSpec):
+        self.spec, self.keys = spec, Keys(spec.run)
+        # folding takes a moment, and to fold twice is only work: who holds this lease is given up soon
+        self.watch = Watch(spec.lease_ttl_s / 12)
         self.missing: int | None = None  #: the version that we looked for in vain the last time
         self.known: tuple[str, weights.Weights] | None = None  #: the newest checkpoint we have seen, and its name
 

@@ -69,18 +69,19 @@ def _standing(keys: Keys) -> Program[Head | None]:
 
 
 def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]:
-    """Swap a head in that has a life of its own, unless there is one of a later life. -> the head that stands"""
+    """Swap in a head with a life of its own, unless somebody else has restored the run. -> the head that stands"""
     if spec.protocol == "downpour" and back.status == RUNNING:
         back, data = _reborn(spec, back, data)
     yield Create(keys.spec, spec.to_json())
     yield Create(keys.checkpoint(back.round), data)
     while True:
         found = yield Get(keys.head)
+        standing = yield from _standing(keys)
+        if standing is not None:
+            return standing
         if found is not None:
-            standing = Head.from_json(found.data, keys.head)
-            if standing.life >= back.life:
-                return standing
-            back = replace(back, counter=max(back.counter, standing.counter) + 1)
+            old = Head.from_json(found.data, keys.head)
+            back = replace(back, counter=max(back.counter, old.counter) + 1)
         if (yield Swap(keys.head, back.to_json(), found)):
             return back
 

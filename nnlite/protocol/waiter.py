@@ -58,7 +58,7 @@ class Waiter:
         self.rounds = Rounds(spec)
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
-        self.combiner = Combiner(spec, self.watch)
+        self.combiner = Combiner(spec)
         self.pace = Pace(spec)
 
     def read_head(self) -> Program[Head]:

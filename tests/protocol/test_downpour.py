@@ -12,7 +12,6 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
 from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Join, Model, Swap
 from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.lease import Watch
 from nnlite.protocol.updates import Label, Ledger
 from nnlite.runtime.simulator import Faults, Simulation
 from nnlite.store import Versioned
@@ -215,7 +214,7 @@ def label(worker, seq, last=False):
 def test_a_summary_is_there_before_the_head_shows_its_round():
     """Who watches the head reads the summaries of all rounds behind it, once."""
     written = []
-    combiner, there = Combiner(downpour(1), Watch(60.0)), pushed_once()
+    combiner, there = Combiner(downpour(1)), pushed_once()
     followed(combiner.combine("me"), there, written)
     assert written.index(combiner.keys.summary(0)) < written.index(combiner.keys.head)
 
@@ -223,11 +222,11 @@ def test_a_summary_is_there_before_the_head_shows_its_round():
 def test_an_update_that_is_folded_while_its_worker_begins_again_is_not_made_again():
     """Between its look at the head and its look for the update, somebody folds and deletes the update."""
     run_spec, there = downpour(1), pushed_once()
-    keys = Combiner(run_spec, Watch(60.0)).keys
+    keys = Combiner(run_spec).keys
 
     def fold_first(effect):
         if isinstance(effect, Get) and effect.key == keys.update(0, 1) and effect.key in there:
-            followed(Combiner(run_spec, Watch(60.0)).combine("me"), there, [])
+            followed(Combiner(run_spec).combine("me"), there, [])
         return isinstance(effect, Join)
 
     joined = followed(DownpourWorker(run_spec, 0, 2, "again").program(), there, [], fold_first)
@@ -236,7 +235,7 @@ def test_an_update_that_is_folded_while_its_worker_begins_again_is_not_made_agai
 
 def pushed_once():
     """A store of one worker's run, with its first update pushed and not folded."""
-    keys = Combiner(downpour(1), Watch(60.0)).keys
+    keys = Combiner(downpour(1)).keys
     first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
     pushed = updates.encode(Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0))
     return {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.update(0, 1): pushed}

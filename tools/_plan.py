@@ -45,7 +45,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--staleness-aware", action="store_true", help="downpour: smaller steps for late updates")
     how.add_argument("--wire", metavar="FORM", help="downpour: updates as float32 (default), float16 or topk:1%%")
     how.add_argument("--quorum", type=int, metavar="Q", help="averaging: so many workers may close a late round (all)")
-    how.add_argument("--max-attempts", type=int, default=10, metavar="N", help="deaths of one worker that end a run (10)")
+    how.add_argument(
+        "--max-attempts", type=int, default=10, metavar="N", help="deaths of one worker that end a run (10)"
+    )
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop a run whose workers were at it for so long")
     how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 

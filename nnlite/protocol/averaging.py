@@ -37,7 +37,7 @@ class AveragingWorker(Worker):
     def _round(self, round: int) -> Program[int]:
         """Score, train, contribute, wait. -> the next round."""
         self.at = round
-        self.rounds.began_s = self.looked_s = yield Now()
+        self.rounds.began_s = yield Now()
         if (yield from self._contributed_before(round)):
             return (yield from self._wait(round))
         if not (yield from self._stand_at(round)):

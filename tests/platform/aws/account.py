@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.platform.aws.functions import Deployed, Faults, Functions
+from tests.platform.aws.functions import Deployed, Functions
 from tests.platform.aws.web import Answer, Request, Web
 from tests.servers import CREDENTIALS, s3_client
 
@@ -146,10 +146,8 @@ class AwsAccount:
     def calm(self) -> None:
         """No faults any more, nothing refused, nothing running, nothing remembered."""
         self.refusals.clear()
-        self.concurrency_limit, self.functions.faults = 1000, Faults()
-        self.functions.idle()
-        self.functions.records.clear()
-        self.functions.calls.clear()
+        self.concurrency_limit = 1000
+        self.functions.reset()
         self.asked.clear()
 
     def close(self) -> None:

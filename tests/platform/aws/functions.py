@@ -71,7 +71,7 @@ class Functions:
         self.faults = Faults()
         self.records: list[Record] = []
         self.calls: list[tuple[float, dict]] = []  #: every call of Invoke that was taken, with its time
-        self._lock, self._open = threading.Lock(), True
+        self._lock, self._open, self._epoch = threading.Lock(), True, 0
         self._warm: list[tuple[Deployed, Container]] = []
         self._busy: list[Container] = []
         self._num_busy = 0
@@ -98,9 +98,9 @@ class Functions:
 
     def _deliver(self, name: str, payload: bytes, event: dict) -> None:
         """What becomes of an event: tried again after failures, given up on when it is too old."""
-        began_s, failures = time.monotonic(), 0
+        began_s, failures, epoch = time.monotonic(), 0, self._epoch
         condition, body = "EventAgeExceeded", b""
-        while self._open and time.monotonic() - began_s < self.max_age_s:
+        while self._open and epoch == self._epoch and time.monotonic() - began_s < self.max_age_s:
             function = self.deployed(name)
             if function is None:
                 return
@@ -118,7 +118,7 @@ class Functions:
                 condition = "RetriesExhausted"
                 break
             time.sleep(self.retry_s * failures)
-        if self._open:
+        if self._open and epoch == self._epoch:
             context = {"condition": condition, "approximateInvokeCount": failures}
             response = json.loads(body) if body else None
             self.lost({"requestContext": context, "requestPayload": event, "responsePayload": response})
@@ -164,6 +164,17 @@ class Functions:
         end_s = time.monotonic() + timeout_s
         while self._num_busy and time.monotonic() < end_s:
             time.sleep(0.02)
+
+    def reset(self) -> None:
+        """End what is still under way, a little later, and forget it."""
+        self.idle(5.0)
+        self._epoch += 1
+        for container in list(self._busy):
+            container.process.kill()
+        self.idle(5.0)
+        self.faults = Faults()
+        self.records.clear()
+        self.calls.clear()
 
     def close(self) -> None:
         self._open = False

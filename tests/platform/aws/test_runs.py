@@ -60,6 +60,7 @@ def at_home(tmp_path_factory):
 def test_without_faults(stack, at_home):
     last, store = drive(spec("calm"), stack)
     assert small.final(store, spec("calm"), last) == at_home
+    stack.functions.idle()
     events = [json.loads(line) for line in stack.functions.log(NAME).splitlines() if line.startswith("{")]
     ended = [e for e in events if e["event"] == "invocation" and e["run"] == "calm"]
     assert len(ended) >= 3

@@ -1,11 +1,14 @@
 """What a user does: deploy, train, status, stop, delete; each from the command line."""
 
+import importlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +19,8 @@ from nnlite.runtime import detached
 from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
+from tests.runtime import small
+from tools import _platforms
 
 STORE = f"s3://nnlite-{ACCOUNT}-{REGION}/nnlite?region={REGION}"
 LAMBDA = ("--platform", "lambda")
@@ -159,6 +164,23 @@ def test_ctrl_c_stops_it_and_says_how_to_go_on(stack, start):
     call("stop", "--all", *LAMBDA)
     resumed.communicate(timeout=60)
     assert resumed.returncode == 1
+
+
+@pytest.mark.parametrize(("answer", "detaches"), [("d", True), ("s", False), ("", False)])
+def test_ctrl_c_at_a_terminal_offers_to_detach(stack, monkeypatch, answer, detaches):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    place, rule = _platforms.find("lambda"), lambda: stack.client("events").describe_rule(Name="nnlite-repair")["State"]
+    args = importlib.import_module("tools.train")._parser().parse_args(list(LAMBDA))
+    args.store = STORE
+    spec = replace(small.spec(small.dataset()), run="asked")
+    monkeypatch.setattr(sys, "stdin", Terminal(answer + "\n"))
+    assert place.goes_on_alone(args, spec, open_store(STORE)) is detaches
+    assert ("asked" in detached.runs(open_store(STORE)), rule() == "ENABLED") == (detaches, detaches)
+    detached.remove(open_store(STORE), "asked")
+    stack.client("events").disable_rule(Name="nnlite-repair")
 
 
 def test_force_cuts_every_function_of_the_stack_off_and_release_undoes_it(stack):

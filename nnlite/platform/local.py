@@ -15,6 +15,7 @@ from typing import Any
 from nnlite.errors import RunError
 from nnlite.platform.base import Invocation, Platform
 
+MODULE = "nnlite.runtime.process"  # what a worker process runs
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
@@ -63,7 +64,7 @@ class LocalPlatform(Platform):
         environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=_python_path())
         for name in BLAS_THREADS:
             environment[name] = str(self.blas_threads)
-        command = [sys.executable, "-m", "nnlite.runtime.process"]
+        command = [sys.executable, "-m", MODULE]
         try:
             popen = subprocess.Popen(
                 command,

@@ -168,6 +168,17 @@ class Driver:
             self.tell("unsaved", {"reason": str(error)})
 
 
+def checkpoint(store: Store, spec: RunSpec, key: str) -> bytes:
+    """A checkpoint that stands, from the durable store if the run's own has forgotten it meanwhile."""
+    durable = open_durable(spec)
+    try:
+        return store.get(key).data
+    except NotFound:
+        if durable is None:
+            raise
+        return durable.get(key).data
+
+
 def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     """The outcome of a run that is done. Raises RunError when it is not."""
     if last.result is None:
@@ -175,7 +186,7 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     where = Keys(spec.run).checkpoint(last.result)
     network, optimizer = trainer.build(spec)
     state = trainer.State.of(spec, network, optimizer)
-    state.read(store.get(where).data, where)
+    state.read(checkpoint(store, spec, where), where)
     about = {
         "run": spec.run,
         "case": spec.case,

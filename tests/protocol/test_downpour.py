@@ -25,11 +25,11 @@ def downpour(num_workers, push_every=2, pull_every=3, **more):
     )
 
 
-def expected(num_workers):
+def expected(num_workers, num_steps=STEPS):
     """What all workers add in all steps, as integers: no update lost, none applied twice."""
     weights = np.arange(SIZE, dtype=np.float64)
     for worker in range(num_workers):
-        for step in range(1, STEPS + 1):
+        for step in range(1, num_steps + 1):
             weights += np.arange(SIZE) * (worker + 1) + step
     return weights
 

@@ -38,7 +38,8 @@ def test_downpour_ends_with_the_durable_checkpoint_plus_what_was_pushed_after_it
         simulation = simulate(downpour(1 + seed % 4, 1, 1 + seed % 3, **DURABLE), seed, wiped(seed, *at_s))
         last = simulation.run(BOUND_S)
         assert last.status == DONE, f"seed {seed}: {last}"
-        found = vector_of(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+        there = {**simulation.durable, **simulation.store}  # it may have been wiped after its end
+        found = vector_of(there[simulation.keys.checkpoint(last.result)].data, "final")
         assert np.array_equal(found, restored_and_pushed(simulation)), f"seed {seed}"
         assert sum(last.steps) == 7 * simulation.spec.num_workers, f"seed {seed}"
         lives += last.result >= LIFE
@@ -47,7 +48,7 @@ def test_downpour_ends_with_the_durable_checkpoint_plus_what_was_pushed_after_it
 
 def restored_and_pushed(simulation):
     """What the last life began with, and the sum of all updates of that life."""
-    last = Head.from_json(simulation.store[simulation.keys.head].data, "head")
+    last = Head.from_json({**simulation.durable, **simulation.store}[simulation.keys.head].data, "head")
     life = last.result // LIFE * LIFE
     begun, seen = None, {}
     for _, effect in simulation.performed:

@@ -105,10 +105,10 @@ def test_nobody_waits_beyond_the_bound_and_replacements_are_few():
 
 
 def test_workers_hand_over_before_their_deadline_and_nobody_dies_of_it():
-    run_spec = spec(3, 3, (1, 2, 3), hand_over_s=2.0)
+    run_spec = spec(3, 3, (1, 2, 3), hand_over_s=4.0)
     expected = without_faults(run_spec)
     for seed in range(20):
-        simulation = simulate(run_spec, seed, Faults(timeout_s=4.0, slice_s=0.2))
+        simulation = simulate(run_spec, seed, Faults(timeout_s=6.0, slice_s=0.2))
         assert outcome(simulation) == expected, f"seed {seed}"
         assert simulation.counts["handed over in time"] > 0
         assert simulation.counts["timeouts"] == 0, f"seed {seed}"

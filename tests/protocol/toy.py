@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from nnlite.runtime.simulator import Faults, Invocation, Simulation
 
 SIZE = 6
 SHAPES = {"weight": (2, 3)}
-STEPS = 7  # of a worker that pushes updates
+STEPS = int(os.environ.get("NNLITE_TOY_STEPS", "7"))  # of a worker that pushes updates
 SLICES = 3  # in which a round's training and scoring are done
 
 

@@ -200,10 +200,11 @@ def test_weights_that_broke_in_the_last_step_are_never_averaged():
     assert "(round 0, worker 0)" in last.reason
 
 
-def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stopped(tmp_path):
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stopped(num_workers, tmp_path):
     """Nobody tells them: the next checkpoint is always there before it is time for a look at the head."""
     store = FileStore(tmp_path / "store")
-    of = small.spec(ROWS, 2, 10**6, look_s=0.3)
+    of = small.spec(ROWS, num_workers, 10**6, look_s=0.3)
     runs.begin(store, store, of, ROWS)
     reasons = []
 
@@ -213,7 +214,7 @@ def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stoppe
         workers.scheduler.run(until=key)
         reasons.append(workers.scheduler.results[key].reason)
 
-    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(2)]
+    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(num_workers)]
     for thread in threads:
         thread.start()
     while runs.standing(store, of).round < 3:
@@ -221,4 +222,4 @@ def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stoppe
     perform(watcher.stop(of, "enough"), Performer(store))
     for thread in threads:
         thread.join(20)
-    assert reasons == ["the run is stopped: enough"] * 2
+    assert reasons == ["the run is stopped: enough"] * num_workers

@@ -45,6 +45,7 @@ class Faults:
     max_crashes: int = 10_000
     timeout_s: float = math.inf  #: the platform kills every invocation after so long
     wipe_at_s: tuple[float, ...] = ()  #: when the store forgets everything; the durable one does not
+    clock_skew_s: float = 0.0  #: by which clocks differ, at most
     usd_per_s: float = 0.0  #: what a second of an invocation costs
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
     crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
@@ -67,6 +68,7 @@ class Invocation:
     program: fx.Program[Any]
     learner: Learner | None
     slowness: float = 1.0
+    skew_s: float = 0.0  #: what its clock shows at the start of the simulation
     began_s: float | None = None
     seconds: float = 0.0  #: from its beginning to its last effect
 
@@ -141,7 +143,8 @@ class Simulation:
             holder = f"{worker}-{attempt}-{next(self._order)}"
             program = worker_of(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
-            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
+            skew_s = self.faults.clock_skew_s and self.rng.uniform(0, self.faults.clock_skew_s)
+            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness, skew_s)
             self.invocations.append(invocation)
             self._push(self.rng.uniform(0, self.faults.cold_start_s), invocation, None)
 
@@ -228,7 +231,7 @@ class Simulation:
                 for key in keys:
                     self.store.pop(key, None)
             case fx.Now():
-                return self.now_s
+                return self.now_s + (invocation.skew_s if invocation else 0.0)
             case fx.Invoke(worker, attempt):
                 self.invoke(worker, attempt)
             case fx.Casualties():

@@ -53,6 +53,7 @@ def schedule(seed):
         double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
         straggler_rate=(0.0, 0.2)[seed // 2 % 2],
         cold_start_s=(0.5, 15.0)[seed // 7 % 2],
+        clock_skew_s=(0.0, 600.0)[seed // 11 % 2],
         timeout_s=(math.inf, 9.0)[seed // 5 % 2],
     )
 

@@ -12,11 +12,11 @@ import pytest
 
 from nnlite.data import cifar, emnist, idx, mnist
 from tests.disks import small_disk
-from tests.servers import memcached
+from tests.servers import credentials, memcached, s3
 from tools import train as tool
 from tools._command import run
 
-__all__ = ["memcached", "small_disk"]
+__all__ = ["credentials", "memcached", "s3", "small_disk"]
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -14,7 +14,8 @@ UNITS = {"seconds": "Seconds", "init_ms": "Milliseconds", "usd": "None", "failed
 
 def tell(event: str, values: Mapping[str, Any]) -> None:
     """Write one event."""
-    print(json.dumps({"event": event, **values}, default=str), file=sys.stdout, flush=True)
+    sys.stdout.write(json.dumps({"event": event, **values}, default=str) + "\n")  # in one: a write is a log's event
+    sys.stdout.flush()
 
 
 def tell_metrics(function: str, metrics: Mapping[str, float], values: Mapping[str, Any]) -> None:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 from nnlite import data, nn
 from nnlite.errors import NnliteError, UsageError
 from nnlite.nn import models
+from nnlite.space import Space
 
 T = TypeVar("T")
-Network = Callable[[tuple[int, ...], int], nn.Sequential]
+Network = Callable[..., nn.Sequential]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,9 @@ class Case:
     """What to train on what, and how, unless the command line says otherwise.
 
     dataset: a name that `python -m tools.data list` shows, or a function that returns a `data.Dataset`.
-    network: a function of the dataset's input shape and number of classes; its loss comes with it.
+    network: a function of the dataset's input shape and number of classes; its loss comes with it. What it takes
+        besides has defaults, and can be searched.
+    space: what `tools.tune` searches, unless the usual.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Case:
     batch_size: int = 100
     num_rounds: int = 10
     augment: data.Augment | None = None
+    space: Space | None = None
 
 
 CASES = {
@@ -42,7 +46,7 @@ CASES = {
             name="a",
             title="an MLP 20-100-100-100-100-100-1 on generated bits",
             dataset="bits",
-            network=lambda shape, num_classes: models.bits_mlp(shape),
+            network=lambda shape, num_classes, hidden=(100,) * 5: models.bits_mlp(shape, hidden),
             optimizer=nn.Momentum(0.02),
             batch_size=50,
             num_rounds=10,

@@ -12,10 +12,11 @@ from nnlite.platform.aws.stack import Stack
 DEFAULT_STACK = "nnlite"
 
 
-def add_options(parser: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+def add_options(parser: argparse._ArgumentGroup | argparse.ArgumentParser, with_region: bool = True) -> None:
     """--stack-name, --region, --profile."""
     parser.add_argument("--stack-name", default=DEFAULT_STACK, metavar="NAME", help="of the stack (default nnlite)")
-    parser.add_argument("--region", help="default: as boto3 is configured (AWS_DEFAULT_REGION, ~/.aws/config)")
+    if with_region:
+        parser.add_argument("--region", help="default: as boto3 is configured (AWS_DEFAULT_REGION, ~/.aws/config)")
     parser.add_argument("--profile", help="of ~/.aws/config; default: as boto3 is configured")
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nnlite.cost import prices
 from nnlite.errors import UsageError
-from nnlite.platform.aws import limits, prices, schedule
+from nnlite.platform.aws import limits, schedule
 from nnlite.platform.aws.function import Configuration, Function, check_concurrency
 from nnlite.platform.aws.lambda_platform import LambdaPlatform
 from nnlite.platform.base import Platform
-from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import detached, trainer
 from nnlite.runtime.invocation import Payload
 from nnlite.store import Store
@@ -24,8 +25,8 @@ from tools import _aws
 from tools._ask import confirm
 from tools._platforms import DEFAULT_STORE
 
-RESUMABLE = frozenset({"stack_name", "region", "profile", "detach", "yes"})
-OWN = RESUMABLE | {"memory_mb", "budget_usd"}
+RESUMABLE = frozenset({"stack_name", "profile", "detach", "yes"})
+OWN = RESUMABLE | {"budget_usd"}
 LEAST_TIMEOUT_S = 10
 REQUESTS_PER_ROUND = (12, 4)  # reads and writes of a worker, polls included
 
@@ -33,8 +34,7 @@ REQUESTS_PER_ROUND = (12, 4)  # reads and writes of a worker, polls included
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Those of AWS, of a run that costs money, and --detach."""
     group = parser.add_argument_group("on AWS Lambda (--platform lambda), after python -m tools.deploy")
-    _aws.add_options(group)
-    group.add_argument("--memory-mb", type=int, metavar="MB", help="refuse to run with another memory than this")
+    _aws.add_options(group, with_region=False)
     group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before the run has cost more")
     group.add_argument("--detach", action="store_true", help="start the workers and leave them alone")
     group.add_argument("--yes", action="store_true", help="do not ask whether it may cost what it is expected to")
@@ -99,7 +99,8 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
         )
     if args.budget_usd is not None and not 0 < args.budget_usd < float("inf"):
         raise UsageError(f"--budget-usd {args.budget_usd}: wanted a positive number of dollars")
-    rates = Rates("lambda", found.memory_mb, **prices.rates_for(found.architecture, found.memory_mb, args.store))
+    region, file = _of(args).function.account.region, args.prices
+    rates = prices.rates("lambda", region, found.architecture, found.memory_mb, file, args.store)
     return replace(
         spec, rates=rates, budget_usd=args.budget_usd, lease_ttl_s=30.0, straggler_timeout_s=20.0, poll_s=0.05,
         max_poll_s=0.5, hand_over_s=min(5.0, found.timeout_s / 4),

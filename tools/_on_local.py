@@ -40,7 +40,7 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are."""
-    return {"where": f"{_num_processes(args, spec)} processes of this machine"}
+    return {"where": f"{num_processes(args, spec)} processes of this machine"}
 
 
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
@@ -49,8 +49,8 @@ def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
 
 def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
     """Processes, or None for this one."""
-    num_processes = _num_processes(args, spec)
-    return LocalPlatform(spec.run, store.url, num_processes) if num_processes else None
+    count = num_processes(args, spec)
+    return LocalPlatform(spec.run, store.url, count) if count else None
 
 
 def resume_options(args: argparse.Namespace) -> str:
@@ -63,7 +63,8 @@ def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool
     return False
 
 
-def _num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
+def num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
+    """How many processes are started; 0: none but this."""
     if args.processes is not None:
         return int(args.processes)
     if args.store.startswith("memory://"):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nnlite import cases, data
+from nnlite import cases, configured, data
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
@@ -76,7 +76,7 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     """The dataset, and the specification that the command line describes."""
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    case, file = cases.find(args.case)
+    case, file = configured.find(args.case)
     dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
     network = cases.network(case, dataset)
     optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)

@@ -18,7 +18,7 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
-from tools import _platforms
+from tools import _cost, _on_local, _platforms
 from tools._command import run
 from tools._plan import add_options, plan, widths
 from tools._platforms import DEFAULT_STORE
@@ -41,21 +41,26 @@ def main(args: argparse.Namespace) -> int:
     store = open_store(args.store)
     if args.resume:
         spec = read_spec(store, args.resume)
+        books = _books(args, spec, store)
         if args.dry_run:
             return _show_plan(spec, args, None)
         out, standing = _out(spec, args), runs.standing(store, spec)
         if standing is not None and standing.status == DONE and not out.exists():
-            return _finish(store, spec, standing, out, 0.0, args)  # its command did not come to write the weights
+            return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
         place.prepare(args, spec)
         attempts, first_round = runs.reopen(store, spec)
         first_line = rounds_made(spec, standing) if standing is not None else 0
     else:
         dataset, planned = plan(args)
         spec = place.adapt(args, planned)
+        books = _books(args, spec, store)
         if args.dry_run:
+            if not args.json:
+                books.introduce(dataset, start_nothing=True)
             return _show_plan(spec, args, dataset)
         out = _out(spec, args)
         _introduce(spec, args, dataset)
+        books.introduce(dataset)
         place.prepare(args, spec)
         runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
         attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
@@ -63,16 +68,22 @@ def main(args: argparse.Namespace) -> int:
     if args.detach:
         return _leave_alone(driver, attempts, args)
     driver.goes_on_alone = lambda: place.goes_on_alone(args, spec, store)
-    return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args)
+    return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args, books)
 
 
 def _drive(
-    driver: runs.Driver, attempts: dict[int, int], progress: Progress, out: Path, args: argparse.Namespace
+    driver: runs.Driver,
+    attempts: dict[int, int],
+    progress: Progress,
+    out: Path,
+    args: argparse.Namespace,
+    books: _cost.Books | _cost.Billed,
 ) -> int:
     store, spec, began_s = driver.store, driver.spec, time.monotonic()
-    driver.tell = progress.tell
+    driver.tell = books.account.listening(progress.tell)
     try:
         last = driver.drive(attempts)
+        books.account.finish(driver.platform)
     except KeyboardInterrupt:
         progress.close()
         if driver.left_alone:
@@ -84,14 +95,29 @@ def _drive(
         progress.close()
     if last.status != DONE and last.result is None:
         raise RunError(f"run {spec.run} {last.status}: {last.reason}; its checkpoints stay in {store.url}")
-    return _finish(store, spec, last, out, time.monotonic() - began_s, args)
+    return _finish(store, spec, last, out, time.monotonic() - began_s, args, books)
 
 
-def _finish(store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace) -> int:
+def _finish(
+    store: Store,
+    spec: RunSpec,
+    last: Head,
+    out: Path,
+    seconds: float,
+    args: argparse.Namespace,
+    books: _cost.Books | _cost.Billed,
+) -> int:
     """Write the weights of a run that is done, and say so."""
     model_file.save(out, runs.result(store, spec, last))
-    _show_result(spec, last, out, seconds, args)
+    _show_result(spec, last, out, seconds, args, books)
     return 0
+
+
+def _books(args: argparse.Namespace, spec: RunSpec, store: Store) -> _cost.Books | _cost.Billed:
+    """What this machine's processes use; where a platform sends bills, the run's own leases say what it cost."""
+    if spec.rates.platform == "lambda":
+        return _cost.Billed(spec, store)
+    return _cost.Books(args, spec, store, _on_local.num_processes(args, spec))
 
 
 def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
@@ -118,8 +144,8 @@ def _check(args: argparse.Namespace) -> None:
     for platform in _platforms.PLATFORMS:
         if platform != args.platform:
             _platforms.refuse_foreign(args, defaults, platform)
-    allowed = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
-    for name in sorted(defaults.keys() - allowed - _platforms.find(args.platform).RESUMABLE):
+    allowed = NOT_OF_THE_RUN | _cost.OPTIONS | _platforms.find(args.platform).RESUMABLE
+    for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
@@ -186,14 +212,19 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
     return 0
 
 
-def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace) -> None:
+def _show_result(
+    spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: _cost.Books | _cost.Billed
+) -> None:
+    cost = books.cost(seconds)
     if args.json:
         values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
-        print(json.dumps({**values, "seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}))
+        values |= {"seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}
+        print(json.dumps({**values, "cost": books.values(cost)}))
         return
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
     made = "rounds" if spec.protocol == "averaging" else "checkpoints"
     print(f"test accuracy {accuracy} after {last.result} {made}, {seconds:.1f} s ({last.reason})")
+    print(f"cost      {books.shown(cost)}")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
@@ -210,6 +241,8 @@ def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
 
 # ---- the command line
 
+NOT_OF_THE_RUN = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -219,6 +252,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
+    _cost.add_options(parser)
     where = parser.add_argument_group("where")
     where.add_argument(
         "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)"

@@ -8,7 +8,9 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +28,15 @@ class LocalPlatform(Platform):
     closes ends itself, so nothing outlives the command that started it, however that ends.
     """
 
-    def __init__(self, run: str, store_url: str, num_processes: int, blas_threads: int = 1):
+    def __init__(
+        self, run: str, store_url: str, num_processes: int, blas_threads: int = 1, cpu_share: float | None = None
+    ):
         if num_processes < 1:
             raise RunError(f"{num_processes} processes: wanted at least 1")
         super().__init__()
         self.run, self.store_url = run, store_url
         self.num_processes, self.blas_threads = num_processes, blas_threads
+        self.cpu_share = cpu_share  #: of one core, that each process may use; None: all it gets
         self._processes: list[_Process] = []
         self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
 
@@ -65,6 +70,7 @@ class LocalPlatform(Platform):
         for name in BLAS_THREADS:
             environment[name] = str(self.blas_threads)
         command = [sys.executable, "-m", MODULE]
+        began_s = time.monotonic()
         try:
             popen = subprocess.Popen(
                 command,
@@ -77,7 +83,9 @@ class LocalPlatform(Platform):
             )
         except OSError as error:
             raise RunError(f"cannot start a worker process: {error}") from error
-        payload = {"store": self.store_url, "run": self.run, "invocations": invocations}
+        payload = {"store": self.store_url, "run": self.run, "invocations": invocations, "began_s": began_s}
+        if self.cpu_share is not None:
+            payload["cpu_share"] = self.cpu_share
         self._processes.append(_Process(popen, payload, self._hear, self._dead))
 
     def _hear(self, event: dict[str, Any]) -> None:
@@ -134,7 +142,8 @@ class _Process:
         self._thread.join()
         for pipe in (self.popen.stdin, self.popen.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(BrokenPipeError):  # what could not be sent to a process that died at once
+                    pipe.close()
 
 
 def _python_path() -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,7 @@ class Tally:
     score_loss_sum: float = 0.0
 
     def __add__(self, other: Tally) -> Tally:
-        mine, theirs = asdict(self), asdict(other)
-        return Tally(**{name: mine[name] + theirs[name] for name in mine})
+        return Tally(**{name: value + getattr(other, name) for name, value in vars(self).items()})
 
     @property
     def loss(self) -> float | None:
@@ -44,7 +43,7 @@ class Tally:
 
 def encode(model: Model, tally: Tally, **more: str) -> bytes:
     """A contribution as bytes: a weights file whose metadata hold the tally, and `more`."""
-    return weights.encode(model.vector, model.shapes, {**more, "tally": json.dumps(asdict(tally))})
+    return weights.encode(model.vector, model.shapes, {**more, "tally": json.dumps(vars(tally))})
 
 
 def decode(data: Any, where: str) -> tuple[weights.Weights, Tally]:

@@ -124,6 +124,14 @@ class Bill:
 
 
 @dataclass(frozen=True)
+class TakeUp(Effect):
+    """From now on what is trained is a run of one worker of this specification (a `RunSpec`): stand at its first
+    step, with its first weights. -> None"""
+
+    spec: Any
+
+
+@dataclass(frozen=True)
 class Adopt(Effect):
     """Take over the weights and optimizer state of a checkpoint, and stand at the start of `round`. -> None"""
 

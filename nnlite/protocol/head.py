@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from nnlite.errors import StoreError
 from nnlite.protocol.effects import Found, Get, Program, Swap
@@ -46,20 +47,26 @@ class Head:
 
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        return json.dumps(vars(self), sort_keys=True).encode()
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Head:
         """Read what `to_json` wrote. Raises StoreError for anything else."""
-        try:
-            values = json.loads(bytes(data))
-            values.update({name: tuple(values[name]) for name in ("applied", "steps", "finished", "bases")})
-            head = cls(**values)
-            if not isinstance(head.round, int) or head.status not in (RUNNING, DONE, STOPPED, FAILED):
-                raise ValueError(f"round {head.round!r}, status {head.status!r}")
-            return head
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise StoreError(f"{where} is not the head of a run (damaged, or not ours): {error}") from None
+        return _decoded(bytes(data), where)
+
+
+@lru_cache(maxsize=64)
+def _decoded(data: bytes, where: str) -> Head:
+    """Heads are read far more often than they change."""
+    try:
+        values = json.loads(data)
+        values.update({name: tuple(values[name]) for name in ("applied", "steps", "finished", "bases")})
+        head = Head(**values)
+        if not isinstance(head.round, int) or head.status not in (RUNNING, DONE, STOPPED, FAILED):
+            raise ValueError(f"round {head.round!r}, status {head.status!r}")
+        return head
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise StoreError(f"{where} is not the head of a run (damaged, or not ours): {error}") from None
 
 
 def read(key: str) -> Program[tuple[Head, Found] | None]:

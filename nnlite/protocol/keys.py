@@ -38,6 +38,11 @@ class Keys:
         """Who folds updates at the moment; swapped."""
         return f"runs/{self.run}/leases/combine.json"
 
+    @property
+    def repair(self) -> str:
+        """Who repairs at the moment, if anybody has to; swapped."""
+        return f"runs/{self.run}/leases/repair.json"
+
     def summary(self, round: int) -> str:
         """What came out of a round, for people; immutable."""
         return f"runs/{self.run}/rounds/{round:06d}/summary.json"

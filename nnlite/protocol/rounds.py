@@ -92,7 +92,7 @@ class Rounds:
         if stands is not None:
             yield Note("closed", {"round": round, "status": stands.status})
             yield from self._keep(round, stands, data)
-        yield from self._collect_root(round - 2)
+            yield from self._collect_root(min(round, stands.round) - 2)
 
     def _keep(self, round: int, stands: Head, data: Any) -> Program[None]:
         """Copy what a closed round led to into the durable store, when it is time to: the checkpoint in `data`, or,

@@ -14,6 +14,7 @@ from nnlite.protocol.wire import Wire
 
 FORMAT = 1
 PROTOCOLS = ("averaging", "downpour")
+SEARCH = "search"  #: the protocol of a run whose workers each train trials of their own: see `search_spec`
 LEAST = {  # field -> the least it can be, and what people call it
     "num_workers": (1, "workers"),
     "num_rounds": (0, "rounds"),
@@ -122,7 +123,7 @@ class RunSpec:
         self._check_workers()
 
     def _check_protocol(self) -> None:
-        if self.protocol not in PROTOCOLS:
+        if self.protocol not in (*PROTOCOLS, SEARCH):
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
         Wire.of(self.wire)
         if self.protocol == "downpour":

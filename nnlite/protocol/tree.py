@@ -30,9 +30,9 @@ class Tree:
     @classmethod
     def for_workers(cls, num_workers: int, widths: Sequence[int] | None = None) -> Tree:
         """The tree with the given widths, or a sensible one. Raises UsageError if it does not fit."""
-        if num_workers < 1:
-            raise UsageError(f"workers: {num_workers}, wanted at least 1")
         if widths is None:
+            if num_workers < 1:
+                raise UsageError(f"workers: {num_workers}, wanted at least 1")
             levels = [num_workers]
             while levels[0] > 1:
                 levels.insert(0, ceil(levels[0] / WIDEST))

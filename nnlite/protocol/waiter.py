@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from nnlite.protocol import durable, head, lease
 from nnlite.protocol.combine import Combiner
-from nnlite.protocol.effects import Bill, Get, Invoke, Note, Now, Program, Sleep
+from nnlite.protocol.effects import Bill, Get, Invoke, Note, Now, Program, Sleep, Swap
 from nnlite.protocol.head import FAILED, RUNNING, Head
-from nnlite.protocol.lease import Watch
+from nnlite.protocol.lease import OPEN, Lease, Watch
 from nnlite.protocol.rounds import Rounds
 from nnlite.protocol.spec import RunSpec
 
@@ -60,6 +61,7 @@ class Waiter:
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = Combiner(spec)
         self.pace = Pace(spec)
+        self.is_repairer = False
 
     def read_head(self) -> Program[Head]:
         """The head of a run that goes on; leaves when it does not."""
@@ -96,6 +98,8 @@ class Waiter:
             now_s = yield Now()
             if seen is not None:
                 self.pace.ended(now_s)
+                if self.is_repairer:
+                    yield from self._stop_repairing()
                 return seen
             yield from self.between_polls()
             if now_s - since_s > self.spec.straggler_timeout_s:
@@ -108,12 +112,39 @@ class Waiter:
         yield from ()
 
     def repair(self) -> Program[None]:
-        """Merge what dead mergers left, and replace the workers that are missing and dead."""
+        """Merge what dead mergers left, and replace the workers that are missing and dead.
+
+        One waiter does so for all, time and again until its wait is over: it has to see a lease twice to call it dead,
+        and a thousand of them would read more than the run itself.
+        """
         now_head = yield from self.read_head()
+        if not (yield from self._is_repairer()):
+            return
         for worker in (yield from self._missing(now_head)):
             found = yield Get(self.keys.lease(worker))
             if self.watch.is_dead(self.keys.lease(worker), found, (yield Now())):
                 yield from self.replace(worker, found)
+
+    def _is_repairer(self) -> Program[bool]:
+        """Take the repair lease, or keep it alive; False while somebody else has it."""
+        found = yield Get(self.keys.repair)
+        current = Lease.from_json(found.data, self.keys.repair) if found else Lease(0, OPEN)
+        if current.holder not in (OPEN, self.holder) and not self.watch.is_dead(self.keys.repair, found, (yield Now())):
+            return False
+        mine = Lease(current.attempt + 1, self.holder)
+        self.is_repairer = yield Swap(self.keys.repair, mine.to_json(), found)
+        return self.is_repairer
+
+    def _stop_repairing(self) -> Program[None]:
+        """Our wait is over: the next to wait too long may repair at once."""
+        found = yield Get(self.keys.repair)
+        if found is not None:
+            current = Lease.from_json(found.data, self.keys.repair)
+            if current.holder == self.holder:
+                yield Swap(
+                    self.keys.repair, replace(current, attempt=current.attempt + 1, holder=OPEN).to_json(), found
+                )
+        self.is_repairer = False
 
     def _missing(self, now_head: Head) -> Program[list[int]]:
         if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from nnlite.protocol import combine, head, lease
+from nnlite.protocol import combine, durable, head, lease
 from nnlite.protocol.durable import LIFE
 from nnlite.protocol.effects import Casualties, Get, GetMany, Invoke, Note, Now, Program
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
@@ -34,14 +34,21 @@ class Watcher(Waiter):
                 yield from self._tell(round)
                 yield from self._tell_evaluations()
         except Leave:
-            found = yield from head.read(self.keys.head)
-            if found is None:
-                return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
-            yield from self._tell(found[0].round + 1)
-            yield from self._tell_evaluations()
-            if found[0].status == DONE:
-                yield from self.rounds.sweep(found[0].round)
-            return found[0]
+            return (yield from self._end())
+
+    def _end(self) -> Program[Head]:
+        """Tell of the last round, and tidy up. -> the last head"""
+        found = yield from head.read(self.keys.head)
+        last = found[0] if found else None
+        if last is None and self.spec.checkpoint_store is not None:
+            last = yield from durable.restore(self.spec)
+        if last is None:
+            return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
+        yield from self._tell(last.round + 1)
+        yield from self._tell_evaluations()
+        if last.status == DONE:
+            yield from self.rounds.sweep(last.round)
+        return last
 
     def _tell(self, before: int) -> Program[None]:
         """Tell the summaries of all rounds before `before` that were not told yet."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from nnlite.errors import NnliteError, RunError
 from nnlite.protocol import head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import check_run
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -60,7 +62,10 @@ def carry_out(
     """
     with open_store(payload.store) as store:
         near = Warm(store, shelf) if shelf is not None else store
-        workers = Workers(near, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s)
+        gauge = Gauge(time.monotonic() - before_s, tell)
+        workers = Workers(
+            near, payload.run, invoke=invoke, tell=tell, remaining_s=remaining_s, before_s=before_s, gauge=gauge
+        )
         key = workers.add(payload.worker, payload.attempt)
         workers.scheduler.run(until=key)
         tell("bill", asdict(workers.bill()))

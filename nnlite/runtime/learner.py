@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nnlite.protocol import effects as fx
+from nnlite.protocol.spec import RunSpec
 
 
 class Learner(Protocol):
     """One method for each effect that computes."""
+
+    def following(self, spec: RunSpec) -> Learner:
+        """See `effects.TakeUp`."""
 
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""

@@ -92,6 +92,9 @@ class Performer:
     def _spent(self, effect: fx.Spent) -> fx.Bill:
         return self.spent()
 
+    def _takeup(self, effect: fx.TakeUp) -> None:
+        self.trainer = self._mine.following(effect.spec)
+
     def _adopt(self, effect: fx.Adopt) -> None:
         self._mine.adopt(effect.round, effect.data, effect.where)
 

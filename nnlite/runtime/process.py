@@ -6,9 +6,12 @@ import json
 import os
 import sys
 import threading
+import time
 from typing import Any
 
 from nnlite.errors import NnliteError, StoreUnavailable
+from nnlite.runtime.gauge import Gauge
+from nnlite.runtime.throttle import Throttle
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
 
@@ -19,12 +22,19 @@ def main() -> int:
     payload = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_command, daemon=True).start()
     try:
+        throttle = Throttle(payload["cpu_share"]) if payload.get("cpu_share") else None
+        gauge = Gauge(payload.get("began_s", time.monotonic()), _tell, throttle)
         store = open_store(payload["store"])
         workers = Workers(
-            store, payload["run"], invoke=lambda w, a: _tell("invoke", {"worker": w, "attempt": a}), tell=_tell
+            store,
+            payload["run"],
+            invoke=lambda w, a: _tell("invoke", {"worker": w, "attempt": a}),
+            tell=_tell,
+            gauge=gauge,
         )
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)
+        gauge.begin()
         workers.scheduler.run()
     except StoreUnavailable as error:  # no error: the next attempt may well meet an answer, so die, to be replaced
         _tell("unavailable", {"message": str(error)})

@@ -16,9 +16,10 @@ from nnlite.protocol import contribution, head, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.watcher import Watcher
 from nnlite.runtime import trainer
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
 from nnlite.runtime.workers import Workers, open_durable
@@ -43,8 +44,8 @@ def complete(store: Store, spec: RunSpec) -> None:
     keys, durable = Keys(spec.run), open_durable(spec)
     for one in filter(None, (durable, store)):
         if not _exists(one, keys.head):
-            _create(one, keys.checkpoint(0), contribution.encode(trainer.initial(spec), Tally()))
-            _create(one, keys.head, Head().to_json())
+            create(one, keys.checkpoint(0), contribution.encode(trainer.initial(spec), Tally()))
+            create(one, keys.head, Head().to_json())
 
 
 def _exists(store: Store, key: str) -> bool:
@@ -55,7 +56,7 @@ def _exists(store: Store, key: str) -> bool:
         return False
 
 
-def _create(store: Store, key: str, data: Data) -> None:
+def create(store: Store, key: str, data: Data) -> None:
     """Put `key` there, unless it is."""
     with suppress(Conflict):
         store.put(key, data, if_version=ABSENT)
@@ -78,9 +79,9 @@ def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
         if marks and _exists(store, mark):
             continue
         for key, rows in zip(keys, shards.assign(len(split), count), strict=True):
-            _create(store, key, shards.encode(split.take(rows)))
+            create(store, key, shards.encode(split.take(rows)))
         if marks:
-            _create(store, mark, b"")
+            create(store, mark, b"")
 
 
 def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
@@ -139,7 +140,7 @@ class Driver:
         scheduler, platform = Scheduler(), self.platform
         performer = Performer(self.store, durable=open_durable(self.spec), tell=self.tell)
         if platform is None:
-            workers = Workers(self.store, self.spec.run, scheduler=scheduler)
+            workers = Workers(self.store, self.spec.run, scheduler=scheduler, gauge=Gauge(tell=self.tell))
             performer.invoke = workers.add
             for item in attempts.items():
                 workers.add(*item)
@@ -147,7 +148,7 @@ class Driver:
             performer.invoke = platform.invoke
             performer.casualties = lambda: self._casualties(platform)
             platform.start(attempts.items())
-        key = scheduler.add(Watcher(self.spec, self.first_round).program({}), performer)
+        key = scheduler.add(watcher_of(self.spec, self.first_round).program({}), performer)
         scheduler.run(until=key)
         last: Head = scheduler.results[key]
         return last

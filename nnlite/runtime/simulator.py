@@ -1,15 +1,14 @@
 """The simulator: the same programs in virtual time, with every fault a seed can think of.
 
-Workers, watcher and store live in one process; nothing sleeps. Each effect takes some virtual time, and before
-or after each the invocation may die; invocations may get lost, come twice, or come late.
+Workers, watcher and store live in one process; nothing sleeps. Each effect takes some virtual time (`simulated.pace`),
+and before or after each the invocation may die; invocations may get lost, come twice, or come late.
 """
 
 from __future__ import annotations
 
 import heapq
 import itertools
-import math
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,42 +20,20 @@ from nnlite.protocol import effects as fx
 from nnlite.protocol.contribution import Tally, encode
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.protocols import worker_of
+from nnlite.protocol.protocols import watcher_of, worker_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.watcher import Watcher
 from nnlite.runtime.learner import COMPUTING, Learner, compute
+from nnlite.runtime.simulated.faults import Faults
+from nnlite.runtime.simulated.meter import Meter, Use
+from nnlite.runtime.simulated.pace import Drawn, Pace
+from nnlite.runtime.simulated.values import Scale, Stored, short
 
-LOOKS = (fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note)  # effects that change nothing, and take no time
+__all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
+
+STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
+LOOKS = {fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note}  # effects that change nothing, and take no time
+REQUESTS = {fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany}
 WATCHER = -1  # the "worker" number of the watcher in stories
-
-
-@dataclass(frozen=True)
-class Faults:
-    """How often things go wrong (rates in [0, 1]) and how long things take (seconds, virtual)."""
-
-    crash_rate: float = 0.0  #: of an invocation, before or after any one effect that does something
-    lose_rate: float = 0.0  #: of invocations that never begin
-    double_rate: float = 0.0  #: of invocations that begin twice
-    cold_start_s: float = 0.5  #: at most
-    latency_s: float = 0.02  #: of a store request, on average
-    slice_s: float = 0.2  #: of a slice of training, on average
-    straggler_rate: float = 0.0  #: of invocations that are `straggler_factor` slower in everything
-    straggler_factor: float = 20.0
-    max_crashes: int = 10_000
-    timeout_s: float = math.inf  #: the platform kills every invocation after so long
-    wipe_at_s: tuple[float, ...] = ()  #: when the store forgets everything; the durable one does not
-    clock_skew_s: float = 0.0  #: by which clocks differ, at most
-    usd_per_s: float = 0.0  #: what a second of an invocation costs
-    crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
-    crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A value in the simulated store, as `effects.Found`."""
-
-    data: bytes
-    version: int
 
 
 @dataclass
@@ -71,65 +48,87 @@ class Invocation:
     skew_s: float = 0.0  #: what its clock shows at the start of the simulation
     began_s: float | None = None
     seconds: float = 0.0  #: from its beginning to its last effect
+    use: Use = field(default_factory=Use)
+    dies_after: bool = False  #: the effect that is under way
+
+    def __str__(self) -> str:
+        return "watcher" if self.worker == WATCHER else f"worker {self.worker}.{self.attempt}"
 
 
 @dataclass
 class Simulation:
-    """One run in virtual time. `run()` until the watcher is through; then look at `store` and `counts`."""
+    """One run in virtual time. `run()` until the watcher is through; then look at `store`, `counts` and `meter`.
+
+    pace: how long things take; None: random times, as `faults` has them. scale: what the small values stand for.
+    story_length: how many of the last things that happened are kept; 0 for speed.
+    """
 
     spec: RunSpec
     initial: fx.Model
     make_learner: Callable[[int], Learner]
     seed: int = 0
     faults: Faults = field(default_factory=Faults)
+    pace: Pace | None = None
+    scale: Scale = field(default_factory=Scale)
+    story_length: int = STORY_LENGTH
     now_s: float = 0.0
     store: dict[str, Stored] = field(default_factory=dict)
     durable: dict[str, Stored] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)  #: of effects by kind, crashes, ...
-    _story: list[tuple[float, int, int, tuple[Any, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.keys = Keys(self.spec.run)
-        self.invocations: list[Invocation] = []  #: of workers, that ever began
-        self._queue: list[tuple[float, int, Invocation, Any]] = []
+        self.meter = Meter(self.spec.rates)
+        self.num_effects = 0  #: performed or died at, so far
+        self._pace = self.pace or Drawn(self.faults, self.rng)
+        self._queue: list[tuple[float, int, Invocation, fx.Effect | None, Any]] = []
         self._order = itertools.count()
         self._versions = itertools.count(1)
-        self.num_effects = 0  #: performed or died at, so far
+        self._story: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=self.story_length)
+        self.invocations: list[Invocation] = []  #: of workers
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally()))
         self._put(self.keys.head, Head().to_json())
         if self.spec.checkpoint_store is not None:
             self.durable.update(self.store)
+        self._wipes = sorted(self.faults.wipe_at_s)
 
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
-        watcher = Invocation(WATCHER, 0, Watcher(self.spec).program(attempts), None)
-        self._push(0.0, watcher, None)
-        wipes = sorted(self.faults.wipe_at_s)
+        watcher = Invocation(WATCHER, 0, watcher_of(self.spec).program(attempts), None)
+        self._push(0.0, watcher)
+        last = self._go_on(until_s, watcher)
+        if last is None:
+            raise RunError(f"seed {self.seed}: everybody is gone and the watcher still waits")
+        return last
+
+    def drain(self, until_s: float = 1e6) -> None:
+        """After `run`: let the workers find out that the run is over, and leave."""
+        self._go_on(until_s)
+
+    def _go_on(self, until_s: float, until: Invocation | None = None) -> Head | None:
+        """What is due, one after the other, until nothing is, or that invocation is over. -> what it returned."""
         while self._queue:
-            self.now_s, _, invocation, answer = heapq.heappop(self._queue)
-            while wipes and self.now_s >= wipes[0]:
+            self.now_s, _, invocation, effect, answer = heapq.heappop(self._queue)
+            while self._wipes and self.now_s >= self._wipes[0]:
                 self.store.clear()
-                self._tell(WATCHER, 0, "the store forgets everything at", wipes.pop(0))
+                self._tell("the store", "forgets everything at", self._wipes.pop(0))
             if self.now_s > until_s:
                 raise RunError(f"seed {self.seed}: still running after {until_s} s of virtual time")
             try:
-                self._advance(invocation, answer)
+                self._advance(invocation, effect, answer)
             except StopIteration as end:
-                if invocation is watcher:
+                self._end(invocation)
+                if invocation is until:
                     last: Head = end.value
                     return last
-        raise RunError(f"seed {self.seed}: everybody is gone and the watcher still waits")
+        return None
 
     @property
     def story(self) -> list[str]:
-        """Everything that happened, a line each."""
-        return [
-            f"{at_s:10.3f}  {'watcher' if worker == WATCHER else f'worker {worker}.{attempt}':<13} "
-            + " ".join(_short(part) for part in what)
-            for at_s, worker, attempt, what in self._story
-        ]
+        """The last things that happened, a line each."""
+        return [f"{at_s:10.3f}  {who:<13} " + " ".join(short(part) for part in what) for at_s, who, what in self._story]
 
     # ---- invocations
 
@@ -137,16 +136,20 @@ class Simulation:
         """Begin an invocation some time from now; or never, or twice."""
         self.counts["invocations"] += 1
         if self._happens(self.faults.lose_rate):
-            self._tell(worker, attempt, "lost")
+            self._tell(f"worker {worker}.{attempt}", "lost")
             return
         for _ in range(2 if self._happens(self.faults.double_rate) else 1):
             holder = f"{worker}-{attempt}-{next(self._order)}"
             program = worker_of(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
-            skew_s = self.faults.clock_skew_s and self.rng.uniform(0, self.faults.clock_skew_s)
-            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness, skew_s)
+            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
+            if self.faults.clock_skew_s:
+                invocation.skew_s = self.rng.uniform(0, self.faults.clock_skew_s)
+            if self.pace is not None:
+                invocation.began_s = self.now_s  # starting takes its time, and is paid
             self.invocations.append(invocation)
-            self._push(self.rng.uniform(0, self.faults.cold_start_s), invocation, None)
+            begin_s = self._pace.begin_s(invocation.learner, slowness, self.now_s, invocation.use)
+            self._push(begin_s, invocation)
 
     @property
     def seconds(self) -> float:
@@ -156,33 +159,57 @@ class Simulation:
     def _age_s(self, invocation: Invocation | None) -> float:
         return self.now_s - invocation.began_s if invocation and invocation.began_s is not None else 0.0
 
-    def _advance(self, invocation: Invocation, answer: Any) -> None:
+    def _advance(self, invocation: Invocation, effect: fx.Effect | None, answer: Any) -> None:
+        """Go on with an effect that takes place now, or with an answer, until something takes time, or kills."""
+        while True:
+            if effect is None:
+                effect = self._next(invocation, answer)
+                if effect is None:
+                    return
+                before_s = self._pace.before_s(effect, self.now_s, invocation.slowness)
+                if before_s > 0:
+                    return self._push(before_s, invocation, effect)
+            answer = self._take_place(invocation, effect)
+            if invocation.dies_after:
+                return self._end(invocation, "dies")
+            after_s = self._pace.after_s(effect, answer, invocation.learner, self.now_s, invocation.slowness)
+            if after_s > 0:
+                return self._push(after_s, invocation, None, answer)
+            effect = None
+
+    def _next(self, invocation: Invocation, answer: Any) -> fx.Effect | None:
+        """What a program asks for, given this answer; None if it dies first."""
         if invocation.began_s is None:
             invocation.began_s = self.now_s
-        if invocation.worker != WATCHER and self._age_s(invocation) > self.faults.timeout_s:
+        invocation.seconds = self.now_s - invocation.began_s
+        if invocation.seconds > self.faults.timeout_s and invocation.worker != WATCHER:
             self.counts["timeouts"] += 1
-            self._tell(invocation.worker, invocation.attempt, "killed by the platform")
-            return
-        invocation.seconds = self._age_s(invocation)
+            self._end(invocation, "killed by the platform")
+            return None
         effect = invocation.program.send(answer)
         self.num_effects += 1
         self.counts[type(effect).__name__] += 1
         fate = self._fate(invocation, effect)
         if fate == "before":
-            self._tell(invocation.worker, invocation.attempt, "dies before", effect)
-            return
+            self._end(invocation, "dies before", effect)
+            return None
+        invocation.dies_after = fate == "after"
+        return effect
+
+    def _take_place(self, invocation: Invocation, effect: fx.Effect) -> Any:
+        """Perform an effect now, for all to see. -> its answer"""
         answer = self.perform(effect, invocation)
-        self._tell(invocation.worker, invocation.attempt, effect, "->", answer)
-        if fate == "after":
-            self._tell(invocation.worker, invocation.attempt, "dies")
-            return
-        self._push(self._duration(effect) * invocation.slowness, invocation, answer)
+        if type(effect) in REQUESTS:
+            self.meter.count(invocation.use, effect, answer, self.scale, invocation.worker != WATCHER)
+        if self.story_length:
+            self._tell(str(invocation), effect, "->", answer)
+        return answer
 
     def _fate(self, invocation: Invocation, effect: fx.Effect) -> str:
-        if invocation.worker == WATCHER:
+        if invocation.worker == WATCHER or not (self.faults.crash_rate or self.faults.crash_at):
             return "lives"
         planned = self.faults.crash_at is not None and self.num_effects == self.faults.crash_at
-        looks = isinstance(effect, LOOKS)  # dying at one is dying at what comes next
+        looks = type(effect) in LOOKS  # dying at one is dying at what comes next
         by_chance = (
             not looks and self._happens(self.faults.crash_rate) and self.counts["crashes"] < self.faults.max_crashes
         )
@@ -192,30 +219,53 @@ class Simulation:
         after = self.faults.crash_after if planned else self._happens(0.5)
         return "after" if after else "before"
 
-    def _duration(self, effect: fx.Effect) -> float:
-        if isinstance(effect, fx.Sleep):
-            return effect.seconds
-        if isinstance(effect, (fx.Train, fx.Score)):
-            return float(self.rng.exponential(self.faults.slice_s))
-        if isinstance(effect, (fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany)):
-            return float(self.rng.exponential(self.faults.latency_s))
-        return 0.0
+    def _end(self, invocation: Invocation, *how: Any) -> None:
+        """An invocation is over: it has come to its end, or, if we say how, died."""
+        if how:
+            self._tell(str(invocation), *how)
+        if invocation.worker == WATCHER:
+            self.meter.watcher.add(invocation.use)
+        else:
+            self.meter.ended(invocation.use, self._age_s(invocation))
 
-    def _push(self, in_s: float, invocation: Invocation, answer: Any) -> None:
-        heapq.heappush(self._queue, (self.now_s + in_s, next(self._order), invocation, answer))
+    def _push(self, in_s: float, invocation: Invocation, effect: fx.Effect | None = None, answer: Any = None) -> None:
+        heapq.heappush(self._queue, (self.now_s + in_s, next(self._order), invocation, effect, answer))
 
     def _happens(self, rate: float) -> bool:
         return rate > 0 and bool(self.rng.random() < rate)
 
-    def _tell(self, worker: int, attempt: int, *what: Any) -> None:
-        self._story.append((self.now_s, worker, attempt, what))
+    def _tell(self, who: str, *what: Any) -> None:
+        self._story.append((self.now_s, who, what))
 
     # ---- effects
 
     def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
-        if invocation is not None and invocation.learner is not None and isinstance(effect, COMPUTING):
+        if type(effect) in REQUESTS:
+            return self._request(effect)
+        if invocation is not None and invocation.learner is not None and type(effect) in COMPUTING:
             return compute(effect, invocation.learner)
+        match effect:
+            case fx.Now():
+                return self.now_s + (invocation.skew_s if invocation else 0.0)
+            case fx.Invoke(worker, attempt):
+                self.invoke(worker, attempt)
+            case fx.Casualties():
+                return []
+            case fx.Remaining():
+                return self.faults.timeout_s - self._age_s(invocation)
+            case fx.Spent():
+                return self._bill(invocation)
+            case fx.TakeUp(spec) if invocation is not None and invocation.learner is not None:
+                invocation.learner = invocation.learner.following(spec)
+            case fx.Note(event, values):
+                self.meter.told(self.now_s, event, values)
+                if event == "left":
+                    self.counts[values["reason"]] += 1
+        return None
+
+    def _request(self, effect: fx.Effect) -> Any:
+        """What the store answers."""
         match effect:
             case fx.Get(key, durable):
                 return self._of(durable).get(key)
@@ -230,30 +280,16 @@ class Simulation:
             case fx.DeleteMany(keys):
                 for key in keys:
                     self.store.pop(key, None)
-            case fx.Now():
-                return self.now_s + (invocation.skew_s if invocation else 0.0)
-            case fx.Invoke(worker, attempt):
-                self.invoke(worker, attempt)
-            case fx.Casualties():
-                return []
-            case fx.Remaining():
-                return self.faults.timeout_s - self._age_s(invocation)
-            case fx.Spent():
-                return fx.Bill(self._age_s(invocation), self._age_s(invocation) * self.faults.usd_per_s)
-            case fx.Note("left", values):
-                self.counts[values["reason"]] += 1
         return None
+
+    def _bill(self, invocation: Invocation | None) -> fx.Bill:
+        age_s = self._age_s(invocation)
+        use = invocation.use if invocation else Use()
+        return use.bill(age_s, self.spec.rates) + fx.Bill(0.0, age_s * self.faults.usd_per_s)
 
     def _of(self, durable: bool) -> dict[str, Stored]:
         return self.durable if durable else self.store
 
     def _put(self, key: str, data: Any, durable: bool = False) -> bool:
-        self._of(durable)[key] = Stored(bytes(data), next(self._versions))
+        self._of(durable)[key] = Stored(bytes(data), next(self._versions), self.scale.num_bytes(data))
         return True
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, Stored):
-        return f"{len(value.data)} bytes, version {value.version}"
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 100 else text[:97] + "..."

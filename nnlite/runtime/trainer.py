@@ -80,8 +80,12 @@ def initial(spec: RunSpec) -> Model:
     """Checkpoint 0: weights drawn from the run's seed, slots of zeros."""
     network, optimizer = build(spec)
     state = State.of(spec, network, optimizer)
-    state.weights[:] = network.init(np.random.default_rng([spec.seed, 0, 0, INITIAL]))
+    state.weights[:] = _first_weights(spec, network)
     return state.model()
+
+
+def _first_weights(spec: RunSpec, network: Sequential) -> NDArray[np.float32]:
+    return network.init(np.random.default_rng([spec.seed, 0, 0, INITIAL]))
 
 
 class Trainer:
@@ -104,6 +108,15 @@ class Trainer:
     def _begin(self) -> None:
         self.trained = Progress(False, 0, 0.0)
         self.scored = Evaluation(0.0, 0, 0)
+
+    def following(self, spec: RunSpec) -> Trainer:
+        """The trainer of another run, of one worker, at its first step with its first weights. It shares our data,
+        if that is the same."""
+        other = Trainer(spec, 0, self._store, self.clock)
+        other.state.weights[:] = _first_weights(spec, other.network)
+        if (self.spec.data, self.spec.num_workers, self.worker) == (spec.data, spec.num_workers, 0):
+            vars(other).update({name: read for name, read in vars(self).items() if name in ("_train", "_slices")})
+        return other
 
     # ---- averaging
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 
@@ -10,8 +11,9 @@ from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
+from nnlite.runtime.gauge import Gauge, GaugedPerformer, gauged
 from nnlite.runtime.meter import Meter
-from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
+from nnlite.runtime.performer import Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 from nnlite.store.trace import Traced
@@ -35,7 +37,8 @@ def open_durable(spec: RunSpec) -> Store | None:
 class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
-    remaining_s: until the platform ends this process. before_s: of start-up, billed as well.
+    remaining_s: until the platform ends this process. before_s: of start-up, billed as well. gauge: counts what this
+    process uses, and tells of it.
     """
 
     def __init__(
@@ -47,10 +50,15 @@ class Workers:
         scheduler: Scheduler | None = None,
         remaining_s: Callable[[], float] = no_deadline,
         before_s: float = 0.0,
+        gauge: Gauge | None = None,
     ):
         self.store, self.spec = Traced(store), read_spec(store, run)
-        self.data_store = open_store(self.spec.data.store) if self.spec.data.store else store
-        self.durable = open_durable(self.spec)
+        self.gauge = gauge or Gauge(time.monotonic() - before_s)
+        self.gauge.watch(self.store)
+        apart = self.spec.data.store
+        self.data_store = self._counted(open_store(apart)) if apart else self.store
+        durable = open_durable(self.spec)
+        self.durable = self._counted(durable) if durable is not None else None
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
@@ -59,6 +67,12 @@ class Workers:
         """What this process has cost so far."""
         return self._spent()
 
+    def _counted(self, store: Store) -> Traced:
+        """The same store, with its requests in the account."""
+        traced = Traced(store)
+        self.gauge.watch(traced)
+        return traced
+
     def add(self, worker: int, attempt: int) -> int:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
 
@@ -66,7 +80,7 @@ class Workers:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
         trainer = Trainer(self.spec, worker, self.data_store)
-        performer = Performer(
+        performer = GaugedPerformer(
             self.store,
             trainer,
             self.durable,
@@ -74,6 +88,7 @@ class Workers:
             remaining_s=self._remaining_s,
             spent=self._spent,
             tell=tell,
+            gauge=self.gauge,
         )
         program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
-        return self.scheduler.add(program, performer)
+        return self.scheduler.add(gauged(program, self.gauge), performer)

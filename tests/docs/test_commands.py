@@ -54,13 +54,28 @@ def test_the_readme_does_what_it_says(tmp_path):
     assert count >= 10
 
 
+def test_the_search_document_does_what_it_says(tmp_path):
+    """Its command runs, what that writes can be trained, and its case file can be searched."""
+    (command,) = [text.strip() for language, text in blocks("docs/search.md") if language == "sh"]
+    (program,) = [text for language, text in blocks("docs/search.md") if language == "python"]
+    (tmp_path / "mine.py").write_text(program)
+    begin = [sys.executable, *shlex.split(command)[1:]]
+    for arguments in (
+        [*begin, "--rounds", "3", "--out", "best"],
+        [sys.executable, "-m", "tools.train", "--case", "best.json", "--rounds", "1", "--workers", "2"],
+        [sys.executable, "-m", "tools.tune", "--case", "mine.py", "--trials", "3", "--rounds", "1"],
+    ):
+        done = run(arguments, tmp_path)
+        assert done.returncode == 0, f"{arguments}\n{done.stderr}"
+
+
 def train_command(*more):
     """The main job as the Makefile has it."""
     line = re.search(r"\$\(BIN\)/python (-m tools\.train .*)", (ROOT / "Makefile").read_text())[1]
     return [sys.executable, *shlex.split(line), *more]
 
 
-@pytest.mark.parametrize("tool", ["train", "data", "bench", "deploy", "status", "stop"])
+@pytest.mark.parametrize("tool", ["train", "tune", "optimize", "simulate", "data", "bench", "deploy", "status", "stop"])
 def test_every_tool_has_a_help_that_ends_with_an_example(tool, tmp_path):
     done = run([sys.executable, "-m", f"tools.{tool}", "--help"], tmp_path)
     assert done.returncode == 0, done.stderr

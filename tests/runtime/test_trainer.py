@@ -94,3 +94,24 @@ def test_the_optimizer_s_memory_is_part_of_a_checkpoint():
 def test_augmentation_reaches_the_batches(augment):
     plain = make(of=replace(OF, data=replace(OF.data, augment=augment)))
     assert (trained(plain, 0) == trained(make(), 0)) == (augment is None)
+
+
+def test_the_trainer_of_another_run_stands_at_its_beginning():
+    """Its first weights are those of the run alone, also after we trained; what it reads is its own data."""
+    other = replace(OF, num_workers=1, tree_widths=(1,), network=small.mlp(hidden=5).config(), seed=9)
+    fewer = small.dataset(60)
+    elsewhere = replace(other, data=replace(other.data, digest=fewer.digest(), num_train=60, num_test=len(fewer.test)))
+    one, store = make(), MemoryStore()
+    trained(one, 0)
+    runs.upload(store, other, ROWS)
+    runs.upload(store, elsewhere, fewer)
+    one._store = store
+    for following in (one.following(other), one.following(other).following(other)):
+        assert following.collect().vector.tobytes() == trainer.initial(other).vector.tobytes()
+        assert following.step == 0
+    second = one.following(other)
+    assert second.train(60.0, second.steps_per_round).num_samples == 100
+    assert second.following(other)._train is second._train
+    third = second.following(elsewhere)
+    assert third.train(60.0, third.steps_per_round).num_samples == 60
+    assert third.score(60.0).num_samples == len(fewer.test)

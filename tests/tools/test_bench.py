@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nnlite.cost.curve import OBJECTIVES
 from tools._command import run
 from tools.bench.__main__ import build_parser, main
 
@@ -32,6 +33,31 @@ def test_store_beside_a_bare_client(capsys, memcached):
 def test_bytes(capsys):
     names = [row["operation"] for row in rows(capsys, "bytes", "--rounds", "1", "--json")]
     assert "mean of 100 models of case a" in names
+
+
+def test_search(capsys, tmp_path):
+    """Both samplers, each seed; the figures go into the document, at their place."""
+    document = tmp_path / "figures.md"
+    document.write_text("before\n<!-- tools.bench search -->\nold\n<!-- end -->\nafter\n")
+    argv = ("--dataset", "fashion-sample", "--trials", "4", "--rounds", "3", "--seeds", "1")
+    found = rows(capsys, "search", *argv, "--write", str(document), "--json")
+    assert [row.get("sampler") for row in found] == ["random", "asha", None]
+    assert found[0]["rounds"] == 12
+    assert found[2]["compute_share"] == round(found[1]["rounds"] / 12, 3) < 1
+    text = document.read_text()
+    assert text.startswith("before\n<!-- tools.bench search -->\n| seed |")
+    assert text.endswith("<!-- end -->\nafter\n")
+    assert "old" not in text
+    assert f"{found[1]['test_accuracy']:.4f}" in text
+
+
+def test_optimize_has_a_row_for_each_objective_and_method(capsys):
+    found = rows(capsys, "optimize", "--profiles", "2", "--timings", "1", "--json")
+    assert [(row["objective"], row["method"]) for row in found] == [
+        (objective, method) for objective in OBJECTIVES for method in ("ours", "descent")
+    ]
+    assert all(row["profiles"] == 2 and row["mean_probes"] <= 8 for row in found)
+    assert run(main, build_parser(), ["optimize", "--profiles", "0"]) == 2
 
 
 def test_no_rounds_is_no_measurement(capsys):

@@ -10,7 +10,9 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
 
 from tools._command import run
-from tools.bench import bytes_, start, steps, store
+from tools.bench import bytes_, estimate, optimize, search, simulate, start, steps, store
+
+BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -26,8 +28,8 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure nnlite beside its peers, interleaved; only ratios within a run mean anything.",
         epilog="example: python -m tools.bench nn --case b --batch 100",
     )
-    commands = parser.add_subparsers(required=True, metavar="{nn,bytes,start,store,scale}")
-    for module in (steps, bytes_, start, store):
+    commands = parser.add_subparsers(required=True)
+    for module in BENCHES:
         module.add_parser(commands)
     _add_scale(commands)
     return parser

@@ -56,8 +56,14 @@ class Contestant:
         raise NnliteError(f"bench arm {self.arm} ended with code {self.process.returncode}: {(errors or '')[-300:]}")
 
     def ask(self, line: str) -> float:
+        self.tell(line)
+        return self.answer()
+
+    def tell(self, line: str) -> None:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
+
+    def answer(self) -> float:
         answer = self.process.stdout.readline()
         if not answer:
             raise NnliteError(f"bench arm {self.arm} ended in the middle of a round")

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from nnlite.cost import prices
 from nnlite.errors import RunError
-from nnlite.platform.aws import prices
 from nnlite.platform.aws.account import Account
 from nnlite.platform.aws.function import Function, check_concurrency
 from nnlite.platform.aws.lambda_platform import LambdaPlatform
@@ -158,7 +158,7 @@ def test_lost_events_come_back_through_the_queue(stack):
 
 
 def rates(worker_second_usd: float) -> Rates:
-    return Rates("lambda", 1769, **(prices.rates_for("x86_64", 1769, STORE) | {"worker_second_usd": worker_second_usd}))
+    return replace(prices.rates("lambda", "us-east-1", memory_mb=1769), worker_second_usd=worker_second_usd)
 
 
 @pytest.mark.parametrize("cap", ["budget", "attempts"])

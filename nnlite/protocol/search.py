@@ -1,0 +1,213 @@
+"""Search: a worker that trains trials, one stretch after the other.
+
+Workers of a search do not merge anything. What is to be trained next follows from the results so far (see `asha`);
+a worker claims the first job that nobody has, trains, scores on the validation split, and creates the result. Every
+result is immutable and has a name that follows from trial and rung, so a job done twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nnlite.errors import StoreError
+from nnlite.protocol import contribution, cursor
+from nnlite.protocol.asha import Job, JobKey
+from nnlite.protocol.board import Claim
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import (
+    Bill,
+    Collect,
+    Create,
+    Delete,
+    Get,
+    GetMany,
+    Join,
+    Now,
+    Program,
+    Resume,
+    Score,
+    Spent,
+    Standing,
+    Suspend,
+    Swap,
+    TakeUp,
+    Train,
+)
+from nnlite.protocol.lease import Lease
+from nnlite.protocol.result import DIVERGED, FAILED, Result, Timing
+from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.searching import Searching
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.worker import Worker
+
+
+class Diverges(Exception):  # not an error: how deep code says that a trial is over
+    """A loss or a weight of a trial is no longer a number."""
+
+
+class SearchWorker(Searching, Worker):
+    """One invocation of a worker: it claims a job, trains and scores it, and looks for the next."""
+
+    search: SearchSpec
+    idle_since_s = totalled_s = 0.0
+    billed_usd = 0.0  #: of our own bill, what is in the timings of jobs already
+    at = -1  #: the job that we are at
+
+    def work(self) -> Program[None]:
+        """Job after job, until the search is over, or there is nothing to do for long."""
+        self.search = yield from self.open_board()
+        while True:
+            now_head = yield from self.look()
+            claimed = yield from self.board.claim(self.worker, self._deaths)
+            if claimed is not None:
+                yield from self._carry_out(*claimed)
+            else:
+                self.idle_since_s = yield Now()
+                yield from self.wait(now_head.round)
+
+    @property
+    def _deaths(self) -> int:
+        assert self.lease is not None
+        return self.lease.deaths
+
+    def between_polls(self) -> Program[None]:
+        """Beat; leave when there was nothing to do for so long that waiting would cost more than coming back."""
+        yield from super().between_polls()
+        patience_s = self.search.patience_s
+        if patience_s is not None and self.lease is not None and (yield Now()) - self.idle_since_s > patience_s:
+            yield from self.rest(self.worker, self.lease)
+
+    def _check_caps(self, spent: Bill) -> Program[None]:
+        """As of a run, but workers are not equally busy: who has used up its share asks what all have spent."""
+        spec = self.spec
+        if spec.max_s is not None and spent.seconds >= spec.max_s:
+            yield from self.cap(f"its time of {spec.max_s:g} s is up")
+        if spec.budget_usd is None:
+            return
+        reserve_usd = (spec.hand_over_s + spec.beat_s) * spec.rates.worker_second_usd
+        now_s = yield Now()
+        if spent.usd + reserve_usd < spec.budget_usd / spec.num_workers or now_s - self.totalled_s < spec.beat_s:
+            return
+        self.totalled_s = now_s
+        keys = [self.keys.lease(other) for other in range(spec.num_workers) if other != self.worker]
+        found = (yield GetMany(tuple(keys))) if keys else []
+        others = [Lease.from_json(f.data, key).spent.usd for f, key in zip(found, keys, strict=True) if f is not None]
+        if spent.usd + sum(others) + reserve_usd * spec.num_workers >= spec.budget_usd:
+            yield from self.cap(f"its budget of ${spec.budget_usd:g} is spent")
+
+    def diverged(self, round: int) -> Program[None]:
+        """The trial is worst; the search goes on."""
+        yield from ()
+        raise Diverges
+
+    # ---- a job
+
+    def _carry_out(self, job: Job, claim: Claim) -> Program[None]:
+        """Train a trial up to the rung, score it, create the result."""
+        began_s, self.at = (yield Now()), job.number
+        rounds = self.search.ladder.rounds[job.rung]
+        deaths = self._deaths - claim.deaths
+        if deaths >= self.search.max_deaths:
+            reason = f"its worker died {deaths} times"
+            result = Result(job.trial, job.rung, rounds, status=FAILED, reason=reason)
+        else:
+            result = yield from self._train_and_score(job, rounds)
+        bill = yield Spent()
+        seconds = (yield Now()) - began_s
+        timing = Timing(self.worker, self.attempt, round(seconds, 3), bill.usd - self.billed_usd)
+        yield Create(self.board.keys.timing(job.key), timing.to_json())
+        yield Create(self.board.keys.result(job.key), result.to_json())
+        self.billed_usd = bill.usd
+        if job.rung > 0:
+            yield Delete(self.board.keys.model((job.trial, job.rung - 1)))
+        yield from self.forget_cursor()
+        yield from self.news()
+        yield from self._forget_deaths()
+
+    def _train_and_score(self, job: Job, rounds: int) -> Program[Result]:
+        """The result. If somebody else was faster, and has cleared away what it begins with, then his result is there
+        already, and stays."""
+        result = Result(job.trial, job.rung, rounds)
+        try:
+            tally = yield from self._train(job, rounds)
+            scored = yield from self.until_finished(Score(self.spec.slice_s), rounds)
+        except Diverges:
+            reason = "its loss was no longer a number: the learning rate may be too high"
+            return replace(result, status=DIVERGED, reason=reason)
+        except _Missing as missing:
+            return replace(result, status=FAILED, reason=f"{missing} is missing in the store")
+        return replace(
+            result,
+            num_samples=tally.num_samples,
+            train_loss=tally.loss,
+            accuracy=scored.num_correct / max(1, scored.num_samples),
+            loss=scored.loss_sum / max(1, scored.num_samples),
+        )
+
+    def _train(self, job: Job, rounds: int) -> Program[Tally]:
+        """Train from the rung below, and keep the model; or go on where an earlier attempt left off."""
+        trial = yield from self._trial(job.trial)
+        yield TakeUp(trial)
+        steps = trial.steps_per_round or 1
+        where = self.board.keys.model(job.key)
+        done, standing = (yield Get(where)), (yield from self._left_off(job))
+        if standing is not None and (done is None or standing.step == rounds * steps):
+            yield Resume(standing, where, job.rung)
+        elif done is not None:
+            yield Join(done.data, where, rounds * steps, ())
+        elif job.rung > 0:
+            yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
+        if done is not None:
+            return contribution.decode(done.data, where)[1]
+        trained = yield from self.until_finished(Train(self.spec.slice_s, rounds * steps), rounds)
+        model = yield Collect()
+        if not np.isfinite(model.vector).all():
+            raise Diverges
+        tally = Tally(trained.num_samples, trained.loss_sum)
+        yield Create(where, contribution.encode(model, tally))
+        return tally
+
+    def cursor(self) -> Program[bytes | None]:
+        return cursor.encode((yield Suspend()), self.at)
+
+    def _left_off(self, job: Job) -> Program[Standing | None]:
+        """Where the last attempt handed over, if that was in the middle of this job."""
+        if self.lease is None or not self.lease.cursor:
+            return None
+        where = self.keys.cursor(self.worker, self.lease.cursor)
+        found = yield Get(where)
+        standing, number = cursor.decode(found.data, where) if found is not None else (None, -1)
+        return standing if number == job.number else None
+
+    def _join(self, below: JobKey, step: int) -> Program[None]:
+        where = self.board.keys.model(below)
+        found = yield Get(where)
+        if found is None:
+            raise _Missing(where)
+        yield Join(found.data, where, step, ())
+
+    def _trial(self, trial: int) -> Program[RunSpec]:
+        key = self.board.keys.trial(trial)
+        found = yield Get(key)
+        if found is None:
+            raise StoreError(f"{key} is missing in the store: begin the search anew")
+        return RunSpec.from_json(found.data, key)
+
+    def _forget_deaths(self) -> Program[None]:
+        """A job is done: what this worker's attempts died of before does not count any more."""
+        if self.lease is None or not self._deaths:
+            return
+        key = self.keys.lease(self.worker)
+        found = yield Get(key)
+        current = Lease.from_json(found.data, key) if found is not None else None
+        if current is None or (current.attempt, current.holder) != (self.lease.attempt, self.lease.holder):
+            return  # the next beat finds out
+        reborn = replace(current, since=current.attempt, beat=current.beat + 1)
+        if (yield Swap(key, reborn.to_json(), found)):
+            self.lease = reborn
+
+
+class _Missing(Exception):
+    """A model that a job needs is not in the store."""

@@ -1,0 +1,104 @@
+"""The specification of a search: what its trials are, and how they are chosen from; and the keys it writes to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nnlite.errors import RunError, UsageError
+from nnlite.protocol.asha import JobKey, Ladder, Schedule
+from nnlite.protocol.spec import DataSpec
+
+SAMPLERS = ("random", "asha")
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """What a search adds to its run. The run's specification says where it runs, and on what; its workers each
+    train trials. Every trial has a specification of its own, as a run of one worker."""
+
+    search: str
+    sampler: str
+    num_trials: int
+    parallel: int  #: workers
+    ahead: int  #: slots of the schedule: jobs that are decided before the results of any of them are there
+    ladder: Ladder
+    test: DataSpec  #: the dataset as it was before the validation split was cut out of it: where the test split is
+    validation_rate: float = 0.0  #: the part of the training split that trials are scored on
+    space: dict[str, Any] = field(default_factory=dict)  #: in words, for people
+    about: dict[str, Any] = field(default_factory=dict)  #: of the case, what no configuration decides
+    max_deaths: int = 3  #: of workers in one stretch of training; then the trial has failed
+    patience_s: float | None = None  #: an idle worker leaves after so long; None: it waits, as waiting costs nothing
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UsageError(f"no sampler {self.sampler!r}; there are {', '.join(SAMPLERS)}")
+        if self.ahead < self.parallel:
+            raise UsageError(f"{self.parallel} in parallel, but only {self.ahead} jobs are decided ahead")
+        for what, value in (("trials", self.num_trials), ("parallel", self.parallel), ("deaths", self.max_deaths)):
+            if value < 1:
+                raise UsageError(f"{what}: {value}, wanted at least 1")
+
+    def schedule(self) -> Schedule:
+        """The schedule of its trials, from the beginning."""
+        return Schedule(self.ladder, self.num_trials, self.ahead)
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON, UTF-8."""
+        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> SearchSpec:
+        """Read what `to_json` wrote. Raises RunError for anything else."""
+        try:
+            values = json.loads(bytes(data))
+            rungs, test = values.pop("ladder"), values.pop("test")
+            test.update(mean=tuple(test["mean"]), std=tuple(test["std"]))
+            return cls(ladder=Ladder(tuple(rungs["rounds"]), rungs["eta"]), test=DataSpec(**test), **values)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RunError(f"{where} is not a search's specification: {error}") from None
+
+
+@dataclass(frozen=True)
+class SearchKeys:
+    """Names of everything that a search writes, besides the head and the leases of its run."""
+
+    search: str
+
+    @property
+    def spec(self) -> str:
+        """The specification; created once."""
+        return f"searches/{self.search}/spec.json"
+
+    @property
+    def outcome(self) -> str:
+        """The winner, and its accuracy on the test split; created once."""
+        return f"searches/{self.search}/outcome.json"
+
+    def trial(self, trial: int) -> str:
+        """The specification of a trial, as a run of one worker; created once."""
+        return f"searches/{self.search}/trials/{trial:05d}/spec.json"
+
+    def configuration(self, trial: int) -> str:
+        """What was drawn from the space for a trial, for people; created once."""
+        return f"searches/{self.search}/trials/{trial:05d}/configuration.json"
+
+    def claim(self, job: JobKey) -> str:
+        """Which worker trains it; created once."""
+        return f"{self._stretch(job)}/claim.json"
+
+    def model(self, job: JobKey) -> str:
+        """Weights and optimizer state at the end of it; created once, and deleted when nobody needs them any more."""
+        return f"{self._stretch(job)}/model"
+
+    def timing(self, job: JobKey) -> str:
+        """How long it took; created once, before the result."""
+        return f"{self._stretch(job)}/timing.json"
+
+    def result(self, job: JobKey) -> str:
+        """What came out of it; created once."""
+        return f"{self._stretch(job)}/result.json"
+
+    def _stretch(self, job: JobKey) -> str:
+        return f"searches/{self.search}/trials/{job[0]:05d}/{job[1]}"

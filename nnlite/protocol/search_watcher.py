@@ -1,0 +1,136 @@
+"""The watcher of a search: the command that started it; and how a search comes to its outcome."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+from nnlite.errors import RunError, StoreError
+from nnlite.protocol import head
+from nnlite.protocol.board import Board
+from nnlite.protocol.effects import Create, DeleteMany, Get, Invoke, Join, Note, Now, Program, Progress, Score, TakeUp
+from nnlite.protocol.head import FAILED, STOPPED, Head
+from nnlite.protocol.result import Result, Timing, leaderboard, winner
+from nnlite.protocol.searching import Searching
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import Leave
+from nnlite.protocol.watcher import Watcher
+
+
+class SearchWatcher(Searching, Watcher):
+    """Invokes workers, tells of every result, calls and replaces workers, and looks at the clock."""
+
+    began_s = 0.0
+
+    def program(self, attempts: dict[int, int]) -> Program[Head]:
+        """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
+        for worker, attempt in attempts.items():
+            yield Invoke(worker, attempt)
+        told: set[tuple[int, int]] = set()
+        self.began_s = self.pace.began_s = yield Now()
+        try:
+            yield from self.open_board()
+            while True:
+                now_head = yield from self.look()
+                yield from self._tell_results(told)
+                yield from self.staff()
+                yield from self.wait(now_head.round)
+        except Leave:
+            if hasattr(self, "board"):
+                yield from self.board.look()
+                yield from self._tell_results(told)
+            found = yield from head.read(self.keys.head)
+            if found is None:
+                return Head(status=FAILED, reason=f"the search {self.spec.run} is no longer in the store")
+            return found[0]
+
+    def between_polls(self) -> Program[None]:
+        """Replace at once those whom the platform knows to be dead; look at the clock."""
+        yield from super().between_polls()
+        max_s = self.spec.max_s
+        if max_s is not None and (yield Now()) - self.began_s > max_s:
+            yield from head.end(self.keys.head, STOPPED, f"its time of {max_s:g} s is up", has_result=True)
+
+    def _tell_results(self, told: set[tuple[int, int]]) -> Program[None]:
+        """Tell of every result that was not told yet."""
+        now_s = yield Now()
+        for key, result in self.board.results.items():
+            if key in told:
+                continue
+            told.add(key)
+            timing = self.board.timings.get(key, Timing(-1, 0))
+            yield Note("trial", {**asdict(result), **asdict(timing), "at_s": now_s - self.began_s})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search came to: created once, so that the test split is looked at once."""
+
+    trial: int
+    rung: int
+    rounds: int
+    validation_accuracy: float
+    validation_loss: float
+    test_accuracy: float
+    num_test: int
+
+    def to_json(self) -> bytes:
+        """Deterministic JSON, UTF-8."""
+        return json.dumps(asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Outcome:
+        """Read what `to_json` wrote. Raises StoreError for anything else."""
+        try:
+            return cls(**json.loads(bytes(data)))
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"{where} is not the outcome of a search (damaged, or not ours): {error}") from None
+
+
+def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
+    """The outcome of a search that is over, and the leaderboard. If it was not drawn before: take the best trial,
+    score it on the test split, and delete the models of the others. Raises RunError when no trial is any good."""
+    board = yield from Board.of(search)
+    if board is None:
+        raise RunError(f"no search {search!r} in this store: check its id and --store")
+    yield from board.look()
+    ranking = leaderboard(board.results)
+    found = yield Get(board.keys.outcome)
+    if found is None:
+        best = winner(board.results)
+        if best is None:
+            raise RunError(_no_winner(search, ranking))
+        yield from _score(board, best)
+        found = yield Get(board.keys.outcome)
+    chosen = Outcome.from_json(found.data, board.keys.outcome)
+    useless = [board.keys.model(key) for key in board.results if key != (chosen.trial, chosen.rung)]
+    if useless:
+        yield DeleteMany(tuple(useless))
+    return chosen, ranking
+
+
+def _score(board: Board, best: Result) -> Program[None]:
+    """Score the best on the test split, and create the outcome."""
+    trial = RunSpec.from_json((yield Get(board.keys.trial(best.trial))).data, board.keys.trial(best.trial))
+    where = board.keys.model(best.key)
+    model = yield Get(where)
+    if model is None:
+        raise RunError(f"the model of the best trial, {where}, is not in the store any more: begin the search anew")
+    yield TakeUp(replace(trial, data=board.search.test))
+    yield Join(model.data, where, best.rounds * (trial.steps_per_round or 1), ())
+    scored = Progress(False, 0, 0.0)
+    while not scored.finished:
+        scored = yield Score(1.0)
+    accuracy, loss = best.accuracy or 0.0, best.loss or 0.0
+    test_accuracy = scored.num_correct / max(1, scored.num_samples)
+    made = Outcome(best.trial, best.rung, best.rounds, accuracy, loss, test_accuracy, scored.num_samples)
+    yield Create(board.keys.outcome, made.to_json())
+
+
+def _no_winner(search: str, ranking: list[Result]) -> str:
+    if not ranking:
+        return f"search {search} ended before its first trial did: give it more time, or a larger budget"
+    return (
+        f"search {search} has no winner: all of its {len(ranking)} trials diverged or failed ({ranking[0].reason}); "
+        "try a space with smaller learning rates"
+    )

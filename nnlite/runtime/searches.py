@@ -1,0 +1,146 @@
+"""The life of a search: begun, driven as any run is, and its outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nnlite.data import Dataset, shards
+from nnlite.errors import Conflict, NotFound, RunError
+from nnlite.protocol import search_watcher
+from nnlite.protocol.asha import Ladder
+from nnlite.protocol.head import Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.result import Result
+from nnlite.protocol.search_spec import SearchKeys, SearchSpec
+from nnlite.protocol.search_watcher import Outcome
+from nnlite.protocol.spec import SEARCH, RunSpec
+from nnlite.runtime import runs, trainer
+from nnlite.runtime.model_file import TrainedModel
+from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.trainer import Trainer
+from nnlite.runtime.workers import read_spec
+from nnlite.store import ABSENT, Store, open_store
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was drawn, and the run of one worker that follows from it."""
+
+    configuration: dict[str, Any]
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search has found."""
+
+    outcome: Outcome
+    leaderboard: list[Result]
+    trial: Trial
+    model: TrainedModel
+
+    def num_rounds(self, ladder: Ladder) -> int:
+        """Rounds of training that all trials together went through."""
+        return sum(ladder.rounds[result.rung] for result in self.leaderboard)
+
+
+def begin(
+    store: Store, spec: RunSpec, search: SearchSpec, trials: Sequence[Trial], rows: tuple[Dataset, Dataset]
+) -> None:
+    """Put everything there that workers will look for.
+
+    rows: the dataset with the validation split as its test split, which trials see; and as it was, whose test split
+    the winner will see. Raises RunError when the id is taken.
+    """
+    keys = SearchKeys(spec.run)
+    try:
+        store.put(Keys(spec.run).spec, spec.to_json(), if_version=ABSENT)
+    except Conflict:
+        raise RunError(
+            f"there is a run {spec.run!r} in {store.url} already: go on with it by --resume {spec.run}, "
+            "or choose another --search"
+        ) from None
+    seen, whole = rows
+    data_store = open_store(spec.data.store) if spec.data.store else store
+    runs.upload(data_store, trials[0].spec, seen)
+    key = shards.key(search.test.name, search.test.digest, "test", 1, 0)
+    runs.create(data_store, key, shards.encode(whole.test.take(shards.assign(len(whole.test), 1)[0])))
+    for number, trial in enumerate(trials):
+        runs.create(store, keys.trial(number), trial.spec.to_json())
+        runs.create(store, keys.configuration(number), json.dumps(trial.configuration).encode())
+    runs.create(store, keys.spec, search.to_json())
+    runs.create(store, Keys(spec.run).head, Head().to_json())  # last: with it the search can be resumed
+
+
+def read(store: Store, search: str) -> tuple[RunSpec, SearchSpec]:
+    """The specifications of a search. Raises RunError when the store has no such search."""
+    spec, key = read_spec(store, search), SearchKeys(search).spec
+    if spec.protocol != SEARCH:
+        raise RunError(f"{search} is a run, not a search: go on with it by python -m tools.train --resume {search}")
+    try:
+        found = SearchSpec.from_json(store.get(key).data, key)
+        store.get(Keys(search).head)
+    except NotFound:
+        raise RunError(f"search {search} was not begun completely: begin another one") from None
+    return spec, found
+
+
+def trial(store: Store, search: str, number: int) -> Trial:
+    """A trial of a search."""
+    keys = SearchKeys(search)
+    spec = RunSpec.from_json(store.get(keys.trial(number)).data, keys.trial(number))
+    return Trial(json.loads(store.get(keys.configuration(number)).data), spec)
+
+
+def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]]:
+    """What was drawn for each trial."""
+    keys = SearchKeys(search)
+    found = store.get_many([keys.configuration(number) for number in range(count)])
+    return [json.loads(one.data) if one is not None else {} for one in found]
+
+
+def result(store: Store, spec: RunSpec) -> Found:
+    """What a search that is over has found: its best trial, scored on the test split, once. Raises RunError when no
+    trial came to a good end."""
+    first = trial(store, spec.run, 0).spec
+    data_store = open_store(spec.data.store) if spec.data.store else store
+    performer = Performer(store, Trainer(first, 0, data_store))
+    outcome, ranking = perform(search_watcher.outcome(spec.run), performer)
+    best = trial(store, spec.run, outcome.trial)
+    where = SearchKeys(spec.run).model((outcome.trial, outcome.rung))
+    network, optimizer = trainer.build(best.spec)
+    state = trainer.State.of(best.spec, network, optimizer)
+    state.read(store.get(where).data, where)
+    about = {
+        "run": spec.run,
+        "case": spec.case,
+        "dataset": spec.data.name,
+        "test_accuracy": json.dumps(outcome.test_accuracy),
+        "rounds": str(outcome.rounds),
+        "configuration": json.dumps(best.configuration),
+    }
+    model = TrainedModel(network, np.array(state.weights), spec.data.mean, spec.data.std, about)
+    return Found(outcome, ranking, best, model)
+
+
+def trial_spec(spec: RunSpec, number: int, network: Any, optimizer: Any, batch_size: int) -> RunSpec:
+    """A trial as a run of one worker, of `spec` with what was drawn."""
+    rows = spec.data.num_train
+    return replace(
+        spec,
+        run=f"{spec.run}-{number:05d}",
+        protocol="averaging",
+        num_workers=1,
+        tree_widths=(1,),
+        network=network.config(),
+        optimizer=optimizer.config(),
+        batch_size=batch_size,
+        steps_per_round=-(-rows // min(batch_size, rows)),
+        budget_usd=None,
+        max_s=None,
+    )

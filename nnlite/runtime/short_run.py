@@ -1,0 +1,133 @@
+"""A short run: a few rounds of a few steps on a platform, timed."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from nnlite.cost.usage import Usage
+from nnlite.data import Dataset
+from nnlite.errors import RunError
+from nnlite.platform.base import Platform
+from nnlite.protocol.head import DONE
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime import runs
+from nnlite.runtime.account import Account
+from nnlite.store import Store, open_store
+
+OpenPlatform = Callable[[RunSpec, Store], Platform]
+MOST_ROWS = 10_000  # of a shard: enough that caches are as cold as in a longer run
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What came out. Lists have a number for each round but the first, which is for warming up."""
+
+    spec: RunSpec
+    round_s: list[float]
+    train_s: list[float]  #: of the mean worker
+    score_s: float  #: of the mean worker, for its slice of the test split
+    first_train_s: float  #: of the first round
+    accounts: list[Usage]  #: of each process
+    jitter: float  #: how much a worker's time in a round varies, as a fraction
+
+    @property
+    def step_s(self) -> float:
+        """Of training on one minibatch."""
+        return median(self.train_s) / (self.spec.steps_per_round or 1)
+
+
+def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_rounds: int) -> tuple[RunSpec, Dataset]:
+    """A specification like this one, but for its length and its workers; and as much of the data as it needs."""
+    num_workers = tree.widths[-1]
+    wanted = min(MOST_ROWS, max(steps * spec.batch_size, len(dataset.train) // max(num_workers, spec.num_workers)))
+    num_train = max(1, min(len(dataset.train), num_workers * max(wanted, spec.batch_size)))
+    num_test = max(1, min(len(dataset.test), 400 * num_workers))
+    train = dataset.train.take(np.arange(num_train))
+    few = replace(dataset, train=train, test=dataset.test.take(np.arange(num_test)))
+    data = replace(
+        spec.data, name="probe", digest=secrets.token_hex(16), num_train=num_train, num_test=num_test, store=None
+    )
+    short = replace(
+        spec,
+        run=f"probe-{secrets.token_hex(4)}",
+        num_workers=num_workers,
+        tree_widths=tree.widths,
+        num_rounds=num_rounds + 1,
+        steps_per_round=steps,
+        eval_every=num_rounds + 1,
+        protocol="averaging",
+        target_accuracy=None,
+        checkpoint_every=0,
+        budget_usd=None,
+        max_s=None,
+        max_staleness=None,
+        staleness_aware=False,
+        wire="float32",
+        quorum=None,
+        checkpoint_store=None,
+        rounds_per_invocation=0,
+        slice_s=0.05,
+        data=data,
+    )
+    return short, few
+
+
+def short_run(spec: RunSpec, dataset: Dataset, open_platform: OpenPlatform, store_url: str | None = None) -> Timed:
+    """Do the run, in a store of its own unless the platform needs `store_url`, and time it. Raises RunError."""
+    account, round_s = Account(), list[float]()
+
+    def tell(event: str, values: dict[str, Any]) -> None:
+        if event == "round" and values["num_samples"]:
+            round_s.append(float(values["seconds"]))
+
+    with ExitStack() as stack:
+        where = store_url or stack.enter_context(tempfile.TemporaryDirectory(prefix="nnlite-"))
+        store = stack.enter_context(open_store(where))
+        runs.begin(store, store, spec, dataset)
+        platform = open_platform(spec, store)
+        driver = runs.Driver(store, spec, platform, tell=account.listening(tell))
+        last = driver.drive(dict.fromkeys(range(spec.num_workers), 1))
+        account.finish(platform)
+    if last.status != DONE:
+        raise RunError(f"a probe of {spec.case} {last.status}: {last.reason}")
+    return _timed(spec, round_s, account)
+
+
+def _timed(spec: RunSpec, round_s: list[float], account: Account) -> Timed:
+    phases = [_durations(told) for told in account.phases.values()]
+    complete = [seconds for names, seconds in phases if names == ["train"] * spec.num_rounds + ["score"]]
+    if not complete or len(round_s) < spec.num_rounds:
+        raise RunError(f"a probe of {spec.case} gave no account of its {spec.num_rounds} rounds: try it again")
+    table = np.array(complete)  # (processes, rounds)
+    middle = table[:, 1 : spec.num_rounds]
+    return Timed(
+        spec=spec,
+        round_s=round_s[1:],
+        train_s=[float(value) for value in middle.mean(axis=0)],
+        score_s=float(table[:, -1].mean()),
+        first_train_s=float(table[:, 0].mean()),
+        accounts=list(account.processes.values()),
+        jitter=_jitter(middle),
+    )
+
+
+def _jitter(train_s: Any) -> float:
+    """How much processes differ within a round; what slows down all of them alike is none. (processes, rounds)"""
+    if len(train_s) < 2:
+        return 0.03
+    return float(np.clip(np.median(train_s.std(axis=0, ddof=1) / train_s.mean(axis=0)), 0.01, 0.3))
+
+
+def _durations(told: list[tuple[str, Usage]]) -> tuple[list[str], list[float]]:
+    sums = [0.0, *(usage.compute_s for _, usage in told)]
+    return [phase for phase, _ in told], [after - before for before, after in itertools.pairwise(sums)]

@@ -1,0 +1,113 @@
+"""Profiles: measured once, kept, and measured again when what is kept is no profile."""
+
+import math
+import os
+import resource
+
+import pytest
+
+from nnlite.cost.estimate import estimate
+from nnlite.errors import RunError, UsageError
+from nnlite.protocol.tree import Tree
+from nnlite.runtime import calibrate, probe
+from nnlite.runtime.short_run import short_run, shortened
+from nnlite.store.file import FileStore
+from nnlite.store.memory import MemoryStore
+from tests.runtime import small
+
+ROWS = small.dataset()
+
+
+def test_a_calibration_tells_of_a_real_run_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(calibrate, "ROUND_S", 0.05)
+    spec, store = small.spec(ROWS, num_workers=2, num_rounds=5), FileStore(tmp_path / "store")
+    profile = calibrate.calibrated(spec, ROWS, store, processes=2, cache=tmp_path / "cache")
+    assert not (tmp_path / "store").exists()
+    assert 0 < profile.step_s < 1
+    assert 0 < profile.cold_start_s < 60
+    assert 10 < profile.peak_mb < 2000
+    made = estimate(spec, profile, calibrate.model_bytes(spec), processes=2)
+    assert made.seconds > profile.cold_start_s
+    assert made.cost.date is None
+
+
+def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch):
+    measured = []
+    known = calibrate.rough(small.spec(ROWS), ROWS)
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_: measured.append(1) or known)
+    spec, store = small.spec(ROWS), MemoryStore()
+
+    def ask(spec=spec, processes=1):
+        return calibrate.calibrated(spec, ROWS, store, processes, tmp_path)
+
+    assert ask() == ask() == known
+    assert len(measured) == 1
+    (kept,) = tmp_path.iterdir()
+    kept.write_text("{")
+    assert ask() == known
+    assert len(measured) == 2
+    os.utime(kept, (0, 0))  # long ago
+    ask()
+    assert len(measured) == 3
+    ask(processes=2)
+    ask(small.spec(ROWS, batch_size=3))
+    ask(small.spec(ROWS, network=small.mlp(hidden=9)))
+    assert len(measured) == 6
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
+    known = calibrate.rough(small.spec(ROWS), ROWS)
+    monkeypatch.setattr(calibrate, "calibrate", lambda *_: known)
+    (tmp_path / "file").write_text("in the way")
+    assert calibrate.calibrated(small.spec(ROWS), ROWS, MemoryStore(), 1, tmp_path / "file" / "cache") == known
+
+
+def test_a_probe_is_held_to_a_share_of_the_processor():
+    """Its process gets an eighth of the time that passes, start-up included; a busy machine only lowers that."""
+    spec = small.spec(ROWS)
+    steps = calibrate.steps_for(spec, ROWS, 0.04)
+    before_s = processor_s()
+    probed = probe.Probe(spec, ROWS, steps, probe.open_local, (1e-4, 1e9))(221, 1)
+    assert len(probed.round_s) == probe.NUM_ROUNDS
+    assert processor_s() - before_s < 1.5 * probed.usage.seconds * 221 / 1769 + 0.2
+
+
+def processor_s() -> float:
+    """Processor time of the processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def test_a_probe_that_needs_more_memory_than_it_has_says_so():
+    asked = probe.Probe(
+        small.spec(ROWS), ROWS, 3000, lambda spec, at, mb: probe.open_local(spec, at, 1769), (1e-4, 1e9)
+    )
+    probed = asked(20, 1)
+    assert probed.round_s == (math.inf,)
+    assert probed.usage.peak_mb > 20
+
+
+def test_cores_that_are_not_there_are_refused(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    probe.check_cores(1769, 2, threads=1)
+    probe.check_cores(10240, 2, threads=1)  # one thread uses one core
+    for memory_mb, num_workers, threads in ((1769, 3, 1), (5400, 1, 4), (256, 20, 1)):
+        with pytest.raises(UsageError, match=r"cores, and this machine has 2: a probe here would time something else"):
+            probe.check_cores(memory_mb, num_workers, threads)
+
+
+def test_what_is_shortened_stays_the_same_case():
+    spec = small.spec(ROWS, num_workers=2, num_rounds=50, target_accuracy=0.5, checkpoint_every=3)
+    short, few = shortened(spec, ROWS, Tree((1, 3)), 4, 2)
+    assert (short.network, short.optimizer, short.batch_size) == (spec.network, spec.optimizer, spec.batch_size)
+    assert (short.num_workers, short.num_rounds, short.steps_per_round) == (3, 3, 4)
+    assert (short.target_accuracy, short.checkpoint_every) == (None, 0)
+    assert short.run != spec.run
+    assert (len(few.train), len(few.test)) == (short.data.num_train, short.data.num_test)
+
+
+def test_a_short_run_that_fails_is_an_error():
+    spec = small.spec(ROWS, optimizer=small.nn.SGD(3e38))
+    short, few = shortened(spec, ROWS, Tree((1,)), 50, 2)
+    with pytest.raises(RunError, match="no longer a number"):
+        short_run(short, few, lambda s, at: small.LocalPlatform(s.run, at.url, 1))

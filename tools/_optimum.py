@@ -1,0 +1,115 @@
+"""The optimum of a case: memory by probes, workers and tree by a model, confirmed by one more probe."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from nnlite.cost.belief import Belief
+from nnlite.cost.bill import Cost, cost
+from nnlite.cost.curve import ONE_CORE_MB
+from nnlite.cost.prices import Tariff
+from nnlite.cost.profile import Profile
+from nnlite.cost.rounds import RunModel, Shape
+from nnlite.cost.search import MemorySearch
+from nnlite.cost.sizing import Sized, best, sized
+from nnlite.errors import UsageError
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime import calibrate
+from nnlite.runtime.probe import NUM_ROUNDS, Probe, Probed
+
+DEFAULT_MB = ONE_CORE_MB  # what one takes without looking: a whole core
+FITTED = ("step_s", "score_row_s", "warm_up_s", "cold_start_s")
+
+
+@dataclass
+class Hunt:
+    """One search, from the first probe to the confirmed choice. `tell` is told of every probe as it is made."""
+
+    spec: RunSpec  #: with as few workers as are allowed
+    search: MemorySearch
+    probe: Probe
+    workers: tuple[int, int]
+    tariff: Tariff
+    tell: Callable[[Probed], None]
+    probes: list[Probed] = field(default_factory=list)
+    seconds: float = 0.0  #: that probing took
+
+    def run(self) -> None:
+        """Probe until the memory size is known."""
+        began_s = time.monotonic()
+        while (memory_mb := self.search.next()) is not None:
+            probed = self._probe(memory_mb, 1)
+            self.search.add(memory_mb, *probed.round_s, needs_mb=probed.usage.peak_mb)
+        self.seconds += time.monotonic() - began_s
+
+    def _probe(self, memory_mb: int, num_workers: int, tree: Tree | None = None) -> Probed:
+        probed = self.probe(memory_mb, num_workers, tree)
+        self.probes.append(probed)
+        self.tell(probed)
+        return probed
+
+    # ---- what is known then
+
+    def profile(self, memory_mb: int) -> Profile:
+        """Of a worker in a function of this size: constants fitted over all probes."""
+        known = [(p.memory_mb, p.profile) for p in self.probes if p.profile is not None and p.num_workers == 1]
+        nearest = min(known, key=lambda item: abs(math.log(item[0] / memory_mb)))[1]
+        fitted = {name: self._fitted([(mb, getattr(p, name)) for mb, p in known], memory_mb) for name in FITTED}
+        per_byte = self._fitted([(mb, 1 / p.merge_bytes_per_s) for mb, p in known], memory_mb)
+        return replace(nearest, **fitted, merge_bytes_per_s=1 / max(per_byte, 1e-15), memory_mb=memory_mb)
+
+    def _fitted(self, timings: list[tuple[int, float]], memory_mb: int) -> float:
+        positive = [(mb, seconds) for mb, seconds in timings if seconds > 0]
+        if not positive:
+            return 0.0
+        belief = Belief(self.search.lowest_mb, self.search.highest_mb, self.search.cores)
+        belief.learn(positive)
+        return float(belief.curve.seconds(memory_mb)) if belief.curve else 0.0
+
+    def choice(self) -> Sized:
+        """Workers and tree for the chosen memory size."""
+        memory_mb = self.search.choice_mb
+        size = calibrate.model_bytes(self.spec)
+        objective = self.search.objective
+        return best(self.spec, self.profile(memory_mb), size, memory_mb, self.tariff, objective, self.workers)
+
+    @property
+    def default_mb(self) -> int:
+        """One core, as far as it is allowed."""
+        return min(max(DEFAULT_MB, self.search.lowest_mb), self.search.highest_mb)
+
+    def default(self) -> Sized:
+        """What one would take without looking: one core, the fewest workers, the usual tree."""
+        tree = Tree.for_workers(self.workers[0])
+        size = calibrate.model_bytes(self.spec)
+        return sized(self.spec, tree, self.profile(self.default_mb), size, self.default_mb, self.tariff)
+
+    def confirm(self, chosen: Sized) -> tuple[float, float] | str:
+        """One probe of the choice. -> seconds of a round, measured and by the model; or why it cannot be done."""
+        memory_mb = self.search.choice_mb
+        shape = Shape.of(self.spec, calibrate.model_bytes(self.spec))
+        shape = replace(shape, num_workers=chosen.num_workers, processes=chosen.num_workers, tree=chosen.tree)
+        predicted = RunModel(replace(shape, steps=self.probe.steps), self.profile(memory_mb)).round_s
+        began_s = time.monotonic()
+        try:
+            measured = self._probe(memory_mb, chosen.num_workers, chosen.tree).seconds
+        except UsageError as error:
+            return str(error)
+        self.seconds += time.monotonic() - began_s
+        return measured, predicted
+
+    def probing_cost(self) -> Cost:
+        """Of all probes together."""
+        costs = [cost(p.usage, p.memory_mb, self.tariff) for p in self.probes]
+        parts = {part: sum(c.gb_s[part] for c in costs) for part in costs[0].gb_s}
+        usd = {part: sum(c.usd[part] for c in costs) for part in costs[0].usd}
+        return Cost(parts, usd, max(c.memory_mb for c in costs), costs[0].date)
+
+
+def probe_seconds(round_s: float) -> float:
+    """About how long a probe takes at most, if its rounds take so long on the smallest function."""
+    return 2.0 + (NUM_ROUNDS + 1) * round_s * 1.2

@@ -1,0 +1,239 @@
+"""Search hyper-parameters: `python -m tools.tune --case c`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from nnlite import configured
+from nnlite.errors import RunError, StoreError, UsageError
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.spec import RunSpec
+from nnlite.runtime import model_file, runs, searches
+from nnlite.runtime.searches import Found
+from nnlite.store import Store, open_store
+from tools._command import run
+from tools._leaderboard import Leaderboard, configuration
+from tools._on_local import open as open_platform
+from tools._trials import Plan, add_options, plan
+from tools.train import DEFAULT_STORE
+
+EXAMPLES = """examples:
+  python -m tools.tune --case c --dataset fashion-sample --trials 9
+  python -m tools.tune --case c --data ../shared/data --trials 50 --parallel 8 --sampler random
+  python -m tools.tune --case my_case.py --sampler asha --rounds 27 --eta 3 --max-minutes 10
+  python -m tools.tune --resume tune-c-20260101-120000-3f2a
+"""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Begin or resume a search, drive it to its end, and write what it found."""
+    store = open_store(args.store)
+    _check(args)
+    if args.resume:
+        spec, search = searches.read(store, args.resume)
+        standing = runs.standing(store, spec)
+        if args.dry_run:
+            return _show(_facts(spec, search, args))
+        out = _out(spec, args)
+        if standing is not None and (standing.status == DONE or standing.result is not None):
+            return _finish(store, spec, search, standing, _board(store, search, args), 0.0, out, args)
+        attempts, _ = runs.reopen(store, spec)
+    else:
+        planned = plan(args)
+        spec, search = planned.spec, planned.search
+        if args.dry_run:
+            return _show({**_facts(spec, search, args), **_drawn(planned)})
+        out = _out(spec, args)
+        _say(_facts(spec, search, args))
+        searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
+        attempts = dict.fromkeys(range(spec.num_workers), 1)
+    driver = runs.Driver(store, spec, open_platform(args, spec, store))
+    return _drive(driver, search, attempts, out, args)
+
+
+def _drive(
+    driver: runs.Driver, search: SearchSpec, attempts: dict[int, int], out: Path, args: argparse.Namespace
+) -> int:
+    store, spec, began_s = driver.store, driver.spec, time.monotonic()
+    board = _board(store, search, args)
+    driver.tell = board.tell
+    try:
+        last = driver.drive(attempts)
+    except KeyboardInterrupt:
+        print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
+        return 130
+    finally:
+        board.close()
+    if last.status != DONE and last.result is None:
+        raise RunError(f"search {spec.run} {last.status}: {last.reason}; go on with {_resume_command(spec, args)}")
+    return _finish(store, spec, search, last, board, time.monotonic() - began_s, out, args)
+
+
+def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leaderboard:
+    drawn = searches.configurations(store, search.search, search.num_trials)
+    return Leaderboard(search, drawn, args.json)
+
+
+def _finish(
+    store: Store, spec: RunSpec, search: SearchSpec, last: Head, board: Leaderboard,
+    seconds: float, out: Path, args: argparse.Namespace,
+) -> int:  # fmt: skip
+    """Score the winner, write its weights and its description, and say so."""
+    found = searches.result(store, spec)
+    trial, outcome = found.trial.spec, found.outcome
+    weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
+    model_file.save(weights, found.model)
+    try:
+        described.write_bytes(
+            configured.describe(search.about, trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
+        )
+    except OSError as error:
+        raise StoreError(f"cannot write {described}: {error.strerror}") from None
+    files = {"weights": str(weights), "case": str(described)}
+    if args.json:
+        print(json.dumps(_result(spec, search, last, found, board, seconds, files)))
+        return 0
+    _show_result(search, last, found, board, seconds, files)
+    return 0
+
+
+def _result(
+    spec: RunSpec, search: SearchSpec, last: Head, found: Found, board: Leaderboard,
+    seconds: float, files: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    outcome = found.outcome
+    return {
+        "event": "result",
+        "search": spec.run,
+        "trial": outcome.trial,
+        "configuration": found.trial.configuration,
+        "rounds": outcome.rounds,
+        "validation_accuracy": outcome.validation_accuracy,
+        "test_accuracy": outcome.test_accuracy,
+        "num_trials": len(found.leaderboard),
+        "trained_rounds": found.num_rounds(search.ladder),
+        "of_rounds": search.num_trials * search.ladder.rounds[-1],
+        "seconds": round(seconds, 3),
+        "usd": board.usd,
+        "reason": last.reason,
+        **files,
+    }
+
+
+def _show_result(
+    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str]
+) -> None:
+    outcome, ladder = found.outcome, search.ladder
+    print("\n".join(["", *board.rows(found.leaderboard), ""]))
+    trained, whole = found.num_rounds(ladder), search.num_trials * ladder.rounds[-1]
+    print(f"trained    {trained} rounds of the {whole} of all trials to the end, {seconds:.1f} s ({last.reason})")
+    if board.usd:
+        print(f"cost       ${board.usd:.4f} at list prices")
+    print(
+        f"best       trial {outcome.trial}, after {outcome.rounds} rounds: {configuration(found.trial.configuration)}"
+    )
+    print(f"validation {outcome.validation_accuracy:.4f}, of {search.num_trials} trials the best: a little flattered")
+    print(f"test       {outcome.test_accuracy:.4f}, the winner's alone, looked at once ({outcome.num_test:,} rows)")
+    print(f"weights    {files['weights']}")
+    print(f"train it   python -m tools.train --case {shlex.quote(files['case'])}")
+
+
+# ---- what people see before
+
+
+def _facts(spec: RunSpec, search: SearchSpec, args: argparse.Namespace) -> dict[str, str]:
+    rungs = ", ".join(map(str, search.ladder.rounds))
+    sampler = f"asha, rungs of {rungs} rounds, eta {search.ladder.eta}" if search.sampler == "asha" else "random"
+    rows = f"{spec.data.num_train:,} train, {spec.data.num_test:,} validation, {search.test.num_test:,} test"
+    return {
+        "search": spec.run,
+        "case": spec.case,
+        "dataset": f"{spec.data.name}: {rows}",
+        "space": "; ".join(f"{name} {domain}" for name, domain in search.space.items()),
+        "trials": f"{search.num_trials} of up to {search.ladder.rounds[-1]} rounds, {sampler}, seed {spec.seed}",
+        "parallel": f"{spec.num_workers} on {args.platform}",
+        "store": args.store,
+    }
+
+
+def _drawn(planned: Plan) -> dict[str, str]:
+    return {f"trial {number}": configuration(t.configuration) for number, t in enumerate(planned.trials)}
+
+
+def _say(facts: dict[str, str]) -> None:
+    for name, value in facts.items():
+        print(f"{name:<10} {value}", file=sys.stderr)
+
+
+def _show(facts: dict[str, str]) -> int:
+    """--dry-run: what would be done, on stdout."""
+    for name, value in facts.items():
+        print(f"{name:<10} {value}")
+    print("\nnothing was started (--dry-run)")
+    return 0
+
+
+def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
+    store = "" if args.store == DEFAULT_STORE else f" --store {shlex.quote(args.store)}"
+    out = f" --out {shlex.quote(args.out)}" if args.out else ""
+    return f"python -m tools.tune --resume {spec.run}{store}{out}"
+
+
+def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
+    """Beginning of the names of the files to write; now is the time to find the folder unwritable."""
+    out = Path(args.out or spec.run)
+    if out.is_dir() or not out.name:
+        raise UsageError(f"--out {out} is a folder: name the beginning of a file's name")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    return out
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored, or go wrong later."""
+    if args.processes is not None and args.processes < 0:
+        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
+    if args.processes and args.store.startswith("memory://"):
+        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+    defaults = vars(build_parser().parse_args([]))
+    for name in sorted(defaults.keys() - {"resume", "store", "processes", "out", "json", "dry_run", "debug"}):
+        if args.resume and getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the search as it began: leave --{name.replace('_', '-')} out")
+
+
+# ---- the command line
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.tune",
+        description="Search the best hyper-parameters of a case: random search, or asynchronous successive halving.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    where = parser.add_argument_group("where")
+    where.add_argument("--platform", choices=["local"], default="local", help="where trials run (default local)")
+    where.add_argument("--parallel", type=int, metavar="P", help="trials at a time (default: as many as cores)")
+    where.add_argument("--processes", type=int, metavar="N", help="local: default P, as far as there are cores")
+    where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})")
+    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the results)")
+    where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
+    where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
+    where.add_argument("--out", metavar="NAME", help="write NAME.safetensors and NAME.json (default: the search's id)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and the trials, start nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, build_parser()))

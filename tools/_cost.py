@@ -20,9 +20,11 @@ from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import calibrate
 from nnlite.runtime.account import Account
+from nnlite.runtime.survey import Surveyor
 from nnlite.store import Store
 
 OPTIONS = {"memory_mb", "region", "arch", "prices", "calibrate"}  # they change nothing in a run
+DEFAULT_REGION = "us-east-1"
 WORTH_S = 10.0  # a run that takes longer is worth the second that its calibration takes
 
 
@@ -36,7 +38,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_price_options(group: Any) -> None:
     """Which prices; also for other tools."""
-    group.add_argument("--region", default="us-east-1", metavar="R", help="whose list prices (default us-east-1)")
+    group.add_argument("--region", metavar="R", help="whose list prices (default us-east-1); on Lambda, where it runs")
     group.add_argument("--arch", choices=prices.ARCHITECTURES, default="x86_64", help="processor (default x86_64)")
     group.add_argument("--prices", metavar="FILE", help="a price file of your own (default: the bundled one)")
 
@@ -115,9 +117,37 @@ class Books:
         return {**values, "usd": values["usd"] if self.args.memory_mb else 0.0, "list_usd": values["usd"]}
 
 
+@dataclass
+class Billed:
+    """The books of a run whose platform sends a bill: its leases say what it has cost; the platform estimates it."""
+
+    spec: RunSpec
+    store: Store
+    account: Account = field(default_factory=Account)
+
+    def introduce(self, dataset: Dataset, start_nothing: bool = False) -> None:
+        """The platform's part of the plan says it."""
+
+    def cost(self, seconds: float) -> Any:
+        """What the leases say, up to the workers' last beats."""
+        return Surveyor(self.store, self.spec).look()
+
+    def shown(self, of: Any) -> str:
+        """In one line."""
+        return (
+            f"{dollars(of.usd)} at list prices: {of.attempts} invocations, {of.seconds:,.0f} s (up to their last beats)"
+        )
+
+    def values(self, of: Any) -> dict[str, Any]:
+        """For JSON."""
+        return {"usd": of.usd, "invocations": of.attempts, "worker_seconds": of.seconds}
+
+
 def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
     """The prices that the options name, for a run with this store."""
-    return prices.tariff(args.region, args.arch, Path(args.prices) if args.prices else None).of_store(store_url)
+    return prices.tariff(args.region or DEFAULT_REGION, args.arch, Path(args.prices) if args.prices else None).of_store(
+        store_url
+    )
 
 
 def dollars(usd: float) -> str:

@@ -39,6 +39,8 @@ class Progress:
             self._say(f"the store has forgotten the run: it goes on from durable checkpoint {values['round']}")
         elif event == "replaced":
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
+        elif event == "lost":
+            self._say(f"an event for worker {values['worker']} was lost ({values['why']}): it is started again")
         elif event == "unavailable":
             self._say(f"a worker process ended: {values['message']}")
         elif event == "unsaved":

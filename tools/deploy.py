@@ -1,37 +1,53 @@
-"""Deploy what a platform needs: `python -m tools.deploy --platform openfaas`."""
+"""Put nnlite on AWS Lambda or OpenFaaS, or remove it: `python -m tools.deploy`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
+from collections.abc import Sequence
 
-from tools import _deploy_openfaas
 from tools._command import run
 
+PLATFORMS = {"lambda": "tools._deploy_lambda", "openfaas": "tools._deploy_openfaas"}  # name -> module
 EXAMPLES = """examples:
+  python -m tools.deploy --dry-run
+  python -m tools.deploy --memory-mb 1769 --region eu-west-1
+  python -m tools.deploy --bundle-only --python 3.13 --arch arm64
+  python -m tools.deploy --delete
   python -m tools.deploy --platform openfaas --workers 3 --image-prefix ghcr.io/you --secret-file hmac.secret
-  python -m tools.deploy --platform openfaas --faasd --workers 2 --dry-run
+  python -m tools.deploy --platform openfaas --help
 """
 
 
 def main(args: argparse.Namespace) -> int:
     """Deploy to the platform that was chosen."""
-    return _deploy_openfaas.main(args)
+    code: int = importlib.import_module(PLATFORMS[args.platform]).main(args)
+    return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The options of the platform that the command line names: each has its own."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--platform", choices=list(PLATFORMS), default="lambda")
+    platform = first.parse_known_args([a for a in argv if a.startswith("--platform") or a in PLATFORMS])[0].platform
     parser = argparse.ArgumentParser(
         prog="python -m tools.deploy",
-        description="Check what is deployed, fill in what you choose, and deploy it.",
+        description=f"Make, change or remove what runs on a platform need. These are the options for {platform}.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--platform", choices=["openfaas"], default="openfaas", help="where (default %(default)s)")
-    parser.add_argument("--dry-run", action="store_true", help="check, and print the commands; change nothing")
+    parser.add_argument("--platform", choices=list(PLATFORMS), default="lambda", help="where (default %(default)s)")
+    importlib.import_module(PLATFORMS[platform]).add_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, change nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask")
-    _deploy_openfaas.add_options(parser)
+    parser.add_argument("--json", action="store_true", help="what was made, as one JSON object on stdout")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(run(main, _parser()))
+    try:
+        parser = _parser(sys.argv[1:])
+    except SystemExit as error:  # argparse has said which platforms there are
+        sys.exit(error.code)
+    sys.exit(run(main, parser))

@@ -13,22 +13,22 @@ from typing import Any
 
 from nnlite import data, nn
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.base import Platform
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
-from tools import _cost, _platforms
+from tools import _cost, _on_local, _platforms
 from tools._command import run
 from tools._plan import add_options, plan, widths
-from tools._platforms import PLATFORMS
+from tools._platforms import DEFAULT_STORE
 from tools._progress import Progress, rounds_made
 
 EXAMPLES = """examples:
   python -m tools.train --case b --dataset fashion-sample --workers 2
   python -m tools.train --case c --data ../shared/data --target-accuracy 0.97
   python -m tools.train --case my_case.py --optimizer adam --learning-rate 0.001
+  python -m tools.train --case b --platform lambda --workers 20 --budget-usd 1
   python -m tools.train --case emnist --platform openfaas --store memcached://127.0.0.1:11211/nnlite --workers 3
   python -m tools.train --resume b-20260101-120000-3f2a
 """
@@ -36,24 +36,26 @@ EXAMPLES = """examples:
 
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
-    store = open_store(args.store)
+    place = _platforms.find(args.platform)
     _check(args)
+    place.check(args)
+    args.store = place.store(args)
+    store = open_store(args.store)
     if args.resume:
         spec = read_spec(store, args.resume)
-        books = _cost.Books(args, spec, store, _platforms.num_processes(args, spec))
+        books = _books(args, spec, store)
         if args.dry_run:
             return _show_plan(spec, args, None)
         out, standing = _out(spec, args), runs.standing(store, spec)
         if standing is not None and standing.status == DONE and not out.exists():
-            # its command did not come to write the weights
-            return _finish(store, spec, standing, out, 0.0, args, books)
-        platform = _platform(args, spec, store)
+            return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
+        place.prepare(args, spec)
         attempts, first_round = runs.reopen(store, spec)
         first_line = rounds_made(spec, standing) if standing is not None else 0
     else:
-        dataset, spec = plan(args)
-        spec = PLATFORMS[args.platform].settle(args, spec)
-        books = _cost.Books(args, spec, store, _platforms.num_processes(args, spec))
+        dataset, planned = plan(args)
+        spec = place.adapt(args, planned)
+        books = _books(args, spec, store)
         if args.dry_run:
             if not args.json:
                 books.introduce(dataset, start_nothing=True)
@@ -61,10 +63,13 @@ def main(args: argparse.Namespace) -> int:
         out = _out(spec, args)
         _introduce(spec, args, dataset)
         books.introduce(dataset)
-        platform = _platform(args, spec, store)
+        place.prepare(args, spec)
         runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
         attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
-    driver = runs.Driver(store, spec, platform, first_round)
+    driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
+    if args.detach:
+        return _leave_alone(driver, attempts, args)
+    driver.goes_on_alone = lambda: place.goes_on_alone(args, spec, store)
     return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args, books)
 
 
@@ -74,7 +79,7 @@ def _drive(
     progress: Progress,
     out: Path,
     args: argparse.Namespace,
-    books: _cost.Books,
+    books: _cost.Books | _cost.Billed,
 ) -> int:
     store, spec, began_s = driver.store, driver.spec, time.monotonic()
     driver.tell = books.account.listening(progress.tell)
@@ -83,6 +88,9 @@ def _drive(
         books.account.finish(driver.platform)
     except KeyboardInterrupt:
         progress.close()
+        if driver.left_alone:
+            _tell_how_to_follow(spec, args)
+            return 0
         print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
         return 130
     finally:
@@ -93,7 +101,13 @@ def _drive(
 
 
 def _finish(
-    store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: _cost.Books
+    store: Store,
+    spec: RunSpec,
+    last: Head,
+    out: Path,
+    seconds: float,
+    args: argparse.Namespace,
+    books: _cost.Books | _cost.Billed,
 ) -> int:
     """Write the weights of a run that is done, and say so."""
     model_file.save(out, runs.result(store, spec, last))
@@ -101,16 +115,39 @@ def _finish(
     return 0
 
 
-def _platform(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
-    """Where the workers run; None is this very process."""
-    return PLATFORMS[args.platform].open(args, spec, store)
+def _books(args: argparse.Namespace, spec: RunSpec, store: Store) -> _cost.Books | _cost.Billed:
+    """What this machine's processes use; where a platform sends bills, the run's own leases say what it cost."""
+    if spec.rates.platform == "lambda":
+        return _cost.Billed(spec, store)
+    return _cost.Books(args, spec, store, _on_local.num_processes(args, spec))
+
+
+def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
+    """--detach: start the workers, and let their platform look after them."""
+    from tools import _on_lambda
+
+    assert driver.platform is not None
+    _on_lambda.detach(args, driver.spec, driver.store)
+    driver.platform.start(attempts.items())
+    _tell_how_to_follow(driver.spec, args)
+    return 0
+
+
+def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
+    options = _platforms.find(args.platform).resume_options(args)
+    print(f"{spec.run} goes on alone. See it: python -m tools.status {spec.run} --follow{options}", file=sys.stderr)
+    print(f"stop it: python -m tools.stop {spec.run}{options}", file=sys.stderr)
+    print(f"fetch its weights in the end: {_resume_command(spec, args)}", file=sys.stderr)
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
-    _platforms.check(args)
     defaults = vars(_parser().parse_args([]))
-    for name in sorted(defaults.keys() - NOT_OF_THE_RUN - _platforms.names_of_options() - _cost.OPTIONS):
+    for platform in _platforms.PLATFORMS:
+        if platform != args.platform:
+            _platforms.refuse_foreign(args, defaults, platform)
+    allowed = NOT_OF_THE_RUN | _cost.OPTIONS | _platforms.find(args.platform).RESUMABLE
+    for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
 
@@ -138,10 +175,11 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
         "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
         "optimizer": repr(optimizer),
-        "workers": f"{PLATFORMS[args.platform].shown(args, spec)}, merge tree {','.join(map(str, spec.tree_widths))}",
+        "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
         "protocol": _protocol(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
+        **_platforms.find(args.platform).describe(args, spec),
     }
 
 
@@ -177,7 +215,7 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
 
 
 def _show_result(
-    spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: _cost.Books
+    spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: _cost.Books | _cost.Billed
 ) -> None:
     cost = books.cost(seconds)
     if args.json:
@@ -196,15 +234,16 @@ def _show_result(
 
 
 def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
-    store = "" if args.store == DEFAULT_STORE else f" --store {shlex.quote(args.store)}"
+    default = args.platform == "lambda" or args.store == DEFAULT_STORE
+    store = "" if default else f" --store {shlex.quote(args.store)}"
     out = f" --out {shlex.quote(args.out)}" if args.out else ""
-    return f"python -m tools.train --resume {spec.run}{store}{out}"
+    options = _platforms.find(args.platform).resume_options(args)
+    return f"python -m tools.train --resume {spec.run}{options}{store}{out}"
 
 
 # ---- the command line
 
-DEFAULT_STORE = ".nnlite"
-NOT_OF_THE_RUN = {"resume", "store", "processes", "out", "json", "dry_run", "debug"}
+NOT_OF_THE_RUN = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -217,7 +256,9 @@ def _parser() -> argparse.ArgumentParser:
     add_options(parser)
     _cost.add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=[*PLATFORMS], default="local", help="where workers run (default local)")
+    where.add_argument(
+        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)"
+    )
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")

@@ -21,9 +21,9 @@ from nnlite.runtime.searches import Found
 from nnlite.store import Store, open_store
 from tools._command import run
 from tools._leaderboard import Leaderboard, configuration
+from tools._on_local import open as open_platform
 from tools._trials import Plan, add_options, plan
 from tools.train import DEFAULT_STORE
-from tools.train import _platform as open_platform
 
 EXAMPLES = """examples:
   python -m tools.tune --case c --dataset fashion-sample --trials 9

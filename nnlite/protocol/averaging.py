@@ -29,6 +29,7 @@ class AveragingWorker(Worker):
         round, num_rounds = (yield from self.read_head()).round, 0
         while True:
             round = yield from self._round(round)
+            yield from self._look((yield Now()))  # rounds may be too short to look up in them
             num_rounds += 1
             if num_rounds == self.spec.rounds_per_invocation:
                 yield from self.hand_over(None)
@@ -36,7 +37,7 @@ class AveragingWorker(Worker):
     def _round(self, round: int) -> Program[int]:
         """Score, train, contribute, wait. -> the next round."""
         self.at = round
-        self.rounds.began_s = self.looked_s = yield Now()
+        self.rounds.began_s = yield Now()
         if (yield from self._contributed_before(round)):
             return (yield from self._wait(round))
         if not (yield from self._stand_at(round)):

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from nnlite.errors import RunError, RunNotFound, StoreUnavailable
+from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable
+from nnlite.protocol import head
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import check_run
 from nnlite.runtime.gauge import Gauge
-from nnlite.runtime.performer import Teller, no_deadline, tell_nobody
+from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
+from nnlite.store.warm import Shelf, Warm
 
 _warm: list[bool] = []  # not empty once this process has carried out an invocation
 
@@ -50,19 +53,22 @@ def carry_out(
     remaining_s: Callable[[], float] = no_deadline,
     before_s: float = 0.0,
     tell: Teller = tell_nobody,
+    shelf: Shelf | None = None,
 ) -> str:
     """Do the work of one invocation. -> why it ended.
 
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
-    before_s: seconds of start-up that are billed as well.
+    before_s: seconds of start-up that are billed as well. shelf: where this process keeps shards between invocations.
+    In the end `tell` hears of a "bill": what this invocation has cost.
     Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
     """
     is_cold = not _warm
     _warm.append(True)
     with open_store(payload.store) as store:
+        near = Warm(store, shelf) if shelf is not None else store
         gauge = Gauge(time.monotonic() - before_s, tell)
         try:
-            workers = Workers(store, payload.run, invoke, tell, None, remaining_s, before_s, gauge, is_cold)
+            workers = Workers(near, payload.run, invoke, tell, None, remaining_s, before_s, gauge, is_cold)
         except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
             raise StoreUnavailable(str(error)) from error
         try:
@@ -70,5 +76,16 @@ def carry_out(
             workers.scheduler.run(until=key)
         finally:
             workers.close(None)
+        tell("bill", asdict(workers.bill()))
         reason: str = workers.scheduler.results[key].reason
         return reason
+
+
+def end_as_failed(payload: Payload, error: Exception) -> None:
+    """End the run for an error that the next attempt would only meet again. Raises StoreError when that fails."""
+    kind = type(error).__name__
+    reason = str(error) if isinstance(error, NnliteError) else f"a worker failed: {kind}: {error}"
+    if isinstance(error, MemoryError):
+        reason = "a worker's memory was not enough: give its function more (--memory-mb), or use more workers"
+    with open_store(payload.store) as store:
+        perform(head.end(Keys(payload.run).head, head.FAILED, reason), Performer(store))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -62,14 +63,25 @@ def create(store: Store, key: str, data: Data) -> None:
 
 
 def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
-    """Cut both splits into shards, named by content, and put those there that are not."""
+    """Cut both splits into shards, named by content, and put those there that are not.
+
+    A mark behind the last shard saves the next run with as many workers from sending them all again; a store that
+    forgets (memcached) gets none.
+    """
+    data = spec.data
     for part, split, count in (
         ("train", dataset.train, spec.num_workers),
         ("test", dataset.test, spec.num_test_slices),
     ):
-        for shard, rows in enumerate(shards.assign(len(split), count)):
-            key = shards.key(spec.data.name, spec.data.digest, part, count, shard)
+        keys = [shards.key(data.name, data.digest, part, count, shard) for shard in range(count)]
+        mark = f"{keys[0].rpartition('/')[0]}/complete"
+        marks = not store.url.startswith("memcached://")
+        if marks and _exists(store, mark):
+            continue
+        for key, rows in zip(keys, shards.assign(len(split), count), strict=True):
             create(store, key, shards.encode(split.take(rows)))
+        if marks:
+            create(store, mark, b"")
 
 
 def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
@@ -101,6 +113,8 @@ class Driver:
     platform: Platform | None = None
     first_round: int = 0  #: rounds before it were told already
     tell: Teller = tell_nobody
+    goes_on_alone: Callable[[], bool] = bool  #: asked after Ctrl-C: whether the run goes on without us; it does not
+    left_alone: bool = False
 
     def drive(self, attempts: dict[int, int]) -> Head:
         """Start the workers, watch to the end. -> the last head.
@@ -110,7 +124,9 @@ class Driver:
         try:
             last = self._watch(attempts)
         except KeyboardInterrupt:
-            self._end(STOPPED, "interrupted")
+            self.left_alone = self.goes_on_alone()
+            if not self.left_alone:
+                self._end(STOPPED, "interrupted")
             raise
         except Exception as error:
             self._end(FAILED, str(error) if isinstance(error, NnliteError) else f"{type(error).__name__}: {error}")

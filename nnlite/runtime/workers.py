@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 
 from nnlite.errors import NotFound, RunNotFound
+from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
@@ -68,6 +69,10 @@ class Workers:
         self._invoke, self._tell = invoke, tell
         self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
         self._all_spans: list[Spans] = []
+
+    def bill(self) -> Bill:
+        """What this process has cost so far."""
+        return self._spent()
 
     def _counted(self, store: Store) -> Traced:
         """The same store, with its requests in the account."""

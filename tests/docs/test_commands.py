@@ -75,7 +75,7 @@ def train_command(*more):
     return [sys.executable, *shlex.split(line), *more]
 
 
-TOOLS = ["train", "tune", "optimize", "simulate", "report", "deploy", "data", "bench"]
+TOOLS = ["train", "status", "stop", "report", "tune", "optimize", "simulate", "deploy", "data", "bench"]
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -92,14 +92,15 @@ def test_links_and_named_files_exist(document):
     text = (ROOT / document).read_text()
     folder = (ROOT / document).parent
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
-    named = re.findall(r"`((?:nnlite|tools|tests|docs)/[\w./]+)`", text)
+    named = re.findall(r"`((?:nnlite|tools|tests|docs|lambda_pkg)/[\w./]+)`", text)
     missing = [link for link in links if not (folder / link).exists()] + [n for n in named if not (ROOT / n).exists()]
     assert not missing
 
 
 def test_options_in_the_documents_are_options_of_the_tools(tmp_path):
-    known = {tool: run([sys.executable, "-m", f"tools.{tool}", "--help"], tmp_path).stdout for tool in ("train",)}
-    for document in ("README.md", "docs/architecture.md", "docs/benchmarks.md"):
-        for line in re.findall(r"python -m tools\.train (.*)", (ROOT / document).read_text()):
+    tools = ("train", "deploy", "status", "stop")
+    known = {tool: run([sys.executable, "-m", f"tools.{tool}", "--help"], tmp_path).stdout for tool in tools}
+    for document in ("README.md", "docs/architecture.md", "docs/benchmarks.md", "docs/lambda.md"):
+        for tool, line in re.findall(r"python -m tools\.(\w+) ([^`|\n]*)", (ROOT / document).read_text()):
             for option in re.findall(r"--[a-z-]+", line):
-                assert option in known["train"], f"{document}: {option}"
+                assert tool not in known or option in known[tool], f"{document}: {tool} {option}"

@@ -1,17 +1,20 @@
 """What cannot go on ends with one clear error, and keeps its last checkpoint."""
 
 import subprocess
+import threading
+import time
 
 import pytest
 
 from nnlite import data, nn
 from nnlite.errors import NnliteError, NotFound, RunError, StoreError, StructureError, WeightsError
-from nnlite.protocol import contribution
+from nnlite.protocol import contribution, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.runtime import runs, trainer
-from nnlite.runtime.workers import read_spec
+from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.workers import Workers, read_spec
 from nnlite.store import Versioned
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
@@ -195,3 +198,28 @@ def test_weights_that_broke_in_the_last_step_are_never_averaged():
     last = small.train(MemoryStore(), small.spec(ROWS, 2, 5, optimizer=nn.SGD(1e39), steps_per_round=1), ROWS)
     assert (last.status, last.round) == ("failed", 0)
     assert "(round 0, worker 0)" in last.reason
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stopped(num_workers, tmp_path):
+    """Nobody tells them: the next checkpoint is always there before it is time for a look at the head."""
+    store = FileStore(tmp_path / "store")
+    of = small.spec(ROWS, num_workers, 10**6, look_s=0.3)
+    runs.begin(store, store, of, ROWS)
+    reasons = []
+
+    def work(worker):
+        workers = Workers(store, of.run)
+        key = workers.add(worker, 1)
+        workers.scheduler.run(until=key)
+        reasons.append(workers.scheduler.results[key].reason)
+
+    threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(num_workers)]
+    for thread in threads:
+        thread.start()
+    while runs.standing(store, of).round < 3:
+        time.sleep(0.01)
+    perform(watcher.stop(of, "enough"), Performer(store))
+    for thread in threads:
+        thread.join(20)
+    assert reasons == ["the run is stopped: enough"] * num_workers

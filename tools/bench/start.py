@@ -20,6 +20,11 @@ STARTS = {
         "n.loss_and_gradient(n.init(r), r.random((100, 1, 28, 28), np.float32), r.integers(0, 10, 100), n.empty())"
     ),
     "a worker: nnlite.runtime.process": "import nnlite.runtime.process",
+    "the Lambda handler": "import lambda_pkg.handler",
+    "the Lambda handler, on S3": (
+        "import lambda_pkg.handler; from nnlite.store.s3 import S3Store; "
+        "S3Store.from_url('s3://bucket/runs?region=eu-west-1')._s3()"
+    ),
     "boto3": "import boto3",
     "torch": "import torch",
     "tensorflow": "import tensorflow",

@@ -18,7 +18,7 @@ from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import runs, standard
 from nnlite.store import Store, open_store
-from tools import _platform_openfaas as openfaas
+from tools import _on_openfaas as openfaas
 from tools.bench.emnist import counts, memcached
 
 LEARNING_RATE = 0.12  # SGD; shared out among the workers, as their updates add up
@@ -105,5 +105,5 @@ def measure(args: argparse.Namespace, dataset: data.Dataset, store: Store) -> It
 def _platform(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
     if args.platform == "local":
         return LocalPlatform(spec.run, store.url, min(spec.num_workers, os.cpu_count() or 1))
-    platform: Platform = openfaas.open_platform(args, spec, store)
-    return platform
+    openfaas.prepare(args, spec)
+    return openfaas.open(args, spec, store)

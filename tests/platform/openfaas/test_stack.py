@@ -129,8 +129,11 @@ def test_handlers_are_adapters(name):
 # ---- tools.deploy
 
 
+OPENFAAS = ("--platform", "openfaas")
+
+
 def deployed(*argv):
-    args = _parser().parse_args(["--folder", str(FAAS), *argv])
+    args = _parser(OPENFAAS).parse_args([*OPENFAAS, "--folder", str(FAAS), *argv])
     return deploy.filled(copy.deepcopy(STACK), args), args
 
 
@@ -168,7 +171,7 @@ def test_commands_are_run_in_order_where_they_are_installed(tmp_path, monkeypatc
     (folder / "nnlite").symlink_to(ROOT / "nnlite")
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     secret = tmp_path / "new secret"
-    args = _parser().parse_args(["--folder", str(folder), "--yes", "--secret-file", str(secret)])
+    args = _parser(OPENFAAS).parse_args([*OPENFAAS, "--folder", str(folder), "--yes", "--secret-file", str(secret)])
     assert deploy.main(args) == 0
     assert secret.stat().st_mode & 0o777 == 0o600
     said = [shlex.split(line) for line in (tmp_path / "log").read_text().splitlines()]

@@ -1,0 +1,55 @@
+"""The handler: parse, do one invocation's work, answer."""
+
+import functools
+import time
+from typing import Any
+
+from lambda_pkg.environment import MEMORY_MB
+from lambda_pkg.logs import tell, tell_metrics
+from nnlite.errors import StoreUnavailable
+from nnlite.platform.aws.function import Function
+from nnlite.runtime.invocation import Payload, carry_out, end_as_failed
+from nnlite.store.warm import Shelf
+
+SHELF = Shelf(max_bytes=MEMORY_MB * 2**20 // 4)  #: shards that warm invocations find again
+_init_s = [time.process_time()]  # of this process so far; taken by its first invocation
+
+
+_function = functools.cache(Function)  # and its client, which warm invocations find again
+
+
+def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """The work of one worker's invocation; or, on schedule, a look at the runs that nobody watches."""
+    init_s = _init_s.pop() if _init_s else 0.0
+    function = _function(context.function_name)
+
+    def remaining_s() -> float:
+        return float(context.get_remaining_time_in_millis()) / 1000
+
+    if isinstance(event, dict) and event.get("action") == "repair":
+        from lambda_pkg.repair import repair
+
+        return repair(event, function, remaining_s)
+    payload = Payload.from_values(event)
+
+    def invoke(worker: int, attempt: int) -> None:
+        function.invoke(Payload(payload.run, payload.store, worker, attempt).to_json())
+
+    who = {"run": payload.run, "worker": payload.worker, "attempt": payload.attempt}
+    metrics = {"init_ms": init_s * 1000, "failed": 0}
+
+    def hear(event: str, values: dict[str, Any]) -> None:
+        if event == "bill":
+            metrics.update(values)
+        elif event != "usage":  # twice a second: logs are paid for, too
+            tell(event, {**who, **values})
+
+    try:
+        reason = carry_out(payload, invoke, remaining_s, init_s, hear, SHELF)
+    except StoreUnavailable:  # the next attempt may well meet an answer
+        raise
+    except Exception as error:
+        end_as_failed(payload, error)
+        reason, metrics["failed"] = f"{type(error).__name__}: {error}", 1
+    tell_metrics(context.function_name, metrics, {**who, "reason": reason})
+    return {"reason": reason}

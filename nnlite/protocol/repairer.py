@@ -1,0 +1,53 @@
+"""The repairer: a short visit to a run that nobody watches, to replace workers if all of them were lost.
+
+A worker that waits repairs the others, so there is something to do only when none of them lives. A visit ends as soon
+as one lease or the head has moved; else it lasts until every lease has been seen unchanged for its time to live.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nnlite.protocol.effects import GetMany, Now, Program, Sleep
+from nnlite.protocol.head import Head
+from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import Leave, Waiter
+
+
+class Repairer(Waiter):
+    """One visit."""
+
+    def __init__(self, spec: RunSpec):
+        super().__init__(spec)
+        self.leases = tuple(self.keys.lease(worker) for worker in range(spec.num_workers))
+
+    def program(self, patience_s: float) -> Program[bool]:
+        """Visit for at most `patience_s`. -> whether the run goes on"""
+        try:
+            yield from self._visit(patience_s)
+        except Leave:
+            return False
+        return True
+
+    def _visit(self, patience_s: float) -> Program[None]:
+        began_s, first = (yield Now()), (yield from self._look())
+        while (yield Now()) - began_s <= self.spec.lease_ttl_s:
+            if (yield Now()) - began_s > patience_s:
+                return
+            yield Sleep(min(self.spec.beat_s, self.spec.lease_ttl_s) / 2)
+            if (yield from self._look()) != first:
+                return
+        for worker in (yield from self._missing((yield from self.read_head()))):
+            (found,) = yield GetMany((self.leases[worker],))
+            if _version(found) == first[1][worker]:  # nobody has come back in the last moment
+                yield from self.replace(worker, found)
+
+    def _look(self) -> Program[tuple[Head, list[Any]]]:
+        """What moves while anybody lives: the head, and the versions of all leases."""
+        now_head = yield from self.read_head()
+        found = yield GetMany(self.leases)
+        return now_head, [_version(lease) for lease in found]
+
+
+def _version(found: Any) -> Any:
+    return found.version if found is not None else None

@@ -1,0 +1,91 @@
+"""A survey of a run from outside: how far it is, which of its workers live, what they have cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from nnlite.errors import RunError
+from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import OPEN, Lease
+from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.runs import standing
+from nnlite.store import Store
+
+WAITING, ALIVE, LATE, LOST, LEFT = "waiting", "alive", "late", "lost", "left"
+STATES = (ALIVE, WAITING, LATE, LOST, LEFT)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look showed."""
+
+    head: Head
+    workers: tuple[str, ...]  #: the state of each
+    attempts: int  #: invocations of all workers together
+    seconds: float  #: that their invocations have lasted, up to their last beats
+    usd: float
+
+    def count(self, state: str) -> int:
+        """How many workers are in it."""
+        return self.workers.count(state)
+
+
+@dataclass
+class Surveyor:
+    """Looks at one run again and again, as only change tells who lives.
+
+    A worker is "alive" when its lease has moved since the first look, "late" when it should have and has not, "lost"
+    when it has not for its time to live, "waiting" when its invocation has not come yet or before a second look.
+    """
+
+    store: Store
+    spec: RunSpec
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[int, tuple[Any, float]] = field(default_factory=dict)
+    _moved: set[int] = field(default_factory=set)
+
+    def look(self) -> Survey:
+        """One look. Raises RunError when the run has no head."""
+        head = standing(self.store, self.spec)
+        if head is None:
+            raise RunError(f"run {self.spec.run} has no head in {self.store.url}: was its beginning interrupted?")
+        keys, now_s = Keys(self.spec.run), self.clock()
+        found = self.store.get_many(keys.lease(worker) for worker in range(self.spec.num_workers))
+        leases = [Lease.from_json(one.data, keys.lease(w)) if one else None for w, one in enumerate(found)]
+        states = []
+        for worker, one in enumerate(found):
+            version = one.version if one else None
+            before = self._seen.get(worker)
+            if before is None or before[0] != version:
+                self._seen[worker] = (version, now_s)
+                if before is not None:
+                    self._moved.add(worker)
+            states.append(self._state(head, leases[worker], worker, now_s - self._seen[worker][1]))
+        there = [lease for lease in leases if lease is not None]
+        return Survey(
+            head, tuple(states), sum(lease.attempt for lease in there), sum(lease.spent.seconds for lease in there),
+            sum(lease.spent.usd for lease in there),
+        )  # fmt: skip
+
+    def settled(self, survey: Survey) -> bool:
+        """Whether another look would tell nothing new soon: everybody is known to live, or the run is over."""
+        return survey.count(WAITING) == 0
+
+    @property
+    def patience_s(self) -> float:
+        """A living worker's lease moves within this."""
+        return self.spec.beat_s + 2 * self.spec.slice_s
+
+    def _state(self, head: Head, lease: Lease | None, worker: int, unmoved_s: float) -> str:
+        if head.status != RUNNING:
+            return LEFT
+        if unmoved_s > self.spec.lease_ttl_s:
+            return LOST
+        if unmoved_s > self.patience_s:
+            return LATE
+        is_held = lease is not None and lease.holder != OPEN
+        return ALIVE if is_held and worker in self._moved else WAITING

@@ -1,0 +1,50 @@
+"""One AWS account for the tests of this folder, with the stack in it, built for the Python that runs them."""
+
+import platform
+import sys
+from pathlib import Path
+
+import numpy
+import pymemcache
+import pytest
+
+from lambda_pkg import bundle as bundles
+from tests.platform.aws.account import AwsAccount, aws_account
+from tests.platform.aws.cli import call
+from tests.servers import credentials, s3
+
+__all__ = ["credentials", "s3"]
+
+
+@pytest.fixture(scope="session")
+def local_bundle(tmp_path_factory) -> Path:
+    """The zip for this very Python, with this very NumPy: so weights can be compared to the last bit."""
+    target = bundles.Target(f"3.{sys.version_info.minor}", platform.machine().replace("aarch64", "arm64"))
+    pinned = (f"numpy=={numpy.__version__}", f"pymemcache=={pymemcache.__version__}")
+    path = tmp_path_factory.mktemp("bundle") / "local.zip"
+    path.write_bytes(bundles.build(target, pinned, limit_bytes=20_000_000).data)
+    return path
+
+
+@pytest.fixture(scope="session")
+def account(s3, tmp_path_factory):
+    """An account, empty at first."""
+    with aws_account(s3, tmp_path_factory.mktemp("aws")) as account:
+        yield account
+
+
+@pytest.fixture(autouse=True)
+def _calm(request):
+    """Faults and refusals of a test end with it."""
+    yield
+    if "account" in request.fixturenames:
+        account: AwsAccount = request.getfixturevalue("account")
+        account.calm()
+
+
+@pytest.fixture(scope="session")
+def stack(account, local_bundle) -> AwsAccount:
+    """The account with the stack deployed, as a user would do it."""
+    done = call("deploy", "--bundle", local_bundle, "--timeout-s", 20)
+    assert done.code == 0, done.err
+    return account

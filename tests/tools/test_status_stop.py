@@ -1,0 +1,132 @@
+"""`tools.status` and `tools.stop` on runs of this machine: from the store alone, whoever runs them."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from nnlite.protocol import lease
+from nnlite.protocol.keys import Keys
+from nnlite.runtime import runs
+from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.survey import ALIVE, LATE, LOST, WAITING, Surveyor
+from nnlite.store.file import FileStore
+from nnlite.store.memory import MemoryStore
+from tests.runtime import small
+from tests.tools.conftest import Done
+from tools import status as status_tool
+from tools import stop as stop_tool
+from tools._command import run
+
+ROWS = small.dataset()
+
+
+@pytest.fixture
+def tool(capfd):
+    """tool("status", *argv), tool("stop", *argv)"""
+
+    def call(name: str, *argv: object) -> Done:
+        module = {"status": status_tool, "stop": stop_tool}[name]
+        capfd.readouterr()
+        code = run(module.main, module._parser(), [str(a) for a in argv])
+        return Done(code, *capfd.readouterr())
+
+    return call
+
+
+def test_runs_of_a_folder_are_listed_seen_and_stopped(train, start, case_file, tool):
+    assert train("--case", case_file(), "--run", "first", "--rounds", 1).code == 0
+    process = start("--case", case_file(), "--run", "second", "--rounds", 100_000, "--workers", 2)
+    assert process.stdout.readline().startswith("round")
+    lines = tool("status").out.splitlines()
+    assert [line.split()[:2] for line in lines] == [["first", "done"], ["second", "running"]]
+    assert "1/1" in lines[0]
+    assert "$0.0000" in lines[1]
+    assert tool("stop", "second").out.startswith("second: stopped")
+    _, err = process.communicate(timeout=30)
+    assert (process.returncode, "stopped by tools.stop" in err) == (1, True)
+    seen = json.loads(tool("status", "second", "--json").out)
+    assert (seen["status"], seen["reason"], seen["workers"]["left"]) == ("stopped", "stopped by tools.stop", 2)
+    assert seen["invocations"] == 2
+    assert tool("stop", "--all").out == ""  # neither of them runs
+    assert "run second is stopped: there is nothing to stop" in tool("stop", "second").err
+
+
+def test_bad_input_is_one_line_with_the_next_step(tool, train, case_file):
+    for argv, code, says in (
+        (("status",), 1, "there are no runs in file://"),
+        (("status", "nobody"), 1, "no run 'nobody' in file://"),
+        (("status", "../x"), 2, "run id '../x'"),
+        (("status", "--store", "memory://x"), 2, "cannot be asked which runs it holds: name a RUN"),
+        (("status", "--store", "memcached://127.0.0.1:1/x"), 2, "cannot be asked which runs it holds: name a RUN"),
+        (("status", "--region", "eu-west-1"), 2, "--region is for --platform lambda"),
+        (("stop",), 2, "stop what? Name a RUN, or say --all, or --force"),
+        (("stop", "x", "--all"), 2, "stop what?"),
+        (("stop", "nobody"), 1, "no run 'nobody'"),
+    ):
+        done = tool(*argv)
+        assert (done.code, says in done.err, done.err.count("\n")) == (code, True, 1), (argv, done.err)
+
+
+# ---- who lives
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """A store with a run of three workers, a clock, and somebody who looks by it."""
+    store, now = FileStore(tmp_path / "s"), [0.0]
+    of = small.spec(ROWS, 3, 100, lease_ttl_s=10.0, beat_s=2.0, slice_s=0.5)
+    runs.begin(store, store, of, ROWS)
+    return store, of, now, Surveyor(store, of, clock=lambda: now[0])
+
+
+def test_only_a_lease_that_moves_is_alive(watched):
+    store, of, now, surveyor = watched
+    keys, performer = Keys(of.run), Performer(store)
+    held = {w: perform(lease.acquire(keys.lease(w), 1, "h"), performer) for w in (0, 1)}  # the third never came
+    assert surveyor.look().workers == (WAITING,) * 3
+    now[0] = 2.0
+    held[0] = perform(lease.renew(keys.lease(0), held[0]), performer)
+    assert surveyor.look().workers == (ALIVE, WAITING, WAITING)
+    now[0] = 4.0
+    held[0] = perform(lease.renew(keys.lease(0), held[0]), performer)
+    assert surveyor.look().workers == (ALIVE, LATE, LATE)
+    now[0] = 11.0
+    assert surveyor.look().workers == (LATE, LOST, LOST)
+    perform(lease.renew(keys.lease(1), held[1]), performer)
+    assert surveyor.look().workers == (LATE, ALIVE, LOST)
+
+
+def test_what_was_spent_is_what_the_leases_say(watched):
+    from dataclasses import replace
+
+    from nnlite.protocol.effects import Bill
+
+    store, of, _, surveyor = watched
+    for worker, usd in ((0, 0.25), (2, 0.5)):
+        key = Keys(of.run).lease(worker)
+        held = perform(lease.acquire(key, 3, "h"), Performer(store))
+        perform(lease.renew(key, replace(held, spent=Bill(10.0, usd))), Performer(store))
+    survey = surveyor.look()
+    assert (survey.attempts, survey.seconds, survey.usd) == (6, 20.0, 0.75)
+
+
+def test_following_ends_with_the_run(tool, tmp_path):
+    store = FileStore(tmp_path / "s")
+    of = small.spec(ROWS, 1, 3)
+    runs.begin(store, store, of, ROWS)
+    driver = threading.Thread(target=lambda: (time.sleep(0.3), runs.Driver(store, of).drive({0: 1})))
+    driver.start()
+    lines = tool("status", of.run, "--store", store.url, "--follow").out.splitlines()
+    driver.join()
+    assert "running" in lines[0]
+    assert "done (all rounds done)  round 3/3" in lines[-1]
+
+
+def test_a_store_of_the_memory_cannot_be_listed():
+    from nnlite.errors import UsageError
+    from nnlite.store.listing import run_ids
+
+    with pytest.raises(UsageError, match="name a RUN"):
+        run_ids(MemoryStore())

@@ -1,0 +1,72 @@
+"""Training on this machine: processes of it, or this very one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from nnlite.errors import UsageError
+from nnlite.platform.base import Platform
+from nnlite.platform.local import LocalPlatform
+from nnlite.protocol.spec import RunSpec
+from nnlite.store import Store
+
+OWN = RESUMABLE = frozenset({"processes"})
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """--processes."""
+    group = parser.add_argument_group("on this machine (--platform local)")
+    group.add_argument("--processes", type=int, metavar="P", help="default: a worker each, as far as there are cores")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored, or go wrong later."""
+    if args.processes is not None and args.processes < 0:
+        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
+    if args.processes and args.store.startswith("memory://"):
+        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
+
+
+def store(args: argparse.Namespace) -> str:
+    """As given."""
+    return str(args.store)
+
+
+def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
+    """As planned: nobody sends a bill."""
+    return spec
+
+
+def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
+    """Where the workers are."""
+    return {"where": f"{num_processes(args, spec)} processes of this machine"}
+
+
+def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
+    """Nothing to see to."""
+
+
+def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
+    """Processes, or None for this one."""
+    count = num_processes(args, spec)
+    return LocalPlatform(spec.run, store.url, count) if count else None
+
+
+def resume_options(args: argparse.Namespace) -> str:
+    """None."""
+    return ""
+
+
+def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:
+    """Never: the workers are this command's processes."""
+    return False
+
+
+def num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
+    """How many processes are started; 0: none but this."""
+    if args.processes is not None:
+        return int(args.processes)
+    if args.store.startswith("memory://"):
+        return 0  # other processes could not see it
+    return min(spec.num_workers, os.cpu_count() or 1)

@@ -1,0 +1,113 @@
+"""Training on OpenFaaS: workers are calls of the functions that `tools.deploy --platform openfaas` made."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from dataclasses import replace
+from typing import Any
+
+from nnlite.errors import UsageError
+from nnlite.platform.base import Platform
+from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.store import Store
+
+DEFAULT_FUNCTION = "emnist-train"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--gateway": {"metavar": "URL", "help": "else OPENFAAS_URL, else http://127.0.0.1:8080"},
+    "--function": {
+        "default": DEFAULT_FUNCTION, "metavar": "NAME",
+        "help": "one for all (default %(default)s), or one a worker: worker-{worker}",
+    },
+    "--invocation": {
+        "choices": ["sync", "async"], "default": "sync",
+        "help": "a call for each worker that waits for its end (default), or the gateway's queue",
+    },
+    "--rounds-per-invocation": {
+        "type": int, "default": 0, "metavar": "N",
+        "help": "hand over to a new invocation after so many rounds (default 0: only before the time is up)",
+    },
+    "--worker-store": {"metavar": "URL", "help": "the store as functions reach it, if that is not --store"},
+    "--secret-file": {"metavar": "FILE", "help": "what calls are signed with (or NNLITE_OPENFAAS_SECRET_FILE)"},
+}  # fmt: skip
+
+
+OWN = RESUMABLE = frozenset(flag.removeprefix("--").replace("-", "_") for flag in OPTIONS)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those of the gateway, and of calls."""
+    group = parser.add_argument_group("on OpenFaaS (--platform openfaas)")
+    for flag, about in OPTIONS.items():
+        group.add_argument(flag, **about)
+
+
+def check(args: argparse.Namespace) -> None:
+    """Refuse what cannot be meant."""
+    if args.rounds_per_invocation < 0:
+        raise UsageError(f"--rounds-per-invocation {args.rounds_per_invocation}: wanted 0 or more")
+    if str(args.worker_store or args.store).partition("://")[0] not in ("memcached", "s3"):
+        raise UsageError(
+            f"--store {args.store}: functions cannot see it; wanted memcached://host:port/prefix or s3://bucket/prefix "
+            "(--worker-store says how they reach it, if that differs)"
+        )
+
+
+def store(args: argparse.Namespace) -> str:
+    """As given."""
+    return str(args.store)
+
+
+def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
+    """At the pace of calls through a gateway; nobody sends a bill."""
+    return replace(
+        spec,
+        rates=Rates(platform="openfaas"),
+        rounds_per_invocation=args.rounds_per_invocation,
+        max_poll_s=0.1,
+        wait_s=0.2 if args.invocation == "async" else None,  # a queue may run one call at a time
+        lease_ttl_s=30.0,
+        straggler_timeout_s=15.0,
+    )
+
+
+def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
+    """Where the workers are."""
+    return {"where": f"{args.invocation} calls of {args.function}"}
+
+
+def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
+    """See that functions are there, know our secret and reach the store, and that there are enough of them."""
+    platform = _platform(args, spec, args.store)
+    platform.check(range(spec.num_workers))
+    platform.scale(spec.num_workers)
+
+
+def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
+    """Calls through the gateway."""
+    platform: Platform = _platform(args, spec, store.url)
+    return platform
+
+
+def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
+    from nnlite.platform.openfaas import credentials
+    from nnlite.platform.openfaas.gateway import Gateway
+    from nnlite.platform.openfaas.platform import OpenFaaSPlatform
+
+    url = credentials.gateway_url(args.gateway, os.environ)
+    gateway = Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))
+    return OpenFaaSPlatform(gateway, spec.run, args.worker_store or store_url, args.function, args.invocation)
+
+
+def resume_options(args: argparse.Namespace) -> str:
+    """The platform, and how it was reached."""
+    given = [("--gateway", args.gateway, None), ("--function", args.function, DEFAULT_FUNCTION)]
+    given += [("--invocation", args.invocation, "sync"), ("--worker-store", args.worker_store, None)]
+    given.append(("--secret-file", args.secret_file, None))
+    return " --platform openfaas" + "".join(f" {flag} {shlex.quote(v)}" for flag, v, usual in given if v != usual)
+
+
+def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:
+    """Never: the command holds the calls, and replaces workers that die."""
+    return False

@@ -163,4 +163,4 @@ def test_the_lines_of_downpour_count_rounds_also_when_resumed(case_file, train):
     for steps, sums in ((None, 120), (3, 30), (30, 300)):
         assert samples_per_round(replace(spec, steps_per_round=steps)) == sums
     assert rounds_made(spec, Head(round=57, applied=(57,), steps=(24,))) == 2
-    assert rounds_made(replace(spec, protocol="averaging"), Head(round=5)) == 5
+    assert rounds_made(replace(spec, protocol="averaging", eval_every=1), Head(round=5)) == 5

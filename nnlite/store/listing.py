@@ -10,7 +10,7 @@ from nnlite.store.wrapper import Wrapper
 
 
 def run_ids(store: Store) -> list[str]:
-    """Ids of all runs in a store of files or in S3, sorted. Raises UsageError for any other store."""
+    """Ids of all runs in a store of files, of memory or in S3, sorted. Raises UsageError for any other store."""
     while isinstance(store, Wrapper):
         store = store.inner
     folders: Callable[[str], list[str]] | None = getattr(store, "folders", None)  # no part of a store's contract

@@ -6,13 +6,15 @@ import time
 
 import pytest
 
+from nnlite.errors import UsageError
 from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
 from nnlite.runtime import runs
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.survey import ALIVE, LATE, LOST, WAITING, Surveyor
+from nnlite.store import open_store
 from nnlite.store.file import FileStore
-from nnlite.store.memory import MemoryStore
+from nnlite.store.listing import run_ids
 from tests.runtime import small
 from tests.tools.conftest import Done
 from tools import status as status_tool
@@ -58,7 +60,7 @@ def test_bad_input_is_one_line_with_the_next_step(tool, train, case_file):
         (("status",), 1, "there are no runs in file://"),
         (("status", "nobody"), 1, "no run 'nobody' in file://"),
         (("status", "../x"), 2, "run id '../x'"),
-        (("status", "--store", "memory://x"), 2, "cannot be asked which runs it holds: name a RUN"),
+        (("status", "--store", "memcached://127.0.0.1:1/x"), 2, "cannot be asked which runs it holds: name a RUN"),
         (("status", "--store", "memcached://127.0.0.1:1/x"), 2, "cannot be asked which runs it holds: name a RUN"),
         (("status", "--region", "eu-west-1"), 2, "--region is for --platform lambda"),
         (("stop",), 2, "stop what? Name a RUN, or say --all, or --force"),
@@ -124,9 +126,6 @@ def test_following_ends_with_the_run(tool, tmp_path):
     assert "done (all rounds done)  round 3/3" in lines[-1]
 
 
-def test_a_store_of_the_memory_cannot_be_listed():
-    from nnlite.errors import UsageError
-    from nnlite.store.listing import run_ids
-
+def test_a_memcached_cannot_be_listed():
     with pytest.raises(UsageError, match="name a RUN"):
-        run_ids(MemoryStore())
+        run_ids(open_store("memcached://127.0.0.1:1/x"))

@@ -88,7 +88,7 @@ def test_each_fault_alone_really_happens(stack, at_home, kind):
     """The first faults of a kind strike for certain; the run repairs itself."""
     of = spec(f"one-{kind}", max_attempts=50)
     most = 2 if kind != "doubled" else 3
-    stack.functions.faults = Faults(**{f"{kind}_rate": 1.0}, short_s=0.3, most=most)
+    stack.functions.faults = Faults(**{f"{kind}_rate": 1.0}, short_s=0.05, most=most)
     last, store = drive(of, stack)
     assert stack.functions.faults.most == 0
     assert small.final(store, of, last) == at_home

@@ -52,15 +52,16 @@ class AveragingWorker(Worker):
             model = yield Collect()
             if not np.isfinite(model.vector).all():
                 yield from self.diverged(round)
-        yield from self.rounds.contribute(round, self.worker, model, tally)
+        is_closed = yield from self.rounds.contribute(round, self.worker, model, tally)
         yield from self.forget_cursor()
-        return (yield from self._wait(round))
+        return (yield from self._wait(round, is_closed))
 
-    def _wait(self, round: int) -> Program[int]:
+    def _wait(self, round: int, is_closed: bool = False) -> Program[int]:
         """Until the next round begins. -> it"""
         if round >= self.spec.num_rounds or self.spec.target_accuracy is not None:
-            return (yield from self.wait(round)).round  # this round may be the last, and then no checkpoint comes
-        round, self.arrived = yield from self.wait_for(lambda: self._next_checkpoint(round + 1))
+            # this round may be the last, and then no checkpoint comes
+            return (yield from self.wait(round, is_closed)).round
+        round, self.arrived = yield from self.wait_for(lambda: self._next_checkpoint(round + 1), is_closed)
         return round
 
     def _next_checkpoint(self, round: int) -> Program[tuple[int, Found | None] | None]:

@@ -50,6 +50,8 @@ class Combiner:
         if standing is None or standing[0].status != RUNNING:
             return None
         now_head, _ = standing
+        if self.spec.num_workers == 1:  # whom else should it keep away?
+            return (yield from self._fold(*standing, mine))
         found = yield Get(self.keys.combine)
         if found is not None and (yield from self._is_held(found, now_head, holder)):
             return None

@@ -223,5 +223,5 @@ class DownpourWorker(Worker):
         yield Adopt(0, data, self.keys.checkpoint(final))
         scored = yield from self.until_finished(Score(self.spec.slice_s), final)
         tally = Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
-        yield from self.rounds.contribute(final, self.worker, NOTHING, tally)
-        yield from self.wait(final)
+        is_closed = yield from self.rounds.contribute(final, self.worker, NOTHING, tally)
+        yield from self.wait(final, is_closed)

@@ -33,24 +33,25 @@ class Rounds:
 
     # ---- climbing
 
-    def contribute(self, round: int, worker: int, model: Model, tally: Tally) -> Program[None]:
-        """Create this worker's contribution to `round`, and merge whatever it completes."""
+    def contribute(self, round: int, worker: int, model: Model, tally: Tally) -> Program[bool]:
+        """Create this worker's contribution to `round`, and merge whatever it completes. -> whether that was all"""
         data = contribution.encode(model, tally)
         yield Create(self.keys.node(round, self.tree.leaf_level, worker), data)
-        yield from self.climb(round, self.tree.leaf_level, worker, data)
+        return (yield from self.climb(round, self.tree.leaf_level, worker, data))
 
-    def climb(self, round: int, level: int, node: int, data: Any) -> Program[None]:
-        """Merge upwards from a node that is there; close the round on reaching the root."""
+    def climb(self, round: int, level: int, node: int, data: Any) -> Program[bool]:
+        """Merge upwards from a node that is there; close the round on reaching the root. -> whether we did"""
         while level > 0:
             parent = self.tree.parent(level, node)
             parts = yield from self._siblings(round, level, node, self.tree.children(level - 1, parent), data)
             if parts is None:
-                return
+                return False
             level, node = level - 1, parent
             key = self.keys.node(round, level, node)
             data = yield from self._create(key, contribution.merge(parts, key))
             yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
+        return True
 
     def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
         """What all children of my parent made, in order, or None while one is missing.

@@ -81,20 +81,23 @@ class Waiter:
         yield Note("restored", {"round": back.round})
         return back
 
-    def wait(self, round: int) -> Program[Head]:
+    def wait(self, round: int, at_once: bool = False) -> Program[Head]:
         """The next head after `round`, repairing when it takes too long."""
 
         def moved() -> Program[Head | None]:
             now_head = yield from self.read_head()
             return now_head if now_head.round > round else None
 
-        return (yield from self.wait_for(moved))
+        return (yield from self.wait_for(moved, at_once))
 
-    def wait_for(self, look: Callable[[], Program[T | None]]) -> Program[T]:
-        """Whatever `look` finds, as soon as it finds something; repairing when that takes too long."""
+    def wait_for(self, look: Callable[[], Program[T | None]], at_once: bool = False) -> Program[T]:
+        """Whatever `look` finds, as soon as it finds something; repairing when that takes too long. `at_once`: there
+        should be something already."""
         self.waits_since_s = began_s = since_s = yield Now()
         for pause_s in self.pace.pauses(began_s):
-            yield Sleep(pause_s)
+            if not at_once:
+                yield Sleep(pause_s)
+            at_once = False
             seen = yield from look()
             now_s = yield Now()
             if seen is not None:

@@ -23,7 +23,7 @@ from nnlite.store import Store
 from nnlite.store.trace import Traced
 from tools._supposed import Supposed
 
-NUM_STEPS = 600  # of the worker that pushes and pulls: a fifth of a second of EMNIST, and more
+NUM_STEPS = 3000  # of the worker that pushes and pulls: a second of EMNIST
 FEW_TEST = 20  # samples to score: scoring is not what is measured
 ROWS_A_WORKER = 128  # of a run whose requests are counted
 

@@ -34,6 +34,7 @@ DEFAULT_PORT = 11211
 MAX_PREFIX_LENGTH = 49  # memcached's names have at most 250 bytes, our keys 200
 MAX_CHUNK_BYTES = 1_000_000  # an item is at most 1 MiB, with its name and header
 MAX_TURNS = 100  # how often others may be faster before we give up
+MAX_INLINE_BYTES = 16_384  # in the manifest itself: who swaps or deletes a value reads its manifest first
 DEFAULTS = {"chunk_bytes": MAX_CHUNK_BYTES, "connect_timeout_s": 3.0, "timeout_s": 10.0}
 
 _EXPECTED = "expected memcached://host:port[,host:port]/prefix"
@@ -108,6 +109,11 @@ class MemcachedStore(Store):
         server, name = self._place(check_key(key))
         parts = buffers(data)
         new: Manifest | None = None
+        if if_version is ABSENT:  # most creations meet nothing, so they do not look first
+            new = self._write(key, parts)
+            with server.connection() as client:
+                if client.add(name, new.encode()):
+                    return
         for _ in range(MAX_TURNS):
             with server.connection() as client:
                 old, token = self._find(client, key, name)
@@ -205,7 +211,7 @@ class MemcachedStore(Store):
     def _write(self, key: str, parts: list[memoryview]) -> Manifest:
         """Write the chunks, if it needs any, under fresh names. -> the manifest, which is still to be written."""
         num_bytes = sum(map(len, parts))
-        if num_bytes <= self._chunk_bytes:
+        if num_bytes <= min(self._chunk_bytes, MAX_INLINE_BYTES):
             return Manifest(fresh_version(), num_bytes, inline=b"".join(parts))
         chunks = cut(parts, self._chunk_bytes)
         manifest = Manifest(fresh_version(), num_bytes, -(-num_bytes // self._chunk_bytes))
@@ -242,7 +248,7 @@ class MemcachedStore(Store):
         with contextlib.suppress(StoreError):
             for number, name in enumerate(manifest.chunk_names()):
                 with self._chunk_server(manifest, number).connection() as client:
-                    client.delete(self._prefix + name)
+                    client.delete(self._prefix + name, noreply=True)
 
     def _chunk_server(self, manifest: Manifest, number: int) -> Server:
         return self._servers[(int(manifest.version, 16) + number) % len(self._servers)]

@@ -30,6 +30,9 @@ class AveragingWorker(Worker):
         while True:
             round = yield from self._round(round)
             yield from self._look((yield Now()))  # rounds may be too short to look up in them
+            yield from self.beat()
+            if (yield from self._has_to_leave(2 * self.longest_s)):
+                yield from self.hand_over(None)
             num_rounds += 1
             if num_rounds == self.spec.rounds_per_invocation:
                 yield from self.hand_over(None)

@@ -22,6 +22,7 @@ from nnlite.protocol.effects import (
     Create,
     Get,
     Join,
+    Now,
     Program,
     Progress,
     Rebase,
@@ -38,7 +39,7 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.updates import Label, Update
 from nnlite.protocol.waiter import Leave
 from nnlite.protocol.wire import Wire
-from nnlite.protocol.worker import Worker
+from nnlite.protocol.worker import Restored, Worker
 
 NOT_TRAINED = Progress(False, 0, 0.0)
 
@@ -62,6 +63,10 @@ class DownpourWorker(Worker):
         yield from self._join()
         while not self.is_through:
             yield from self._train_to(self._next_stop())
+            yield from self.beat()
+            yield from self._look((yield Now()))
+            if (yield from self._has_to_leave(2 * self.longest_s)):
+                yield from self.hand_over((yield from self.cursor()))
             moved = None
             if self.step % self.spec.push_every == 0 or self.step >= self.total:
                 yield from self._push()
@@ -83,7 +88,8 @@ class DownpourWorker(Worker):
                 break  # else the update that we missed was folded, and deleted, between our two looks
         vectors = tuple(update.vector for update in self.pending)
         self.total = yield Join(data, self.keys.checkpoint(self.base), self.step, vectors)
-        self.began_at = self.step
+        per_round = self.total // self.spec.num_rounds
+        self.leaves_at = self.step + (self.spec.rounds_per_invocation * per_round or self.total)
         yield from self._resume()
 
     def _resume(self) -> Program[None]:
@@ -168,7 +174,7 @@ class DownpourWorker(Worker):
             return
         applied = now_head.ledger(self.spec.num_workers).applied[self.worker]
         if applied >= self.seq:
-            raise Leave("the run was restored, and this invocation is of its life before")
+            raise Restored
         if self.spec.staleness_aware:
             self.scale = 1.0 / max(1, now_head.round - self.base)
         self.base = now_head.round
@@ -186,8 +192,7 @@ class DownpourWorker(Worker):
 
     def _leave_after_round(self) -> Program[None]:
         """Hand over when this invocation has done its number of rounds."""
-        per_invocation = self.spec.rounds_per_invocation * (self.total // self.spec.num_rounds)
-        if per_invocation and self.step - self.began_at >= per_invocation:
+        if self.leaves_at <= self.step < self.total:
             yield from self.hand_over((yield from self.cursor()))
 
     def cursor(self) -> Program[bytes | None]:

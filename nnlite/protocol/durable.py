@@ -15,7 +15,7 @@ from typing import Any
 from nnlite.protocol import contribution, updates
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Create, Delete, Found, Get, Model, Program, Swap
-from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.head import FAILED, RUNNING, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 
@@ -31,12 +31,23 @@ def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
     while True:
         found: Found | None = yield Get(keys.head, durable=True)
         old = Head.from_json(found.data, keys.head) if found else None
-        if old is not None and (old.round, old.counter) >= (now_head.round, now_head.counter):
+        if old is not None and (old.life, old.round, old.counter) >= (now_head.life, now_head.round, now_head.counter):
             return
         if (yield Swap(keys.head, now_head.to_json(), found, durable=True)):
             break
     if old is not None and old.round != now_head.round:
         yield Delete(keys.checkpoint(old.round), durable=True)
+
+
+def reopen(spec: RunSpec) -> Program[None]:
+    """Let the copy of a stopped or failed run go on as well."""
+    keys = Keys(spec.run)
+    found = (yield Get(keys.head, durable=True)) if spec.checkpoint_store is not None else None
+    if found is not None:
+        kept = Head.from_json(found.data, keys.head)
+        if kept.status in (STOPPED, FAILED):
+            again = replace(kept.reopened(), counter=kept.counter + 1)
+            yield Swap(keys.head, again.to_json(), found, durable=True)
 
 
 def restore(spec: RunSpec) -> Program[Head | None]:

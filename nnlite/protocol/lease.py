@@ -58,7 +58,11 @@ def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
                 return current  # our own write, whose reply was lost
             if current.attempt > attempt or (current.attempt == attempt and current.holder != OPEN):
                 return None
-        mine = replace(current, attempt=attempt, holder=holder, beat=0) if found is not None else Lease(attempt, holder)
+        mine = (
+            replace(current, attempt=attempt, holder=holder, beat=0)
+            if found is not None
+            else Lease(attempt, holder, since=attempt)
+        )
         if (yield Swap(key, mine.to_json(), found)):
             return mine
 

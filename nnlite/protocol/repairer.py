@@ -1,7 +1,8 @@
-"""The repairer: a short visit to a run that nobody watches, to replace workers if all of them were lost.
+"""The repairer: a short visit to a run that nobody watches, to replace workers that were lost.
 
-A worker that waits repairs the others, so there is something to do only when none of them lives. A visit ends as soon
-as one lease or the head has moved; else it lasts until every lease has been seen unchanged for its time to live.
+A worker that waits repairs the others, unless its own time is too short to see a lease unchanged for long enough. A
+visit ends as soon as the head has moved, or every lease; else it lasts until the others have been seen unchanged for
+their time to live.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class Repairer(Waiter):
             if (yield Now()) - began_s > patience_s:
                 return
             yield Sleep(min(self.spec.beat_s, self.spec.lease_ttl_s) / 2)
-            if (yield from self._look()) != first:
+            now_head, versions = yield from self._look()
+            if now_head != first[0] or all(new != old for new, old in zip(versions, first[1], strict=True)):
                 return
         for worker in (yield from self._missing((yield from self.read_head()))):
             (found,) = yield GetMany((self.leases[worker],))

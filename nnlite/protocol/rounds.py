@@ -98,14 +98,18 @@ class Rounds:
     def _keep(self, round: int, stands: Head, data: Any) -> Program[None]:
         """Copy what a closed round led to into the durable store, when it is time to: the checkpoint in `data`, or,
         once all is over, the result."""
-        if self.spec.checkpoint_store is None:
-            return
         if stands.status != RUNNING:
-            found = yield Get(self.keys.checkpoint(stands.round))
-            if found is not None:
-                yield from durable.keep(self.spec, stands, found.data)
+            yield from self.keep_result(stands)
         elif self.spec.protocol == "averaging" and stands.round == round + 1:
             yield from durable.keep(self.spec, stands, data)
+
+    def keep_result(self, stands: Head) -> Program[None]:
+        """Copy the head of a run that is over, and its checkpoint, into the durable store, if there is one."""
+        if self.spec.checkpoint_store is None or stands.status == RUNNING:
+            return
+        found = yield Get(self.keys.checkpoint(stands.round))
+        if found is not None:
+            yield from durable.keep(self.spec, stands, found.data)
 
     def _after(self, round: int, tally: Tally) -> Head:
         """Where the head of a running `round` moves, as a function of what came out of it."""
@@ -169,7 +173,9 @@ class Rounds:
         there = [part for part in parts if part is not None]
         if not there or (len(there) < len(parts) and not is_enough):
             return None
-        return (yield from self._create(key, contribution.merge(there, key)))
+        data = yield from self._create(key, contribution.merge(there, key))
+        yield from self._collect(round - 2, level, node)
+        return data
 
     def _create(self, key: str, data: Any) -> Program[Any]:
         """Create a merged node. -> what stands there: with a quorum, others may have merged fewer parts."""

@@ -13,6 +13,8 @@ from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave, Waiter
 
+AHEAD = 8  # evaluations that are looked for at a time: some are left out, when steps come fast or a worker dies
+
 
 class Watcher(Waiter):
     """The command that started a run: invokes its workers, tells of every round, replaces the dead."""
@@ -44,6 +46,7 @@ class Watcher(Waiter):
             last = yield from durable.restore(self.spec)
         if last is None:
             return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
+        yield from self.rounds.keep_result(last)  # who ended it may have died before doing so
         yield from self._tell(last.round + 1)
         yield from self._tell_evaluations()
         if last.status == DONE:
@@ -62,7 +65,7 @@ class Watcher(Waiter):
     def _tell_evaluations(self) -> Program[None]:
         """Tell of the evaluations on the way; of one that its worker did not live to finish there is nothing."""
         while self.spec.protocol == "downpour" and self.spec.eval_every:
-            found = yield GetMany(tuple(self.keys.evaluation(self.evaluated + n) for n in (1, 2)))
+            found = yield GetMany(tuple(self.keys.evaluation(self.evaluated + n) for n in range(1, 1 + AHEAD)))
             ahead = next((n for n, one in enumerate(found, 1) if one is not None), None)
             if ahead is None:
                 return
@@ -87,6 +90,7 @@ def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
     keys = Keys(spec.run)
     yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
+    yield from durable.reopen(spec)
     yield from combine.free(keys)
     attempts = {}
     for worker in range(spec.num_workers):

@@ -18,6 +18,7 @@ from nnlite.protocol.effects import (
     Progress,
     Remaining,
     Score,
+    Sleep,
     Spent,
     Train,
 )
@@ -34,6 +35,10 @@ class Left:
     reason: str
 
 
+MAX_PAUSE_S = 0.5  # before it does: others may be about to restore the run
+MAX_RESTORED = 20  # times an invocation begins again, before the store is taken for too small
+
+
 class Restored(Exception):  # not an error, like Leave
     """The run goes on from a durable checkpoint: whatever this invocation has in mind is of no use any more."""
 
@@ -47,21 +52,31 @@ class Worker(Waiter):
         self.lease: Lease | None = None
         self.beaten_s = self.looked_s = self.longest_s = 0.0
         self.spent_before = Bill()
+        self.num_restored = 0  #: how often this invocation began again
         self.life: int | None = None  #: of the run, when we began
 
     def program(self) -> Program[Left]:
         """From the lease to the end of the run."""
+        one, num_restored = self, 0
         try:
-            yield from self._begin()
-            yield from self.work()
-        except Restored:
-            again = type(self)(self.spec, self.worker, self.attempt, self.holder)
-            again.spent_before = self.spent_before
-            return (yield from again.program())
+            while True:
+                try:
+                    yield from one._begin()
+                    yield from one.work()
+                    return Left("the work is done")
+                except Restored:
+                    num_restored += 1
+                    yield Sleep(min(MAX_PAUSE_S, self.spec.poll_s * 2**num_restored))
+                    one = one._anew(num_restored)
         except Leave as why:
             yield Note("left", {"reason": str(why)})
             return Left(str(why))
-        return Left("the work is done")
+
+    def _anew(self, num_restored: int) -> Worker:
+        """The same invocation, knowing nothing of the run but what it has spent, and how often this happened."""
+        again = type(self)(self.spec, self.worker, self.attempt, self.holder)
+        again.spent_before, again.num_restored = self.spent_before, num_restored
+        return again
 
     def work(self) -> Program[None]:
         """What the protocol makes of it; goes on until something raises Leave."""
@@ -74,6 +89,10 @@ class Worker(Waiter):
         self.spent_before = max(self.spent_before, self.lease.spent, key=lambda bill: bill.seconds)
         self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
+        if self.num_restored > MAX_RESTORED:
+            reason = f"the store has forgotten the run {self.num_restored} times: give memcached more memory (-m)"
+            yield from self.fail(reason)
+        yield from self.beat()
 
     # ---- working in slices
 
@@ -84,10 +103,10 @@ class Worker(Waiter):
             progress: Progress = yield effect
             if not np.isfinite(progress.loss_sum):
                 yield from self.diverged(round)
-            if progress.finished:
-                return progress
             now_s = yield Now()
             self.longest_s = max(self.longest_s, now_s - began_s)
+            if progress.finished:
+                return progress
             yield from self.beat()
             yield from self._look(now_s)
             if (yield from self._has_to_leave(2 * self.longest_s)):
@@ -163,7 +182,9 @@ class Worker(Waiter):
 
     def cap(self, reason: str) -> Program[None]:
         """End the run with what it has: its newest checkpoint is the result."""
-        yield from head.end(self.keys.head, STOPPED, reason, has_result=True)
+        stands = yield from head.end(self.keys.head, STOPPED, reason, has_result=True)
+        if stands is not None:
+            yield from self.rounds.keep_result(stands)
         raise Leave(reason)
 
     def between_polls(self) -> Program[None]:

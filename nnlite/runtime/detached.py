@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 
-from nnlite.errors import Conflict, NotFound, RunError, StoreError
+from nnlite.errors import Conflict, NnliteError, NotFound, RunNotFound, StoreError
 from nnlite.protocol.repairer import Repairer
 from nnlite.runtime.performer import Performer, Teller, perform, tell_nobody
-from nnlite.runtime.workers import read_spec
+from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import ABSENT, Condition, Store, open_store
 
 KEY = "detached.json"
@@ -41,20 +41,25 @@ def visit(
     invoke(run, url, worker, attempt) starts an invocation.
     """
     for run, url in runs(home).items():
-        with open_store(url) as store:
-            try:
-                repairer = Repairer(read_spec(store, run))
-            except RunError:  # its objects are gone
-                remove(home, run)
-                continue
-
-            def start(worker: int, attempt: int, run: str = run, url: str = url) -> None:
-                invoke(run, url, worker, attempt)
-
-            goes_on = perform(repairer.program(patience_s), Performer(store, invoke=start, tell=tell))
+        try:
+            goes_on = _visit(run, url, invoke, patience_s, tell)
+        except NnliteError as error:  # of this run: the others are to be looked after even so
+            tell("unvisited", {"run": run, "reason": str(error)})
+            continue
         if not goes_on:
             remove(home, run)
     return len(runs(home))
+
+
+def _visit(run: str, url: str, invoke: Callable[[str, str, int, int], None], patience_s: float, tell: Teller) -> bool:
+    """-> whether the run goes on"""
+    with open_store(url) as store:
+        try:
+            spec = read_spec(store, run)
+        except RunNotFound:  # its objects are gone
+            return False
+        performer = Performer(store, durable=open_durable(spec), invoke=lambda w, a: invoke(run, url, w, a), tell=tell)
+        return perform(Repairer(spec).program(patience_s), performer)
 
 
 def _read(home: Store) -> tuple[dict[str, str], int, Condition]:

@@ -10,7 +10,7 @@ from nnlite.protocol import contribution, head, updates
 from nnlite.protocol.combine import Combiner
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Join, Model, Swap
+from nnlite.protocol.effects import Bill, Create, Delete, DeleteMany, Get, GetMany, Join, Model, Spent, Swap
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.updates import Label, Ledger
 from nnlite.runtime.simulator import Faults, Simulation
@@ -263,4 +263,4 @@ def answered(effect, there, written):
     if isinstance(effect, (Delete, DeleteMany)):
         for key in effect.keys if isinstance(effect, DeleteMany) else [effect.key]:
             there.pop(key, None)
-    return 0.0
+    return Bill() if isinstance(effect, Spent) else 0.0

@@ -141,3 +141,14 @@ def test_workers_hand_over_before_their_deadline():
         simulation = simulate(downpour(3, 2, 3, hand_over_s=2.0), seed, Faults(timeout_s=4.0, slice_s=0.3))
         assert ledger_holds(simulation), f"seed {seed}"
         assert simulation.counts["handed over in time"] > 0, f"seed {seed}"
+
+
+def test_a_run_that_is_closing_does_not_go_on_in_new_invocations():
+    of = replace(downpour(3, 1, 1, eval_every=1, steps_per_round=1, target_accuracy=0.25), num_rounds=STEPS)
+    early = 0
+    for seed in range(10):
+        simulation = simulate(replace(of, rounds_per_invocation=2), seed)
+        assert np.array_equal(final(simulation), pushed(simulation)), f"seed {seed}"
+        head = json.loads(simulation.store[simulation.keys.head].data)
+        early += "reached" in head["reason"] and sum(head["steps"]) < 3 * STEPS
+    assert early > 2

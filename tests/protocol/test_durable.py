@@ -106,3 +106,42 @@ def test_two_durable_copies_at_most_and_the_last_is_the_result():
 def test_a_checkpoint_store_without_a_period_is_refused():
     with pytest.raises(UsageError, match="checkpoint_every"):
         spec(2, 3, checkpoint_store="memory://durable")
+
+
+def test_a_store_that_forgets_every_checkpoint_ends_the_run_and_says_what_to_do():
+    """As a memcached that is too small for them: the run is restored, again and again, and not for ever."""
+    for make in (lambda: spec(2, 5, **DURABLE), lambda: downpour(2, 1, 1, **DURABLE)):
+        simulation = simulate(make())
+        forget_checkpoints(simulation)
+        last = simulation.run(BOUND_S)
+        assert last.status == FAILED
+        assert "more memory" in last.reason
+
+
+def forget_checkpoints(simulation):
+    plain = simulation.perform
+
+    def perform(effect, invocation=None):
+        answer = plain(effect, invocation)
+        for key in [key for key in simulation.store if "/ckpt/" in key]:
+            del simulation.store[key]
+        return answer
+
+    simulation.perform = perform
+
+
+def test_after_a_wipe_hand_overs_are_no_deaths():
+    for seed in range(20):
+        run_spec = spec(3, 20, max_attempts=6, rounds_per_invocation=2, **DURABLE)
+        simulation = simulate(run_spec, seed, Faults(wipe_at_s=(25.0,), crash_rate=0.001, max_crashes=1))
+        assert simulation.run(BOUND_S).status == DONE, f"seed {seed}"
+
+
+@pytest.mark.parametrize("make", [lambda: spec(2, 50, **DURABLE), lambda: downpour(2, 1, 1, **DURABLE)])
+def test_a_run_that_was_stopped_by_a_cap_is_durable_as_it_stands(make):
+    simulation = simulate(replace(make(), max_s=3.0))
+    last = simulation.run(BOUND_S)
+    if last.status == "stopped":
+        kept = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        assert (kept.status, kept.result) == (last.status, last.result)
+        assert simulation.keys.checkpoint(last.result) in simulation.durable

@@ -12,6 +12,7 @@ from nnlite.protocol.effects import Invoke, Score, Swap, Train
 from nnlite.protocol.head import DONE, FAILED, STOPPED
 from nnlite.protocol.spec import Rates
 from nnlite.runtime.simulator import Faults
+from tests.protocol import toy
 from tests.protocol.toy import simulate, spec
 
 SEEDS = 1000
@@ -162,6 +163,28 @@ def test_a_run_that_costs_or_lasts_too_much_stops_by_itself_with_what_it_has(cap
         assert simulation.keys.checkpoint(last.result) in simulation.store
         assert simulation.seconds < 3 * 10 + 3 * 2 * run_spec.beat_s, f"seed {seed}"
         assert_nothing_is_paid_for_after_the_end(simulation)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("caps", [{"budget_usd": 0.03}, {"max_s": 10.0}])
+def test_caps_hold_also_where_a_round_fits_into_one_slice(caps, workers, monkeypatch):
+    monkeypatch.setattr(toy, "SLICES", 1)
+    run_spec = spec(workers, 1000, **caps, hand_over_s=1.0, rates=Rates(worker_second_usd=0.001))
+    simulation = simulate(run_spec, 1, Faults(usd_per_s=0.001))
+    assert simulation.run(BOUND_S).status == STOPPED
+    assert simulation.seconds < 10 * max(3, workers) + 3 * 2 * run_spec.beat_s
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_hand_over_also_where_a_round_fits_into_one_slice(workers, monkeypatch):
+    monkeypatch.setattr(toy, "SLICES", 1)
+    run_spec = spec(workers, 60, hand_over_s=4.0)
+    expected = without_faults(run_spec)
+    for seed in range(5):
+        simulation = simulate(run_spec, seed, Faults(timeout_s=8.0, slice_s=0.2))
+        assert outcome(simulation) == expected, f"seed {seed}"
+        assert simulation.counts["timeouts"] == 0, f"seed {seed}"
+        assert simulation.counts["handed over in time"] > 0
 
 
 def assert_nothing_is_paid_for_after_the_end(simulation):

@@ -57,3 +57,10 @@ def test_runs_end_well_under_any_faults(chunk):
 def test_a_quorum_of_more_than_all_is_refused():
     with pytest.raises(UsageError, match="quorum 5, but there are only 4 workers"):
         spec(4, 2, quorum=5)
+
+
+def test_no_contributions_are_left_behind():
+    simulation = simulate(spec(4, 20, quorum=3), 3, Faults(straggler_rate=0.3, straggler_factor=40.0))
+    simulation.run(BOUND_S)
+    left = [key for key in simulation.store if "/rounds/" in key and not key.endswith("summary.json")]
+    assert len(left) <= 3 * 5

@@ -82,7 +82,7 @@ def test_requests_are_those_of_the_protocol_itself(widths):
             asked[type(effect).__name__] += len(effect.keys) if isinstance(effect, fx.GetMany) else 1
     used = model(spec, replace(FAR, step_s=1e-4)).usage
     assert used.num_writes == pytest.approx(asked["Create"] + asked["Swap"], rel=0.05)
-    assert used.num_reads == pytest.approx(asked["Get"] + asked["GetMany"], rel=0.2)
+    assert used.num_reads == pytest.approx(asked["Get"] + asked["GetMany"], rel=0.3)
 
 
 def test_an_estimate_is_what_its_model_says_at_these_prices():

@@ -15,7 +15,7 @@ from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.updates import Label, Ledger
 from nnlite.runtime.simulator import Faults, Simulation
 from nnlite.store import Versioned
-from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, schedule
+from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap, requests, schedule
 from tests.protocol.toy import SHAPES, SIZE, STEPS, simulate, spec
 
 
@@ -53,6 +53,9 @@ def test_a_thousand_schedules_apply_every_update_exactly_once(chunk):
         simulation = simulate(run_spec, seed, schedule(seed))
         if not ledger_holds(simulation):
             fail(simulation, "the ledger does not hold")
+        cap = request_cap(simulation) + 15 * simulation.counts["TakeUpdate"]
+        if requests(simulation) > cap:
+            fail(simulation, f"{requests(simulation)} requests, allowed are {cap:.0f}")
 
 
 def test_many_workers():

@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 
 from nnlite.errors import RunError
-from nnlite.protocol.effects import Invoke, Score, Swap, Train
+from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Invoke, Score, Swap, Train
 from nnlite.protocol.head import DONE, FAILED, STOPPED
 from nnlite.protocol.spec import Rates
 from nnlite.runtime.simulator import Faults
@@ -17,6 +17,7 @@ from tests.protocol.toy import simulate, spec
 
 SEEDS = 1000
 CHUNKS = 20  # of seeds, so that a failure is found soon and shown alone
+REQUESTS = (Get, GetMany, Create, Swap, Delete, DeleteMany)
 BOUND_S = 2_000.0  # virtual: far above what any of these runs need, far below for ever
 SHAPES = [(4, (1, 4)), (3, (1, 2, 3)), (5, (1, 2, 2, 5)), (1, (1,)), (2, (1, 2))]
 
@@ -67,6 +68,21 @@ def test_a_thousand_schedules_end_with_the_same_bytes(chunk):
         simulation = simulate(run_spec, seed, schedule(seed))
         if outcome(simulation) != expected_for(workers, widths):
             fail(simulation, "other bytes than without faults")
+        if requests(simulation) > request_cap(simulation):
+            fail(simulation, f"{requests(simulation)} requests, allowed are {request_cap(simulation):.0f}")
+        if simulation.counts["invocations"] > 20 * workers + 4 * simulation.counts["crashes"] + 40:
+            fail(simulation, f"{simulation.counts['invocations']} invocations")
+
+
+def requests(simulation):
+    """What the store was asked, key by key."""
+    asked = [effect for _, effect in simulation.performed if isinstance(effect, REQUESTS)]
+    return sum(len(effect.keys) if isinstance(effect, GetMany) else 1 for effect in asked)
+
+
+def request_cap(simulation):
+    """Forty for each invocation, to begin and to do its rounds, and five a second of everybody who may be waiting."""
+    return 40 * simulation.counts["invocations"] + 5 * (simulation.spec.num_workers + 1) * simulation.now_s
 
 
 def test_many_workers_in_a_deep_tree():

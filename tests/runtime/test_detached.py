@@ -57,7 +57,8 @@ def test_all_that_were_lost_are_started_again_and_the_run_gets_to_its_end(home, 
     assert detached.runs(home) == {}
 
 
-def test_while_one_lives_nobody_is_started(home, store):
+def test_while_one_lives_the_others_are_started(home, store):
+    """It may have too little time in an invocation of its own to see that they are dead."""
     of = begin(store)
     detached.add(home, of.run, store.url)
     held = perform(lease.acquire(Keys(of.run).lease(1), 1, "somebody"), Performer(store))
@@ -67,6 +68,29 @@ def test_while_one_lives_nobody_is_started(home, store):
         mine = held
         while not done.wait(0.02):
             mine = perform(lease.renew(Keys(of.run).lease(1), mine), Performer(store))
+
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        left, invoked = visit(home)
+        assert left == 1
+        assert [(worker, attempt) for _, _, worker, attempt in invoked] == [(0, 2), (2, 2)]
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_while_all_live_nobody_is_started(home, store):
+    of = begin(store)
+    detached.add(home, of.run, store.url)
+    leases = [Keys(of.run).lease(worker) for worker in range(of.num_workers)]
+    held = [perform(lease.acquire(key, 1, "somebody"), Performer(store)) for key in leases]
+    done = threading.Event()
+
+    def beat():
+        while not done.wait(0.02):
+            for n, key in enumerate(leases):
+                held[n] = perform(lease.renew(key, held[n]), Performer(store))
 
     thread = threading.Thread(target=beat)
     thread.start()

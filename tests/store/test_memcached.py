@@ -485,7 +485,7 @@ def test_one_of_three_down_is_an_error_for_its_keys_and_for_no_other(own: Memcac
                 with pytest.raises(StoreUnavailable):
                     store.put(key, b"new")
                 down += 1
-        assert down == counts[0] - 2 or down == counts[0] - 1  # one or two of its items are chunks
+        assert counts[0] - 3 <= down < counts[0]  # of its items one or two are chunks, and one may be their manifest
         for verb in (lambda: store.get_many(keys), lambda: store.get("big")):
             with pytest.raises(StoreUnavailable, match=own.address):
                 verb()

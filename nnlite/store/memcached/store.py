@@ -248,7 +248,7 @@ class MemcachedStore(Store):
         with contextlib.suppress(StoreError):
             for number, name in enumerate(manifest.chunk_names()):
                 with self._chunk_server(manifest, number).connection() as client:
-                    client.delete(self._prefix + name, noreply=True)
+                    client.delete(self._prefix + name)
 
     def _chunk_server(self, manifest: Manifest, number: int) -> Server:
         return self._servers[(int(manifest.version, 16) + number) % len(self._servers)]

@@ -29,14 +29,19 @@ from nnlite.store import ABSENT, Data, Store
 def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset) -> None:
     """Put everything there that workers will look for. Raises RunError when the run's id is taken."""
     upload(data_store, spec, dataset)
+    claim(store, spec, "--run")
+    complete(store, spec)
+
+
+def claim(store: Store, spec: RunSpec, flag: str) -> None:
+    """Create the specification. Raises RunError when the run's id, which `flag` chooses, is taken."""
     try:
         store.put(Keys(spec.run).spec, spec.to_json(), if_version=ABSENT)
     except Conflict:
         raise RunError(
             f"there is a run {spec.run!r} in {store.url} already: go on with it by --resume {spec.run}, "
-            "or choose another --run"
+            f"or choose another {flag}"
         ) from None
-    complete(store, spec)
 
 
 def complete(store: Store, spec: RunSpec) -> None:

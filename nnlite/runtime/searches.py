@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.data import Dataset, shards
-from nnlite.errors import Conflict, NotFound, RunError
+from nnlite.errors import NotFound, RunError
 from nnlite.protocol import search_watcher
 from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import Head
@@ -24,7 +24,7 @@ from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import read_spec
-from nnlite.store import ABSENT, Store, open_store
+from nnlite.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,7 @@ def begin(
     the winner will see. Raises RunError when the id is taken.
     """
     keys = SearchKeys(spec.run)
-    try:
-        store.put(Keys(spec.run).spec, spec.to_json(), if_version=ABSENT)
-    except Conflict:
-        raise RunError(
-            f"there is a run {spec.run!r} in {store.url} already: go on with it by --resume {spec.run}, "
-            "or choose another --search"
-        ) from None
+    runs.claim(store, spec, "--search")
     seen, whole = rows
     data_store = open_store(spec.data.store) if spec.data.store else store
     runs.upload(data_store, trials[0].spec, seen)

@@ -76,11 +76,6 @@ class Belief:
         work_s = lowest_s * (1.0 - serial) * float(self._lowest_share[index])
         return Curve(lowest_s * serial, work_s, knee, sharpness, beyond)
 
-    def expected_s(self) -> Floats:
-        """(M,) seconds, the (geometric) mean over what is possible."""
-        mean: Floats = np.exp(self.weights @ (self.log_times + self.scale[:, None]))
-        return mean
-
 
 def _log_likelihood(errors: Floats, noise: float) -> Floats:
     """(H, S, T) log errors -> (H, S): the sum over timings of the log of the mixture's density."""

@@ -60,11 +60,6 @@ class Board:
         return self._schedule.is_complete and not self._open
 
     @property
-    def num_jobs(self) -> int:
-        """Jobs decided so far."""
-        return len(self._schedule.jobs)
-
-    @property
     def open(self) -> list[Job]:
         """The jobs to look at: those that are going on, and the next ones."""
         return self._open[: 2 * self.search.parallel]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import mean
 
 from nnlite import weights
-from nnlite.protocol import contribution, durable, head, updates
+from nnlite.protocol import contribution, durable, head, lease, updates
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Create, Delete, DeleteMany, Found, Get, GetMany, Now, Program, Swap
 from nnlite.protocol.head import RUNNING, Head
@@ -60,7 +60,7 @@ class Combiner:
             return None
         moved = yield from self._fold(*standing, mine)
         if moved is None:
-            yield from self._give_back(held)
+            yield from lease.give_back(self.keys.combine, held)  # the head did not move: others may try
         return moved
 
     def _is_held(self, found: Found, now_head: Head, holder: str) -> Program[bool]:
@@ -68,12 +68,6 @@ class Combiner:
         if current.holder in (OPEN, holder) or current.attempt < now_head.round:
             return False
         return not self.watch.is_dead(self.keys.combine, found, (yield Now()))
-
-    def _give_back(self, held: Lease) -> Program[None]:
-        """The head did not move: others may try at once."""
-        found = yield Get(self.keys.combine)
-        if found is not None and Lease.from_json(found.data, self.keys.combine) == held:
-            yield Swap(self.keys.combine, replace(held, holder=OPEN, beat=1).to_json(), found)
 
     # ---- folding
 

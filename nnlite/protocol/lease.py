@@ -108,6 +108,13 @@ def take_over(key: str, found: Found | None, anew: bool = False, unseen: Bill = 
     return opened if (yield Swap(key, opened.to_json(), found)) else None
 
 
+def give_back(key: str, held: Lease) -> Program[None]:
+    """Open a lease that we hold, if it still is as we wrote it: others may take it at once."""
+    found = yield Get(key)
+    if found is not None and Lease.from_json(found.data, key) == held:
+        yield Swap(key, replace(held, holder=OPEN, beat=held.beat + 1).to_json(), found)
+
+
 class Watch:
     """What one watcher has seen of leases, and since when by its own clock."""
 

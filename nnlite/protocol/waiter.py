@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from nnlite.protocol import durable, head, lease
@@ -62,7 +61,7 @@ class Waiter:
         self.combiner = Combiner(spec)
         self.pace = Pace(spec)
         self.waits_since_s = 0.0  #: by our clock, when we last began to wait for others
-        self.is_repairer = False
+        self.repairing: Lease | None = None  #: the repair lease, while it is ours
 
     def read_head(self) -> Program[Head]:
         """The head of a run that goes on; leaves when it does not."""
@@ -102,8 +101,9 @@ class Waiter:
             now_s = yield Now()
             if seen is not None:
                 self.pace.ended(now_s)
-                if self.is_repairer:
-                    yield from self._stop_repairing()
+                if self.repairing is not None:
+                    yield from lease.give_back(self.keys.repair, self.repairing)
+                    self.repairing = None
                 return seen
             yield from self.between_polls()
             if now_s - since_s > self.spec.straggler_timeout_s:
@@ -136,19 +136,8 @@ class Waiter:
         if current.holder not in (OPEN, self.holder) and not self.watch.is_dead(self.keys.repair, found, (yield Now())):
             return False
         mine = Lease(current.attempt + 1, self.holder)
-        self.is_repairer = yield Swap(self.keys.repair, mine.to_json(), found)
-        return self.is_repairer
-
-    def _stop_repairing(self) -> Program[None]:
-        """Our wait is over: the next to wait too long may repair at once."""
-        found = yield Get(self.keys.repair)
-        if found is not None:
-            current = Lease.from_json(found.data, self.keys.repair)
-            if current.holder == self.holder:
-                yield Swap(
-                    self.keys.repair, replace(current, attempt=current.attempt + 1, holder=OPEN).to_json(), found
-                )
-        self.is_repairer = False
+        self.repairing = mine if (yield Swap(self.keys.repair, mine.to_json(), found)) else None
+        return self.repairing is not None
 
     def _missing(self, now_head: Head) -> Program[list[int]]:
         if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:

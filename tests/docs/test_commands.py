@@ -72,7 +72,7 @@ def test_what_is_run_smaller_or_elsewhere_stands_in_a_document():
 def test_a_space_of_one_s_own_can_be_searched(tmp_path):
     (program,) = [block.text for block in blocks("docs/search.md") if block.language == "python"]
     (tmp_path / "mine.py").write_text(program)
-    command = "-m tools.tune --case mine.py --trials 3 --rounds 1".split()
+    command = ["-m", "tools.tune", "--case", "mine.py", "--trials", "3", "--rounds", "1"]
     done = run([sys.executable, *command], tmp_path)
     assert done.returncode == 0, done.stderr
 

@@ -13,7 +13,8 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
 from nnlite.protocol.effects import Bill, Create, Delete, DeleteMany, Get, GetMany, Join, Model, Spent, Swap
 from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.updates import Label, Ledger
+from nnlite.protocol.updates import Label, Ledger, Update
+from nnlite.runtime.simulated.values import Stored
 from nnlite.runtime.simulator import Faults, Simulation
 from nnlite.store import Versioned
 from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap, requests, schedule
@@ -87,6 +88,17 @@ def test_a_lone_worker_writes_no_updates_and_is_never_stale():
     assert not [key for key in created if "/updates/" in key]
     summaries = [json.loads(v.data) for k, v in simulation.store.items() if k.endswith("summary.json")]
     assert {one["max_staleness"] for one in summaries if "max_staleness" in one} == {0}
+
+
+def test_a_lone_worker_begins_again_where_an_earlier_one_died_before_it_showed_its_checkpoint():
+    """That one had pushed after one step, as before a deadline; this one pushes after two, and must not skip one."""
+    simulation = simulate(downpour(1, 2, 2))
+    where = simulation.keys.checkpoint(0)
+    first = updates.read(simulation.store[where].data, where, 1).weights
+    change = np.arange(SIZE, dtype=np.float32) + 1
+    left = updates.fold(first, [Update(Label(0, 1, 0, 1, False, 1, 0.0), change)], where, 1)
+    simulation.store[simulation.keys.checkpoint(1)] = Stored(left.data, 1)
+    assert ledger_holds(simulation)
 
 
 def test_the_accuracy_is_that_of_the_final_checkpoint_scored_by_all():

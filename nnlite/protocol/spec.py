@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from nnlite.errors import RunError, UsageError
+from nnlite.protocol.effects import Bill
 from nnlite.protocol.tree import Tree
 from nnlite.protocol.wire import Wire
 
@@ -56,6 +57,11 @@ class Rates:
     invocation_usd: float = 0.0
     read_usd: float = 0.0  #: of one request to the store that reads
     write_usd: float = 0.0  #: of one that writes
+
+    def bill(self, seconds: float, num_reads: int, num_writes: int) -> Bill:
+        """What an invocation has cost that has lasted so long and asked so often."""
+        requests_usd = num_reads * self.read_usd + num_writes * self.write_usd
+        return Bill(seconds, self.invocation_usd + seconds * self.worker_second_usd + requests_usd)
 
 
 @dataclass(frozen=True)

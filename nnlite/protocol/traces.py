@@ -29,6 +29,7 @@ INIT, READ_SHARD, PULL, TRAIN, EVALUATE = "init", "read shard", "pull", "train",
 PUSH, MERGE, WAIT, HAND_OVER, COORDINATE = "push", "merge", "wait", "hand over", "coordinate"
 KINDS = (INIT, READ_SHARD, PULL, TRAIN, EVALUATE, PUSH, MERGE, COORDINATE, WAIT, HAND_OVER)
 CLOSED, END = "closed", "end"  # marks: this invocation closed a round; it ended in good order, with a "reason"
+USED = "used"  # a mark: what the "process" of this invocation has used so far, see `cost.usage`
 
 
 @dataclass

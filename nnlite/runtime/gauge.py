@@ -1,144 +1,114 @@
-"""The gauge: what a process uses of everything that has a price, while it performs programs, and for what."""
+"""The gauge: what a process uses of everything that has a price, as a sum of the spans of its workers."""
 
 from __future__ import annotations
 
-import os
-import resource
-import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nnlite.cost.usage import Usage
-from nnlite.protocol import effects as fx
-from nnlite.runtime.performer import Performer, Teller, tell_nobody
+from nnlite.protocol import traces
+from nnlite.protocol.effects import Bill
+from nnlite.protocol.spec import Rates
+from nnlite.protocol.traces import Span
+from nnlite.runtime.own_process import peak_memory_bytes
 from nnlite.runtime.throttle import Throttle
-from nnlite.store.trace import Traced
 
-COMPUTES = (fx.Train, fx.Score, fx.Evaluate)
-MOVES_WEIGHTS = (fx.Adopt, fx.Collect, fx.Join, fx.Rebase, fx.TakeUpdate, fx.Suspend, fx.Resume)
+COMPUTES = (traces.TRAIN, traces.EVALUATE)
+MERGES = (traces.PULL, traces.PUSH, traces.MERGE, traces.HAND_OVER, traces.COORDINATE)
 TELL_EVERY_S = 0.5
 SHORTEST_PHASE_S = 0.02  # whose end is told: to tell takes some 0.1 ms
+
+
+def _tell_nobody(event: str, values: dict[str, Any]) -> None:
+    """Of whom nobody wants to hear."""
 
 
 @dataclass
 class Gauge:
     """Accounts for one process, from `began_s` on; tells of it ("usage") after a phase, before a wait, now and then.
 
-    What is told is always the sum so far: of a process that is killed, the last account stands.
+    What is told is always the sum so far: of a process that is killed, the last account stands. What is in no span of
+    work is waiting. Requests are counted by key, as S3 bills them.
     """
 
     began_s: float = field(default_factory=time.monotonic)  #: when the process was started, by the machine's clock
-    tell: Teller = tell_nobody
+    tell: Callable[[str, dict[str, Any]], None] = _tell_nobody
     throttle: Throttle | None = None
     clock: Callable[[], float] = time.monotonic
+    process: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  #: a name that no other has
 
     def __post_init__(self) -> None:
         self.init_s = self.clock() - self.began_s
-        self.compute_s = self.merge_s = 0.0
-        self._stores: list[Traced] = []
+        self._worked_s = dict.fromkeys(traces.KINDS, 0.0)  #: by kind, without requests to the store
+        self._num_reads = self._num_writes = self._written_bytes = self.num_deletes = 0
         self._told_s, self._told = self.began_s, 0.0
         self._phase_told_s: dict[str, float] = {}
 
-    def watch(self, store: Traced) -> None:
-        """Count the requests to this store, too."""
-        self._stores.append(store)
-
     def begin(self) -> None:
         """Start-up is over: work begins now."""
-        if self.throttle is not None:
-            self.throttle.settle()
+        self.settle()
         self.init_s = self.clock() - self.began_s
 
-    def usage(self) -> Usage:
-        """What was used so far."""
-        totals = [store.totals for store in self._stores]
-        return Usage(
-            seconds=self.clock() - self.began_s,
-            init_s=self.init_s,
-            compute_s=self.compute_s,
-            merge_s=self.merge_s,
-            num_reads=sum(t["get"].num_keys + t["get_many"].num_keys for t in totals),
-            num_writes=sum(t["put"].num_keys for t in totals),
-            num_deletes=sum(t["delete"].num_keys + t["delete_many"].num_keys for t in totals),
-            written_bytes=sum(t["put"].num_bytes for t in totals),
-            peak_mb=peak_memory_bytes() / 1e6,
-        )
+    def settle(self) -> None:
+        """After a piece of work: hold it back, if there is a throttle."""
+        if self.throttle is not None:
+            self.throttle.settle()
 
-    @property
-    def store_s(self) -> float:
-        """Seconds that requests to the store took."""
-        return sum(total.seconds for store in self._stores for total in store.totals.values())
+    # ---- what happens
 
-    # ---- called by `GaugedPerformer` and `gauged`
+    def add(self, span: Span) -> None:
+        """A worker of this process did something."""
+        self._worked_s[span.kind] += span.seconds - span.store_s
+        self._num_reads += span.reads
+        self.wrote(span.writes, span.bytes_out)
 
-    def did(self, effect: fx.Effect, answer: Any, seconds: float) -> None:
-        """An effect was performed, and took so long without its requests to the store."""
-        if isinstance(effect, COMPUTES):
-            self.compute_s += seconds
-            phase = type(effect).__name__.lower()
-            if answer.finished and self.clock() - self._phase_told_s.get(phase, self.began_s) >= SHORTEST_PHASE_S:
-                self._phase_told_s[phase] = self.clock()
-                self.tell_usage(phase)
-        elif isinstance(effect, MOVES_WEIGHTS):
-            self.merge_s += seconds
+    def wrote(self, num_writes: int, num_bytes: int) -> None:
+        """Something was put into a store."""
+        self._num_writes += num_writes
+        self._written_bytes += num_bytes
+
+    def finished(self, phase: str) -> None:
+        """A phase, like "train" or "score", is over."""
+        if self.clock() - self._phase_told_s.get(phase, self.began_s) >= SHORTEST_PHASE_S:
+            self._phase_told_s[phase] = self.clock()
+            self.tell_usage(phase)
+
+    def goes_on(self) -> None:
+        """Tell, if it is time to."""
         if self.clock() - self._told_s >= TELL_EVERY_S:
             self.tell_usage()
 
     def waits(self) -> None:
-        """A program is about to sleep."""
-        if self._told != self.compute_s + self.merge_s and self.clock() - self._told_s >= SHORTEST_PHASE_S:
+        """A worker is about to sleep."""
+        if self._told != sum(self._worked_s.values()) and self.clock() - self._told_s >= SHORTEST_PHASE_S:
             self.tell_usage()
 
-    def tell_usage(self, phase: str = "") -> None:
-        """Tell the account so far; and which phase, like "train" or "score", has just been finished."""
-        self._told_s, self._told = self.clock(), self.compute_s + self.merge_s
-        self.tell("usage", {"process": os.getpid(), "phase": phase, **asdict(self.usage())})
+    # ---- what it comes to
 
+    def usage(self) -> Usage:
+        """What was used so far."""
+        return Usage(
+            seconds=self.clock() - self.began_s,
+            init_s=self.init_s,
+            compute_s=sum(self._worked_s[kind] for kind in COMPUTES),
+            merge_s=sum(self._worked_s[kind] for kind in MERGES),
+            num_reads=self._num_reads,
+            num_writes=self._num_writes,
+            num_deletes=self.num_deletes,
+            written_bytes=self._written_bytes,
+            peak_mb=peak_memory_bytes() / 1e6,
+        )
 
-@dataclass
-class GaugedPerformer(Performer):
-    """A performer whose computing is counted, and held back if there is a throttle."""
+    def bill(self, rates: Rates) -> Bill:
+        """What it has cost so far."""
+        return rates.bill(self.clock() - self.began_s, self._num_reads, self._num_writes)
 
-    gauge: Gauge = field(default_factory=Gauge)
-
-    def perform(self, effect: fx.Effect) -> Any:
-        gauge = self.gauge
-        began_s, store_s = gauge.clock(), gauge.store_s
-        answer = super().perform(effect)
-        if gauge.throttle is not None:
-            gauge.throttle.settle()
-        gauge.did(effect, answer, gauge.clock() - began_s - (gauge.store_s - store_s))
-        return answer
-
-
-def gauged(program: fx.Program[fx.T], gauge: Gauge) -> fx.Program[fx.T]:
-    """The same program; what it thinks itself, which is merging and encoding, is counted."""
-    answer: Any = None
-    while True:
-        began_s = gauge.clock()
-        try:
-            effect = program.send(answer)
-        except StopIteration as end:
-            gauge.tell_usage()
-            result: fx.T = end.value
-            return result
-        finally:
-            if gauge.throttle is not None:
-                gauge.throttle.settle()
-            gauge.merge_s += gauge.clock() - began_s
-        if isinstance(effect, fx.Sleep):
-            gauge.waits()
-        answer = yield effect
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far. On Linux from /proc: what getrusage says there is
-    never less than the size of the parent at the time of the fork."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    def tell_usage(self, phase: str = "") -> dict[str, Any]:
+        """Tell the account so far; and which phase has just been finished. -> what was told"""
+        self._told_s, self._told = self.clock(), sum(self._worked_s.values())
+        values = {"process": self.process, "phase": phase, **asdict(self.usage())}
+        self.tell("usage", values)
+        return values

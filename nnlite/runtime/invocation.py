@@ -68,7 +68,7 @@ def carry_out(
         near = Warm(store, shelf) if shelf is not None else store
         gauge = Gauge(time.monotonic() - before_s, tell)
         try:
-            workers = Workers(near, payload.run, invoke, tell, None, remaining_s, before_s, gauge, is_cold)
+            workers = Workers(near, payload.run, invoke, tell, None, remaining_s, gauge, is_cold)
         except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
             raise StoreUnavailable(str(error)) from error
         try:

@@ -29,6 +29,10 @@ def no_deadline() -> float:
     return math.inf
 
 
+def at_full_speed() -> None:
+    """Where nobody is held back."""
+
+
 @dataclass
 class Performer:
     """Performs the effects of one program, but for Sleep, which is its `Scheduler`'s."""
@@ -42,6 +46,7 @@ class Performer:
     spent: Callable[[], fx.Bill] = fx.Bill
     tell: Teller = tell_nobody
     spans: Spans | None = None  #: is told what takes how long
+    settle: Callable[[], None] = at_full_speed  #: after each piece of work
 
     def perform(self, effect: fx.Effect) -> Any:
         """The answer to an effect, as `protocol.effects` promises it."""
@@ -183,6 +188,7 @@ class Scheduler:
                 if spans is not None:
                     spans.close(str(getattr(end.value, "reason", "")))
                 return
+            performer.settle()
             asked_s = time.monotonic()
             if isinstance(effect, fx.Sleep):
                 heapq.heappush(self._sleeping, (asked_s + effect.seconds, next(self._order), program, performer))
@@ -190,6 +196,7 @@ class Scheduler:
                     spans.sleeps(began_s)
                 return
             answer = performer.perform(effect)
+            performer.settle()
             if spans is not None:
                 spans.performed(effect, answer, began_s, asked_s)
             if isinstance(effect, (fx.Train, fx.Score)) and (self._ready or self._sleeping):

@@ -1,6 +1,7 @@
 """Spans: turns the effects that an invocation performs into a few stretches of time, cheaply.
 
-Slices of training, and polls, are joined into one span; requests that coordinate (heads, leases) count with what they
+Every stretch is told to the process' gauge, whose account is their sum; and, if the run is traced, written down. There,
+slices of training, and polls, are joined into one span; requests that coordinate (heads, leases) count with what they
 interrupt if they are short. What a program computes between two effects (encoding, merging) counts with the second.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from typing import Any
 
 from nnlite.protocol import effects as fx
@@ -16,6 +18,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.traces import Span
+from nnlite.runtime.gauge import COMPUTES, Gauge
 from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.store import Store, Versioned
 from nnlite.store.wrapper import Wrapper
@@ -42,7 +45,8 @@ _WRITES = (fx.Create, fx.Swap)
 
 
 class Spans:
-    """The recorder of one invocation. Times are of `clock`; `began_s` is the zero of what is written.
+    """The recorder of one invocation. Times are of `clock`; `began_s` is the zero of what is written. Without a writer
+    nothing is.
 
     Only an invocation that has become its worker (the note "began") writes anything: a duplicate would take the
     names of the other.
@@ -52,12 +56,13 @@ class Spans:
         self,
         spec: RunSpec,
         worker: int,
-        writer: TraceWriter,
+        writer: TraceWriter | None,
         began_s: float,
+        gauge: Gauge,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.keys, self.worker, self.writer, self.clock = Keys(spec.run), worker, writer, clock
-        self.began_s, self._due_s = began_s, began_s + FIRST_S
+        self.gauge, self.began_s, self._due_s = gauge, began_s, began_s + FIRST_S
         self._leaf = str(spec.tree.leaf_level)
         self._lines: list[Span | dict[str, Any]] = []
         self._last: Span | None = None  #: goes on as long as the same kind of thing is done
@@ -77,6 +82,7 @@ class Spans:
 
     def sleeps(self, since_s: float) -> None:
         """The program sleeps until its next effect."""
+        self.gauge.waits()
         self._asleep_s = since_s
 
     def reads(self, began_s: float, ended_s: float, num_bytes: int) -> None:
@@ -104,7 +110,11 @@ class Spans:
         self._count(span, effect, answer, ended_s - asked_s)
         self._join(span)
         self._mark(effect, answer, ended_s)
-        if ended_s >= self._due_s and self._is_held and self.writer.offer(self._take):
+        if kind in COMPUTES and answer.finished:
+            self.gauge.finished(type(effect).__name__.lower())
+        else:
+            self.gauge.goes_on()
+        if ended_s >= self._due_s and self._is_held and self.writer is not None and self.writer.offer(self._so_far):
             self._due_s = ended_s + max(EVERY_S, 0.1 * (ended_s - self.began_s))
 
     def close(self, reason: str | None) -> None:
@@ -114,10 +124,10 @@ class Spans:
         self._is_closed = True
         if self._asleep_s is not None:
             self.add(traces.WAIT, self._asleep_s, self.clock())
-        if self._is_held:
-            lines = self._take()
-            if reason is not None:
-                lines.append({"mark": traces.END, "at_s": round_s(self.clock() - self.began_s), "reason": reason})
+        lines = self._take(self.gauge.tell_usage())
+        if reason is not None:
+            lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason})
+        if self._is_held and self.writer is not None:
             self.writer.finish(lines)
 
     # ---- what it was
@@ -174,6 +184,7 @@ class Spans:
             span.bytes_out = _size(effect.data)
         elif isinstance(effect, (fx.Delete, fx.DeleteMany)):
             span.store_s = seconds
+            self.gauge.num_deletes += len(effect.keys) if isinstance(effect, fx.DeleteMany) else 1
         elif isinstance(effect, (fx.Train, fx.Score)):
             span.samples = max(0, answer.num_samples - self._seen.get(type(effect), 0))
             self._seen[type(effect)] = answer.num_samples
@@ -189,13 +200,16 @@ class Spans:
         if isinstance(effect, fx.Note) and effect.event == "began":
             self._is_held = True
         elif isinstance(effect, fx.Create) and answer is True and effect.key.endswith("/summary.json"):
-            round = int(effect.key.split("/")[-2])
-            self._lines.append({"mark": traces.CLOSED, "at_s": round_s(at_s - self.began_s), "round": round})
+            number = int(effect.key.split("/")[-2])
+            self._lines.append({"mark": traces.CLOSED, "at_s": round(at_s - self.began_s, 6), "round": number})
 
     # ---- joining
 
     def _join(self, span: Span) -> None:
         """Lengthen the last span, or begin the next."""
+        self.gauge.add(span)
+        if self.writer is None:
+            return
         last, aside = self._last, self._aside
         if last is None:
             self._last = span
@@ -224,11 +238,17 @@ class Spans:
         self._lines += [span for span in both if span.seconds >= NOTHING_S or span.reads or span.writes]
         self._last = self._aside = None
 
-    def _take(self) -> list[Span | dict[str, Any]]:
-        """Everything so far; what goes on is cut."""
+    def _so_far(self) -> list[Span | dict[str, Any]]:
+        return self._take({"process": self.gauge.process, **asdict(self.gauge.usage())})
+
+    def _take(self, used: dict[str, Any]) -> list[Span | dict[str, Any]]:
+        """Everything so far, and the account of the process; what goes on is cut."""
         self._give_out()
         lines, self._lines = self._lines, []
-        return lines
+        return [*lines, {"mark": traces.USED, "at_s": self._now_s(), **used}]
+
+    def _now_s(self) -> float:
+        return round(self.clock() - self.began_s, 6)
 
 
 class ReadingShards(Wrapper):
@@ -247,11 +267,6 @@ class ReadingShards(Wrapper):
 
 def _is_open(data: bytes) -> bool:
     return Lease.from_json(data, "a lease").holder == OPEN
-
-
-def round_s(seconds: float) -> float:
-    """To microseconds."""
-    return round(seconds, 6)
 
 
 def _extend(span: Span, more: Span) -> None:

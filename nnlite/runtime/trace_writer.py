@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,12 +28,23 @@ LAST_WORDS_S = 2.0  # how long an invocation that is over waits for its last bat
 
 
 class TraceWriter:
-    """Batches of one invocation. `began_unix_s`: the wall clock where the invocation's own clock is 0."""
+    """Batches of one invocation. `began_unix_s`: the wall clock where the invocation's own clock is 0. wrote(1, bytes)
+    is told of each."""
 
-    def __init__(self, store: Store, run: str, worker: int, attempt: int, began_unix_s: float, is_cold: bool):
+    def __init__(
+        self,
+        store: Store,
+        run: str,
+        worker: int,
+        attempt: int,
+        began_unix_s: float,
+        is_cold: bool,
+        wrote: Callable[[int, int], None] | None = None,
+    ):
         self._store, self._keys, self._worker, self._attempt = store, Keys(run), worker, attempt
         self._header = {"run": run, "worker": worker, "attempt": attempt, "began_unix_s": round(began_unix_s, 6)}
         self._first = {"cold_start": is_cold, "environment": environment()}
+        self._wrote = wrote
         self._batch = 0  #: the next number
         self._kept: Lines = []  #: what is on its way, or could not be put
         self._num_lost = 0
@@ -84,6 +93,8 @@ class TraceWriter:
                 self._batch -= 1  # perhaps it is there all the same; then the next batch, with the same lines, follows
                 return
             self._kept = []
+            if self._wrote is not None:
+                self._wrote(1, len(data))
             return
 
 
@@ -105,11 +116,3 @@ def _cpu_model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return "unknown"
-
-
-def process_age_s() -> float:
-    """How long ago this process began; 0 where that cannot be told."""
-    with suppress(OSError, ValueError, IndexError, AttributeError):
-        ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
-        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK"))
-    return 0.0

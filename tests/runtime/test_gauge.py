@@ -6,12 +6,15 @@ from dataclasses import dataclass
 import pytest
 
 from nnlite.cost.usage import Usage
-from nnlite.errors import NotFound
 from nnlite.protocol import effects as fx
+from nnlite.protocol.effects import Bill
+from nnlite.protocol.spec import Rates
 from nnlite.runtime import runs
 from nnlite.runtime.account import Account
-from nnlite.runtime.gauge import Gauge, GaugedPerformer, gauged
+from nnlite.runtime.gauge import Gauge
+from nnlite.runtime.spans import Spans
 from nnlite.runtime.throttle import Throttle
+from nnlite.runtime.workers import Workers
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from nnlite.store.trace import Traced
@@ -28,73 +31,74 @@ class Clock:
         return self.now_s
 
 
-class Slow(MemoryStore):
-    """Every request takes a second."""
-
-    clock: Clock
-
-    def get(self, key):
-        self.clock.now_s += 1.0
-        return super().get(key)
+ANY = small.spec(small.dataset(), 1, 1)
 
 
-class Worker:
-    """A trainer whose training takes 5 s, of which 1 s is a look into the store, and whose scoring takes 2 s."""
+class Told:
+    """A process with one worker, whose recorder is fed by hand."""
 
-    def __init__(self, clock, store):
-        self.clock, self.store = clock, store
+    def __init__(self):
+        self.clock, self.told = Clock(), []
+        self.gauge = Gauge(97.0, lambda event, values: self.told.append((event, values)), clock=self.clock)
+        self.spans = Spans(ANY, 0, None, 100.0, self.gauge, self.clock)
 
-    def train(self, seconds, until_step):
-        with pytest.raises(NotFound):
-            self.store.get("shard")
-        self.clock.now_s += 4.0
-        return fx.Progress(True, 1, 0.0)
-
-    def score(self, seconds):
-        self.clock.now_s += 2.0
-        return fx.Progress(True, 1, 0.0)
-
-    def collect(self):
-        self.clock.now_s += 0.5
+    def do(self, effect, answer, seconds, thought_s=0.0):
+        began_s = self.clock.now_s
+        self.clock.now_s += thought_s + seconds
+        self.spans.performed(effect, answer, began_s, began_s + thought_s)
 
 
 def test_each_second_is_counted_once_and_where_it_belongs():
-    clock, told = Clock(), []
-    inner = Slow()
-    inner.clock = clock
-    gauge = Gauge(began_s=97.0, tell=lambda event, values: told.append((event, values)), clock=clock)
-    store = Traced(inner, clock=clock)
-    gauge.watch(store)
-    performer = GaugedPerformer(store, Worker(clock, store), gauge=gauge)
-
-    def program():
-        yield fx.Train(1.0)
-        yield fx.Score(1.0)
-        clock.now_s += 0.25  # merging
-        yield fx.Get("a")
-        yield fx.Collect()
-        yield fx.Create("b", b"12345")
-        yield fx.Sleep(1.0)
-        return "over"
-
-    def drive(running, answer=None):
-        while True:
-            effect = running.send(answer)
-            if isinstance(effect, fx.Sleep):
-                clock.now_s += 10.0
-                answer = None
-            else:
-                answer = performer.perform(effect)
-
-    with pytest.raises(StopIteration, match="over"):
-        drive(gauged(program(), gauge))
-    used = gauge.usage()
+    told = Told()
+    told.spans.add("init", 97.0, 100.0)
+    told.spans.reads(100.5, 101.5, 7)  # a shard
+    told.do(fx.Train(1.0), fx.Progress(True, 1, 0.0), 5.0)
+    told.do(fx.Score(1.0), fx.Progress(True, 1, 0.0), 2.0)
+    told.do(fx.Get("a"), None, 1.0, thought_s=0.25)  # merging
+    told.do(fx.Collect(), None, 0.5)
+    told.do(fx.Create("b", b"12345"), True, 0.0)
+    told.do(fx.DeleteMany(("a", "b")), None, 0.0)
+    told.spans.sleeps(told.clock.now_s)
+    told.clock.now_s += 10.0
+    told.do(fx.Now(), 0.0, 0.0)
+    told.spans.close("over")
+    used = told.gauge.usage()
     assert used.seconds == pytest.approx(3 + 5 + 2 + 0.25 + 1 + 0.5 + 10)
     assert (used.init_s, used.compute_s, used.merge_s) == (3.0, pytest.approx(6.0), pytest.approx(0.75))
     assert used.waiting_s == pytest.approx(12.0)  # two looks into the store, and the sleep
-    assert (used.num_reads, used.num_writes, used.num_deletes, used.written_bytes) == (2, 1, 0, 5)
-    assert [values["phase"] for _, values in told if values["phase"]] == ["train", "score"]
-    assert Usage.from_values(told[-1][1]) == Usage.from_values({**told[-1][1], "seconds": used.seconds})
+    assert (used.num_reads, used.num_writes, used.num_deletes, used.written_bytes) == (2, 1, 2, 5)
+    assert [values["phase"] for _, values in told.told if values["phase"]] == ["train", "score"]
+    assert Usage.from_values(told.told[-1][1]) == Usage.from_values({**told.told[-1][1], "seconds": used.seconds})
+
+
+def test_the_bill_is_the_account_at_the_run_s_rates():
+    told = Told()
+    told.do(fx.GetMany(("a", "b")), [None, None], 0.0)
+    told.do(fx.Get("a"), None, 0.5)
+    told.do(fx.Create("b", b""), True, 0.0)
+    told.do(fx.Delete("b"), None, 0.0)
+    rates = Rates(worker_second_usd=1.0, invocation_usd=10.0, read_usd=100.0, write_usd=1000.0)
+    assert told.gauge.bill(rates) == Bill(3.5, 10 + 3.5 + 3 * 100 + 1000)
+    assert told.gauge.bill(Rates()) == Bill(3.5, 0.0)
+
+
+@pytest.mark.parametrize("protocol", ["averaging", "downpour"])
+def test_what_is_counted_is_what_the_store_was_asked_for(protocol):
+    """Two workers, shards and traces included. Only the specification is read before anybody counts."""
+    rows, store = small.dataset(), MemoryStore()
+    of = small.spec(rows, 2, 3, protocol=protocol, push_every=2, pull_every=2)
+    runs.begin(store, store, of, rows)
+    asked = Traced(store)
+    workers = Workers(asked, of.run)
+    for worker in range(2):
+        workers.add(worker, 1)
+    workers.scheduler.run()
+    used, totals = workers.gauge.usage(), asked.totals
+    assert used.num_reads + 1 == totals["get"].num_keys + totals["get_many"].num_keys
+    assert used.num_writes == totals["put"].num_keys
+    assert used.written_bytes >= totals["put"].num_bytes  # more where a swap was lost: that was sent, too
+    assert used.written_bytes < 1.1 * totals["put"].num_bytes
+    assert used.num_deletes == totals["delete"].num_keys + totals["delete_many"].num_keys
 
 
 def test_of_a_process_the_last_account_counts_and_processes_are_added():

@@ -13,6 +13,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.report.reading import read
 from nnlite.runtime import trace_writer
+from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.spans import Spans
 from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.store import Version, Versioned
@@ -40,7 +41,8 @@ class Told:
     def __init__(self, store=None):
         self.clock, self.store = Clock(), store if store is not None else MemoryStore()
         writer = TraceWriter(self.store, "small", 2, 1, 1e9, True)
-        self.spans = Spans(OF, 2, writer, 100.0, self.clock)
+        self.gauge = Gauge(100.0, clock=self.clock)
+        self.spans = Spans(OF, 2, writer, 100.0, self.gauge, self.clock)
         self.do(fx.Note("began", {}), None, 0.0)
 
     def do(self, effect, answer, seconds, before_s=0.0):
@@ -118,7 +120,7 @@ def test_merging_and_closing():
     (merge, swap) = batches[0].spans
     assert (merge.kind, round(merge.seconds, 6), merge.reads, merge.writes) == ("merge", 0.9, 2, 3)
     assert swap.kind == "coordinate"
-    assert [(m["mark"], m.get("round")) for m in batches[0].marks] == [("closed", 0), ("end", None)]
+    assert [(m["mark"], m.get("round")) for m in batches[0].marks] == [("closed", 0), ("used", None), ("end", None)]
     assert batches[0].marks[0]["at_s"] == pytest.approx(0.9)
 
 
@@ -182,7 +184,7 @@ def test_batches_are_few_and_come_early():
 
 def test_a_duplicate_writes_nothing():
     store = MemoryStore()
-    spans = Spans(OF, 2, TraceWriter(store, "small", 2, 1, 1e9, False), 100.0, Clock())
+    spans = Spans(OF, 2, TraceWriter(store, "small", 2, 1, 1e9, False), 100.0, Gauge(), Clock())
     spans.add(traces.INIT, 100.0, 100.5)
     spans.close("another invocation is this worker")
     assert store.folders("runs/") == []

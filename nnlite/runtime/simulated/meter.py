@@ -47,8 +47,7 @@ class Use:
 
     def bill(self, seconds: float, rates: Rates) -> Bill:
         """What an invocation that lasted so long costs at list prices."""
-        requests_usd = self.num_reads * rates.read_usd + self.num_writes * rates.write_usd
-        return Bill(seconds, seconds * rates.worker_second_usd + requests_usd + rates.invocation_usd)
+        return rates.bill(seconds, self.num_reads, self.num_writes)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "cases": ({"nn", "data", "space"}, {"numpy"}),
     "configured": ({"nn", "data", "space", "cases"}, {"numpy"}),
     "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases", "cost"}, {"numpy"}),
-    "report": ({"protocol", "store"}, {"matplotlib"}),
+    "report": ({"protocol", "store", "cost"}, {"matplotlib"}),
     "": (set(), set()),  # nnlite/__init__.py
 }
 # (module, what it imports although the table does not allow it)

@@ -7,7 +7,7 @@ import functools
 import shlex
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
@@ -99,11 +99,10 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
         )
     if args.budget_usd is not None and not 0 < args.budget_usd < float("inf"):
         raise UsageError(f"--budget-usd {args.budget_usd}: wanted a positive number of dollars")
-    region, file = _of(args).function.account.region, args.prices
-    rates = prices.rates("lambda", region, found.architecture, found.memory_mb, file, args.store)
+    tariff = prices.tariff(_of(args).function.account.region, found.architecture, args.prices).of_store(args.store)
     return replace(
-        spec, rates=rates, budget_usd=args.budget_usd, lease_ttl_s=30.0, straggler_timeout_s=20.0, poll_s=0.05,
-        max_poll_s=0.5, hand_over_s=min(5.0, found.timeout_s / 4),
+        spec, rates=tariff.rates(found.memory_mb), tariff=asdict(tariff), budget_usd=args.budget_usd, lease_ttl_s=30.0,
+        straggler_timeout_s=20.0, poll_s=0.05, max_poll_s=0.5, hand_over_s=min(5.0, found.timeout_s / 4),
     )  # fmt: skip
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import asdict, replace
 
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.spec import Rates, RunSpec
 from nnlite.store import Store
+from tools import _cost
 
 OWN = RESUMABLE = frozenset({"processes"})
 
@@ -34,8 +36,8 @@ def store(args: argparse.Namespace) -> str:
 
 
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
-    """As planned: nobody sends a bill."""
-    return spec
+    """Nobody sends a bill; what it would be on AWS Lambda is stated."""
+    return replace(spec, rates=Rates(memory_mb=args.memory_mb or 0), tariff=asdict(_cost.tariff(args, args.store)))
 
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.protocol.spec import Rates, RunSpec
 from nnlite.store import Store
+from tools import _cost
 
 DEFAULT_FUNCTION = "emnist-train"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -63,7 +64,8 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """At the pace of calls through a gateway; nobody sends a bill."""
     return replace(
         spec,
-        rates=Rates(platform="openfaas"),
+        rates=Rates(platform="openfaas", memory_mb=args.memory_mb or 0),
+        tariff=asdict(_cost.tariff(args, args.store)),
         rounds_per_invocation=args.rounds_per_invocation,
         max_poll_s=0.1,
         wait_s=0.2 if args.invocation == "async" else None,  # a queue may run one call at a time

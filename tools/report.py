@@ -109,7 +109,7 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
         "skipped_lines": report.record.num_skipped,
         "seconds_by_kind": report.kinds,
         **report.requests,
-        "usd": bill.total_usd(report),
+        "cost": bill.values(report),
     }
     for row in report.workers:
         yield {

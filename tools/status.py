@@ -78,9 +78,10 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
     reason = f" ({head.reason})" if head.reason else ""
     cap = "" if spec.budget_usd is None else f" of ${spec.budget_usd:g}"
+    prices = f" at list prices of {spec.tariff['date']}" if survey.usd and spec.tariff else ""
     return (
         f"{spec.run}  {head.status}{reason}  {made}{accuracy}  workers: {workers}{late}  "
-        f"{survey.attempts} invocations, {survey.seconds:.0f} s, ${survey.usd:.4f}{cap}"
+        f"{survey.attempts} invocations, {survey.seconds:.0f} s, ${survey.usd:.4f}{cap}{prices}"
     )
 
 
@@ -91,6 +92,7 @@ def _values(surveyor: Surveyor, survey: Survey) -> dict[str, object]:
         "num_rounds": spec.num_rounds, "test_accuracy": head.accuracy, "platform": spec.rates.platform,
         "workers": {state: survey.count(state) for state in STATES}, "invocations": survey.attempts,
         "seconds": round(survey.seconds, 3), "usd": survey.usd, "budget_usd": spec.budget_usd,
+        "prices_date": spec.tariff["date"] if spec.tariff else None,
     }  # fmt: skip
 
 

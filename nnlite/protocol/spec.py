@@ -90,6 +90,7 @@ class RunSpec:
     budget_usd: float | None = None  #: the run stops by itself before its workers have cost more
     max_s: float | None = None  #: and when one of its workers has been at it for so long
     rates: Rates = field(default_factory=Rates)  #: what is paid where the run runs
+    tariff: dict[str, Any] | None = None  #: the list prices by which its cost is stated, see `cost.prices`
     max_staleness: int | None = None  #: of an update when it is applied, in versions (downpour); None: any
     staleness_aware: bool = False  #: an update is divided by the number of versions it is late, and one (downpour)
     wire: str = "float32"  #: the form in which updates travel, see `protocol.wire`

@@ -1,57 +1,75 @@
-"""The bill: what a run has used, at the list prices of its specification."""
+"""The bill: what the processes of a run wrote down that they used, at the list prices that its specification names."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from html import escape
+from typing import Any
 
-from nnlite.report.axes import spell_usd
+from nnlite.cost.bill import Cost, cost
+from nnlite.cost.prices import Tariff
+from nnlite.report.axes import spell_bytes, spell_usd
 from nnlite.report.sections import table
 from nnlite.report.tables import Report
 
 
-@dataclass(frozen=True)
-class Item:
-    """A line of the bill."""
-
-    what: str
-    quantity: float
-    unit: str
-    usd: float
+def of(report: Report) -> Cost:
+    """What the run cost, or would have cost where nobody sends a bill: as `tools.train` says at its end."""
+    spec, used = report.spec, report.record.used
+    tariff = Tariff(**spec.tariff) if spec.tariff is not None else None
+    return cost(used, spec.rates.memory_mb or used.peak_mb, tariff, report.seconds)
 
 
-def items(report: Report) -> list[Item]:
-    """What is paid for. The time that a worker is billed for begins a little before it can see it."""
-    rates, asked, num_invocations = report.spec.rates, report.requests, sum(report.record.attempts.values())
-    seconds = report.worker_s
-    memory = f" of {rates.memory_mb:,} MB" if rates.memory_mb else ""
-    return [
-        Item(f"workers{memory}", seconds, "s", seconds * rates.worker_second_usd),
-        Item("invocations", num_invocations, "", num_invocations * rates.invocation_usd),
-        Item("store, reads", asked["reads"], "requests", asked["reads"] * rates.read_usd),
-        Item("store, writes", asked["writes"], "requests", asked["writes"] * rates.write_usd),
-    ]
+def is_paid(report: Report) -> bool:
+    """Whether somebody sends a bill, or the run is counted as if (`--memory-mb`)."""
+    return bool(report.spec.rates.worker_second_usd or report.spec.rates.memory_mb)
 
 
-def total_usd(report: Report) -> float:
-    """The sum of the bill."""
-    return sum(item.usd for item in items(report))
+def tile(report: Report) -> list[tuple[str, str]]:
+    """(what, value) for the head of a page; nothing where there is no price."""
+    usd = of(report).total_usd
+    return [("at list prices" if is_paid(report) else "on AWS Lambda, at list prices", spell_usd(usd))] if usd else []
+
+
+def values(report: Report) -> dict[str, Any]:
+    """For JSON: `usd` is what is paid, `list_usd` what it would cost at list prices."""
+    found = of(report).values()
+    return {**found, "usd": found["usd"] if is_paid(report) else 0.0, "list_usd": found["usd"]}
 
 
 def section(report: Report) -> str:
     """The bill as a piece of the page."""
-    rates, total = report.spec.rates, total_usd(report)
-    if not total:
-        where = "on this machine" if rates.platform == "local" else f"on {rates.platform}"
-        return f"<h2>Cost</h2><p>The run ran {escape(where)}, without a price for anything: nobody sends a bill.</p>"
+    if not report.record.used.num_invocations:
+        return ""
+    found = of(report)
     rows = [
-        [escape(item.what), f"{item.quantity:,.0f} {item.unit}", spell_usd(item.usd), f"{item.usd / total:.1%}"]
-        for item in items(report)
+        [part, _gb_s(found.gb_s[part]) if part in found.gb_s else "", spell_usd(usd), _share(usd, found.total_usd)]
+        for part, usd in sorted(found.usd.items(), key=lambda item: -item[1])
+        if usd or found.gb_s.get(part)
     ]
-    rows.append(["<b>together</b>", "", f"<b>{spell_usd(total)}</b>", ""])
-    said = [f"What the traces show, at list prices of {escape(rates.platform)}."]
+    rows.append(["<b>together</b>", f"<b>{_gb_s(found.total_gb_s)}</b>", f"<b>{spell_usd(found.total_usd)}</b>", ""])
+    return f"<h2>Cost</h2><p>{' '.join(_sentences(report, found))}</p>{table(('', 'GB-seconds', 'USD', 'share'), rows)}"
+
+
+def _sentences(report: Report, found: Cost) -> list[str]:
+    spec, used = report.spec, report.record.used
+    memory = f"{found.memory_mb:,.0f} MB" + ("" if spec.rates.memory_mb else ", the most that a process needed")
+    said = [
+        f"{used.num_invocations:,} processes ran for {used.seconds:,.1f} s at {memory}; they read {used.num_reads:,} "
+        f"and wrote {used.num_writes:,} objects ({spell_bytes(used.written_bytes)})."
+    ]
+    if spec.tariff is None:
+        return [*said, "The run names no list of prices."]
+    listed = f"AWS Lambda's list prices of {found.date} ({spec.tariff['region']}, {spec.tariff['arch']})"
+    said.append(f"At {listed}:" if is_paid(report) else f"Nobody sends a bill; at {listed} it would have been:")
     if report.record.spent_usd:
-        said.append(f"While it went on, the run counted {spell_usd(report.record.spent_usd)}.")
-    if report.spec.budget_usd is not None:
-        said.append(f"The budget was {spell_usd(report.spec.budget_usd)}.")
-    return f"<h2>Cost</h2><p>{' '.join(said)}</p>{table(('', 'used', 'USD', 'share'), rows)}"
+        said.insert(1, f"Its leases, up to their last beats, say {spell_usd(report.record.spent_usd)}.")
+    if spec.budget_usd is not None:
+        said.insert(1, f"The budget was {spell_usd(spec.budget_usd)}.")
+    return said
+
+
+def _gb_s(value: float) -> str:
+    return f"{value:,.3f}"
+
+
+def _share(usd: float, total: float) -> str:
+    return f"{usd / total:.1%}" if total else ""

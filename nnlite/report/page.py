@@ -11,7 +11,7 @@ from typing import Any
 
 from nnlite.protocol.head import FAILED
 from nnlite.report import bill, optimum, searches, sections
-from nnlite.report.axes import spell_s, spell_usd
+from nnlite.report.axes import spell_s
 from nnlite.report.findings import caveats, findings
 from nnlite.report.optimum import Optimization
 from nnlite.report.searches import Search
@@ -85,7 +85,6 @@ def comparison(reports: Sequence[Report]) -> str:
 def tiles(report: Report) -> list[tuple[str, str]]:
     """(what, value) of the numbers that one looks for first."""
     spec, accuracy, asked = report.spec, report.accuracy, report.requests
-    usd = bill.total_usd(report)
     attempts = sum(report.record.attempts.values())
     made = "checkpoints made" if spec.protocol == "downpour" else f"rounds, of {spec.num_rounds}"
     return [
@@ -96,7 +95,7 @@ def tiles(report: Report) -> list[tuple[str, str]]:
         ("samples trained on", f"{report.samples:,}"),
         ("workers" if attempts == spec.num_workers else f"workers, {attempts:,} attempts", f"{spec.num_workers:,}"),
         ("requests to the store", f"{asked['reads'] + asked['writes']:,}"),
-        *([("at list prices", spell_usd(usd))] if usd else []),
+        *bill.tile(report),
     ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from nnlite.cost.usage import Usage, total
 from nnlite.errors import NotFound, RunError
 from nnlite.protocol import traces
 from nnlite.protocol.head import RUNNING, Head
@@ -55,6 +56,7 @@ class Record:
     attempts: dict[int, int]  #: worker -> its newest attempt, as its lease says
     invocations: list[Invocation]  #: that left a trace, by worker and attempt
     num_skipped: int  #: lines and objects that could not be read
+    used: Usage = field(default_factory=lambda: total([]))  #: by all processes, as they wrote down
     spent_usd: float = 0.0  #: as its workers counted while it went on
 
     @property
@@ -79,9 +81,23 @@ def read(store: Store, run: str) -> Record:
     leases = _leases(store, keys, spec)
     attempts = {worker: lease.attempt for worker, lease in leases.items()}
     invocations = _invocations(store, keys, attempts)
-    num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
+    used, num_odd = _used(invocations)
+    num_skipped = num_damaged + num_odd + sum(one.num_skipped for one in invocations)
     spent_usd = sum(lease.spent.usd for lease in leases.values())
-    return Record(spec, head, summaries, attempts, invocations, num_skipped, spent_usd)
+    return Record(spec, head, summaries, attempts, invocations, num_skipped, used, spent_usd)
+
+
+def _used(invocations: list[Invocation]) -> tuple[Usage, int]:
+    """By all processes, the last account of each. -> and how many accounts cannot be read"""
+    newest, num_damaged = dict[str, Usage](), 0
+    for mark in (mark for one in invocations for mark in one.marks if mark["mark"] == traces.USED):
+        try:
+            process, usage = str(mark.get("process")), Usage.from_values(mark)
+            if process not in newest or newest[process].seconds <= usage.seconds:
+                newest[process] = usage
+        except RunError:
+            num_damaged += 1
+    return total(newest.values()), num_damaged
 
 
 def _many(store: Store, keys: list[str]) -> list[bytes | None]:

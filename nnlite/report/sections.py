@@ -9,7 +9,7 @@ from html import escape
 
 from nnlite.protocol import traces
 from nnlite.report import axes
-from nnlite.report.axes import spell_bytes, spell_s, spell_usd
+from nnlite.report.axes import spell_bytes, spell_s
 from nnlite.report.plots import Bar, Flag, Line, line_plot, timeline
 from nnlite.report.tables import IDLE, Point, Report
 
@@ -220,19 +220,17 @@ def time_spent(report: Report) -> str:
         if share > 0
     )
     asked = report.requests
-    usd = {kind: seconds * report.spec.rates.worker_second_usd for kind, seconds in report.kinds.items()}
     rows = [
         [f'<i class="i-{GROUP_OF[kind]}"></i>{kind}', spell_s(seconds), f"{seconds / total:.1%}"]
-        + ([spell_usd(usd[kind])] if any(usd.values()) else [])
         for kind, seconds in sorted(report.kinds.items(), key=lambda item: -item[1])
     ]
-    head = ["all workers together", "time", "share", *(["cost of that time"] if any(usd.values()) else [])]
     said = (
         f"{spell_s(total)} of {report.spec.num_workers:,} workers. The store was asked {asked['reads']:,} times to "
         f"read ({spell_bytes(asked['bytes_in'])}) and {asked['writes']:,} times to write "
         f"({spell_bytes(asked['bytes_out'])}), which took {asked['store_s'] / total:.1%} of their time."
     )
-    return f'<h2>Where the time went</h2><p>{said}</p><div class="bar">{pieces}</div>{table(head, rows)}'
+    shown = table(("all workers together", "time", "share"), rows)
+    return f'<h2>Where the time went</h2><p>{said}</p><div class="bar">{pieces}</div>{shown}'
 
 
 def _inside(group: str, share: float) -> str:

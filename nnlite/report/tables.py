@@ -225,11 +225,6 @@ class Report:
         }
 
     @property
-    def worker_s(self) -> float:
-        """Of all invocations, added up."""
-        return sum(lane.invocation.seconds for lane in self.lanes)
-
-    @property
     def images_per_s(self) -> float:
         """Samples that all workers together trained on in a second of the run."""
         known = [point.end_s for point in self.points if point.end_s is not None]

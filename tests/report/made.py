@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
+from nnlite.cost.usage import Usage
 from nnlite.protocol import contribution, traces
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import DONE, Head
@@ -40,6 +42,8 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
                 lines.append(Span(kind, at_s, seconds, round, samples=100 * (kind == traces.TRAIN), reads=1))
                 at_s += seconds
             lines.append({"mark": traces.CLOSED, "at_s": at_s, "round": round})
+        used = Usage(at_s, 0.5, num_rounds * 1.05, num_rounds * 0.2, 1, num_rounds * 5, 2, 0, 1000, 100.0)
+        lines.append({"mark": traces.USED, "at_s": at_s, "process": f"process{worker}", **asdict(used)})
         lines.append({"mark": traces.END, "at_s": at_s, "reason": "done"})
         put(
             store, keys, worker, 1, [lines[: len(lines) // 2], lines[len(lines) // 2 :]], began_unix_s=1e9 + worker / 50

@@ -103,7 +103,8 @@ def test_bars_are_on_the_screen_where_they_belong(disturbed, dom):
             assert float(attributes["data-middle"]) == pytest.approx((worker + 0.5) / 4, abs=0.01)
             assert attributes["data-fill"].startswith("rgb")
             measured += 1
-    assert measured == 8
+    there = sum(bool(wanted[worker][group]) for worker in range(4) for group in ("train", "wait"))
+    assert measured == there >= 7  # the slow one may never have waited
 
 
 def test_curves_are_the_summaries(disturbed, dom):

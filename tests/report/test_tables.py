@@ -3,17 +3,19 @@
 import json
 import re
 import time
+from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
 
+from nnlite.cost import prices
+from nnlite.cost.usage import Usage
 from nnlite.errors import RunError
 from nnlite.protocol import traces
 from nnlite.protocol.effects import Bill
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
-from nnlite.protocol.spec import Rates
 from nnlite.protocol.traces import Span
 from nnlite.report import bill, chrome
 from nnlite.report.axes import spell_usd
@@ -190,17 +192,41 @@ def test_all_time_is_accounted_for(report):
 
 
 def test_the_bill_is_what_was_used_at_list_prices():
-    rates = Rates("aws", 1769, 3e-5, 2e-7, 4e-7, 5e-6)
-    store, _ = made(3, 4, rates=rates)
+    tariff = prices.tariff("eu-west-1", "arm64")
+    store, _ = made(3, 4, rates=tariff.rates(2048), tariff=asdict(tariff))
     report = report_of(store)
-    seconds = sum(lane.invocation.seconds for lane in report.lanes)
-    wanted = [seconds * 3e-5, 3 * 2e-7, 3 * 4 * 5 * 4e-7, 3 * 2 * 5e-6]  # a read a span; two batches were written
-    assert [item.usd for item in bill.items(report)] == pytest.approx(wanted)
-    assert spell_usd(sum(wanted)) in page(report)
+    seconds = sum(one.seconds for one in report.record.invocations)
+    found = bill.of(report)
+    assert found.total_gb_s == pytest.approx(2 * seconds)
+    requests_usd = 3 * (4 * 5 * tariff.read_usd + 2 * tariff.write_usd + tariff.invocation_usd)
+    storage_usd = found.usd["storage"]
+    assert 0 < storage_usd < 1e-9
+    assert found.total_usd == pytest.approx(2 * seconds * tariff.gb_s_usd + requests_usd + storage_usd)
+    shown = page(report)
+    assert spell_usd(found.total_usd) in shown
+    assert f"list prices of {tariff.date} (eu-west-1, arm64)" in shown
+    assert "Nobody sends a bill" not in shown
     assert [spell_usd(usd) for usd in (0, 12.3456, 0.12345, 0.00012345)] == ["$0.0000", "$12.35", "$0.1235", "$0.00012"]
     store.put(KEYS.lease(0), Lease(1, "x", spent=Bill(3.0, 0.25)).to_json())
     store.put(KEYS.lease(1), Lease(1, "x", spent=Bill(3.0, 0.5)).to_json())
-    assert "the run counted $0.7500" in page(report_of(store))
+    assert "say $0.7500" in page(report_of(store))
+
+
+def test_of_a_process_the_last_account_counts_and_a_damaged_one_is_left_out():
+    store, _ = made(2, 2)
+    before = report_of(store).record
+    ages = sorted(mark["seconds"] for one in before.invocations for mark in one.marks if mark["mark"] == "used")
+    assert before.used.seconds == pytest.approx(sum(ages))
+    earlier = {"mark": "used", "at_s": 0.1, "process": "process0", **asdict(Usage(0.1))}
+    damaged = {"mark": "used", "at_s": 9.0, "process": "process1"}
+    store.put(KEYS.trace(0, 1, 2), traces.encode({"began_unix_s": 1e9}, [earlier, damaged]))
+    after = report_of(store).record
+    assert (after.used, after.num_skipped) == (before.used, before.num_skipped + 1)
+
+
+def test_without_prices_a_bill_has_seconds_only():
+    store, _ = made(1, 1)
+    assert "The run names no list of prices." in page(report_of(store))
 
 
 def test_names_from_the_store_are_no_html():

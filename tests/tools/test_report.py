@@ -57,6 +57,21 @@ def test_json_is_an_object_a_line(trained, report, tmp_path):
     assert not (tmp_path / "here" / "first.html").exists()
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        ("--workers", 2),
+        ("--workers", 4, "--processes", 2, "--memory-mb", 1024, "--region", "eu-west-1", "--arch", "arm64"),
+        ("--workers", 2, "--processes", 0, "--protocol", "downpour"),
+    ],
+)
+def test_the_bill_is_the_one_that_the_command_has_shown(train, report, case_file, more):
+    told = json.loads(train("--case", case_file(), *more, "--run", "one", "--json").out.splitlines()[-1])["cost"]
+    shown = json.loads(report("one", "--json").out.splitlines()[0])["cost"]
+    assert told["gb_s"] > 0
+    assert shown == told
+
+
 def test_two_runs(trained, train, case_file, report):
     train("--case", case_file(), "--workers", 1, "--rounds", 2, "--run", "second", "--learning-rate", 0.5)
     done = report("first", "--compare", "second")

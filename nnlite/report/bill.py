@@ -26,7 +26,7 @@ def is_paid(report: Report) -> bool:
 def tile(report: Report) -> list[tuple[str, str]]:
     """(what, value) for the head of a page; nothing where there is no price."""
     usd = of(report).total_usd
-    return [("at list prices" if is_paid(report) else "on AWS Lambda, at list prices", spell_usd(usd))] if usd else []
+    return [("at list prices" if is_paid(report) else "list price on AWS Lambda", spell_usd(usd))] if usd else []
 
 
 def values(report: Report) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from nnlite.report.optimum import Optimization
 from nnlite.report.searches import Search
 from nnlite.report.tables import Report
 
+BRIEF = 48  # characters of a value in a table of differences
+
 
 def page(report: Report) -> str:
     """The page of one run."""
@@ -136,7 +138,14 @@ def _differences(specs: list[dict[str, Any]]) -> list[list[str]]:
     flat = [_flat(spec) for spec in specs]
     names = [name for name in dict.fromkeys(name for one in flat for name in one) if name != "run"]
     rows = [[name, *(one.get(name, "") for one in flat)] for name in names]
-    return [[escape(cell) for cell in row] for row in rows if len(set(row[1:])) > 1]
+    return [[_brief(cell) for cell in row] for row in rows if len(set(row[1:])) > 1]
+
+
+def _brief(text: str) -> str:
+    """A cell; of a long text, like that of a network, the beginning, and the rest when the mouse is there."""
+    if len(text) <= BRIEF:
+        return escape(text)
+    return f'<span title="{escape(text)}">{escape(text[:BRIEF])}…</span>'
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:

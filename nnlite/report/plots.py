@@ -15,6 +15,7 @@ from nnlite.report.axes import Axis
 SIDE = 1000  # of a line plot's coordinates
 MOST_POINTS = 200  # of one line; more are averaged
 LABEL = 0.09  # height of a label, as a share of the plot's
+SHORT = 7  # characters of a label that the margin has room for
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,20 @@ def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
 
 
 def _end_labels(drawn: Sequence[tuple[Line, Sequence[tuple[float, float]]]]) -> str:
-    """The name or value of each line at its last point; labels that would meet are moved apart."""
-    ends = sorted(((points[-1], line) for line, points in drawn if points and line.label), key=lambda end: -end[0][1])
-    labels, below = [], 2.0
-    for (a, b), line in ends:
-        below = min(b, below - LABEL)
-        place = "left" if a < 0.3 else "right"
-        style = f"left:{_percent(a)};top:{_percent(below)}"
+    """The name or value of each line at its last point; labels that would meet are moved apart.
+
+    A short one stands behind the line's end, in the margin; a long one above the line, or below it where it falls.
+    """
+    ends = sorted(((points, line) for line, points in drawn if points and line.label), key=lambda end: end[0][-1][1])
+    labels, above = [], -1.0
+    for points, line in ends:
+        a, b = points[-1]
+        above = max(b, above + LABEL)
+        falls = len(points) > 1 and points[-2][1] < b
+        place = "after" if len(line.label) <= SHORT and a > 0.9 else "left" if a < 0.3 else "right"
+        if place != "after" and (b < 1.5 * LABEL or (falls and b < 1 - 1.5 * LABEL)):
+            place += " under"
+        style = f"left:{_percent(a)};top:{_percent(above)}"
         labels.append(f'<span class="end {place} c{line.colour}" style="{style}">{escape(line.label)}</span>')
     return "".join(labels)
 
@@ -188,7 +196,7 @@ def _unit_s(bars: Sequence[Bar], high_s: float) -> float:
 
 def _flags(flags: Sequence[Flag], num_rows: int, x: Axis) -> str:
     return "".join(
-        f'<b class="{flag.kind}{" flip" if x.share(flag.at_s) > 0.15 else ""}" '
+        f'<b class="{flag.kind}{" flip" if x.share(flag.at_s) > 0.85 else ""}" '
         f'style="left:{_percent(x.share(flag.at_s))};'
         f'top:{_percent(flag.row / num_rows)};height:{_percent(1 / num_rows)}">'
         f"<u>{_short_of(flag.text)}</u></b>"

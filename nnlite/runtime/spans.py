@@ -118,17 +118,19 @@ class Spans:
             self._due_s = ended_s + max(EVERY_S, 0.1 * (ended_s - self.began_s))
 
     def close(self, reason: str | None) -> None:
-        """The invocation is over: write down the rest. Without a reason it died. Closing twice is no error."""
-        if self._is_closed:
-            return
-        self._is_closed = True
-        if self._asleep_s is not None:
-            self.add(traces.WAIT, self._asleep_s, self.clock())
-        lines = self._take(self.gauge.tell_usage())
-        if reason is not None:
-            lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason})
-        if self._is_held and self.writer is not None:
-            self.writer.finish(lines)
+        """The invocation is over: write down the rest. Without a reason it died. Closing twice is no error: a process
+        may be told to end while it does."""
+        if not self._is_closed:
+            self._is_closed = True
+            if self._asleep_s is not None:
+                self.add(traces.WAIT, self._asleep_s, self.clock())
+            lines = self._take(self.gauge.tell_usage())
+            if reason is not None:
+                lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason})
+            if self._is_held and self.writer is not None:
+                self.writer.keep(lines)
+        if self.writer is not None:
+            self.writer.finish()
 
     # ---- what it was
 

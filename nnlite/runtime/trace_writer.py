@@ -54,23 +54,27 @@ class TraceWriter:
         """Put what `take` gives, without waiting for it; not now, if a batch is still on its way. -> whether"""
         if self._thread is not None and self._thread.is_alive():
             return False
-        self._start(take())
+        self.keep(take())
+        self._start()
         return True
 
-    def finish(self, lines: Lines) -> None:
-        """Put the last lines, and wait a little for them to be there."""
+    def keep(self, lines: Lines) -> None:
+        """These are to be put with the next batch."""
+        room = MAX_LINES - len(self._kept)
+        self._num_lost += max(0, len(lines) - room)
+        self._kept.extend(lines[:room])  # in place, as what goes is deleted: a batch may be on its way
+
+    def finish(self) -> None:
+        """Put what is kept, and wait a little for it to be there. Finishing again waits again, if it has to."""
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
             if self._thread.is_alive():
                 return
-        self._start(lines)
+        self._start()
         if self._thread is not None:
             self._thread.join(LAST_WORDS_S)
 
-    def _start(self, lines: Lines) -> None:
-        room = MAX_LINES - len(self._kept)
-        self._num_lost += max(0, len(lines) - room)
-        self._kept += lines[:room]
+    def _start(self) -> None:
         if self._kept:
             thread = threading.Thread(target=self._put, daemon=True, name="trace")
             with suppress(RuntimeError):  # no more threads to be had
@@ -81,7 +85,8 @@ class TraceWriter:
         header = {**self._header, "batch": self._batch, **(self._first if self._batch == 0 else {})}
         if self._num_lost:
             header["num_lost"] = self._num_lost
-        data = traces.encode(header, self._kept)
+        kept = list(self._kept)
+        data = traces.encode(header, kept)
         for _ in range(MAX_TAKEN):
             key = self._keys.trace(self._worker, self._attempt, self._batch)
             self._batch += 1
@@ -92,7 +97,7 @@ class TraceWriter:
             except (NnliteError, OSError):
                 self._batch -= 1  # perhaps it is there all the same; then the next batch, with the same lines, follows
                 return
-            self._kept = []
+            del self._kept[: len(kept)]
             if self._wrote is not None:
                 self._wrote(1, len(data))
             return

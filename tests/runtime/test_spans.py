@@ -245,6 +245,50 @@ def test_a_slow_store_delays_nobody():
     assert sum(span.samples for batch in told.batches() for span in batch.spans) == 100
 
 
+def test_who_is_told_to_end_while_it_closes_writes_its_last_words_even_so(monkeypatch):
+    """The signal comes while the last batch is on its way: closing again waits for that very batch."""
+    gate = threading.Event()
+
+    class Slow(MemoryStore):
+        def put(self, key, data, *, if_version=None):
+            assert gate.wait(20)
+            super().put(key, data, if_version=if_version)
+
+    def told_to_end(*_):
+        raise SystemExit
+
+    told = Told(Slow())
+    told.do(fx.Train(0.5), progress(1), 0.2)
+    with monkeypatch.context() as signal:
+        signal.setattr(threading.Thread, "join", told_to_end)
+        with pytest.raises(SystemExit):
+            told.spans.close("the work is done")
+    gate.set()
+    (batch,) = told.batches()
+    assert [mark["mark"] for mark in batch.marks] == ["used", "end"]
+    assert batch.marks[-1]["reason"] == "the work is done"
+
+
+def test_lines_that_come_while_a_batch_is_on_its_way_are_in_the_next():
+    gate, at_it = threading.Event(), threading.Event()
+
+    class Slow(MemoryStore):
+        def put(self, key, data, *, if_version=None):
+            at_it.set()
+            assert gate.wait(20)
+            super().put(key, data, if_version=if_version)
+
+    store = Slow()
+    writer = TraceWriter(store, "small", 2, 1, 1e9, False)
+    assert writer.offer(lambda: [traces.Span(traces.TRAIN, 0.0, 1.0)])
+    assert at_it.wait(20)
+    writer.keep([traces.Span(traces.TRAIN, 1.0, 1.0)])
+    gate.set()
+    writer.finish()
+    batches = [traces.decode(store.get(KEYS.trace(2, 1, n)).data) for n in range(2)]
+    assert [[span.begin_s for span in batch.spans] for batch in batches] == [[0.0], [1.0]]
+
+
 @pytest.mark.parametrize("protocol", ["averaging", "downpour"])
 def test_a_run_with_a_store_that_refuses_traces_ends_with_the_same_bytes(protocol):
     more = {"protocol": protocol, "push_every": 4, "pull_every": 4}

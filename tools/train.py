@@ -96,7 +96,8 @@ def _drive(
     finally:
         progress.close()
     if last.status != DONE and last.result is None:
-        raise RunError(f"run {spec.run} {last.status}: {last.reason}; its checkpoints stay in {store.url}")
+        stays = f"; its checkpoints stay in {store.url}" if runs.standing(store, spec) else ""
+        raise RunError(f"run {spec.run} {last.status}: {last.reason}{stays}")
     return _finish(store, spec, last, out, time.monotonic() - began_s, args, books)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from nnlite.errors import NotFound
 from nnlite.protocol import watcher
+from nnlite.protocol.head import FAILED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.runtime import runs
 from nnlite.runtime.performer import Performer, perform
@@ -113,3 +114,17 @@ def test_a_memcached_that_forgot_a_run_that_is_to_go_on(train):
         assert train(*SOME, "--run", "mine", "--store", store).code == 0
         server.restart()
         check(train("--resume", "mine", "--store", store), 1, "no run 'mine'", server.address, "--store")
+
+
+def test_of_a_run_that_its_store_has_forgotten_nothing_is_said_to_stay(train, tmp_path, monkeypatch):
+    url, drive = str(tmp_path / "s"), runs.Driver.drive
+
+    def forgetful(driver, attempts):
+        drive(driver, attempts)
+        driver.store.delete(Keys("mine").head)
+        return Head(status=FAILED, reason="the run mine is no longer in the store")
+
+    monkeypatch.setattr(runs.Driver, "drive", forgetful)
+    done = train(*SOME, "--run", "mine", "--store", url)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == "error: run mine failed: the run mine is no longer in the store"

@@ -34,7 +34,8 @@ def caveats(report: Report) -> list[str]:
         said.append(f"This run is {report.status}: the report is partial, and shows what was written so far.")
     skipped = report.record.num_skipped
     if skipped:
-        said.append(f"{skipped} {'line' if skipped == 1 else 'lines'} of the trace cannot be read and are left out.")
+        what = "1 line of the trace cannot be read and is" if skipped == 1 else f"{skipped} lines cannot be read and are"
+        said.append(f"{what} left out.")
     if not report.spec.trace:
         said.append("This run was told to write no trace (--no-trace): there is no timeline.")
     elif not report.lanes:

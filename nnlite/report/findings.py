@@ -34,8 +34,8 @@ def caveats(report: Report) -> list[str]:
         said.append(f"This run is {report.status}: the report is partial, and shows what was written so far.")
     skipped = report.record.num_skipped
     if skipped:
-        what = "1 line of the trace cannot be read and is" if skipped == 1 else f"{skipped} lines cannot be read and are"
-        said.append(f"{what} left out.")
+        what, are = ("line", "is") if skipped == 1 else ("lines", "are")
+        said.append(f"{skipped} {what} of the trace cannot be read and {are} left out.")
     if not report.spec.trace:
         said.append("This run was told to write no trace (--no-trace): there is no timeline.")
     elif not report.lanes:

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +14,7 @@ from nnlite.protocol.spec import Rates
 from nnlite.runtime import runs
 from nnlite.runtime.account import Account
 from nnlite.runtime.gauge import Gauge
+from nnlite.runtime.performer import Performer
 from nnlite.runtime.spans import Spans
 from nnlite.runtime.throttle import Throttle
 from nnlite.runtime.workers import Workers
@@ -157,6 +160,26 @@ def test_a_throttle_holds_the_processor_time_to_its_share():
     clock.now_s += 1.0
     throttle.settle()
     assert clock.now_s - before_s == pytest.approx(4.0)
+
+
+def test_a_throttle_is_asked_after_every_piece_of_work(monkeypatch):
+    """What a worker thinks, and what it has done."""
+    performed, settled, perform = [], [], Performer.perform
+
+    def counted(performer, effect):
+        performed.append(len(settled))
+        return perform(performer, effect)
+
+    monkeypatch.setattr(Performer, "perform", counted)
+    rows, store = small.dataset(), MemoryStore()
+    of = small.spec(rows, 2, 2)
+    runs.begin(store, store, of, rows)
+    workers = Workers(store, of.run, gauge=Gauge(throttle=SimpleNamespace(settle=lambda: settled.append(0))))
+    for worker in range(2):
+        workers.add(worker, 1)
+    workers.scheduler.run()
+    assert len(performed) > 20
+    assert all(after - before >= 2 for before, after in pairwise(performed))
 
 
 def test_start_up_is_held_to_the_share_too():

@@ -113,7 +113,7 @@ class Spans:
         if kind in COMPUTES and answer.finished:
             self.gauge.finished(type(effect).__name__.lower())
         else:
-            self.gauge.goes_on()
+            self.gauge.goes_on(ended_s)
         if ended_s >= self._due_s and self._is_held and self.writer is not None and self.writer.offer(self._so_far):
             self._due_s = ended_s + max(EVERY_S, 0.1 * (ended_s - self.began_s))
 

@@ -63,6 +63,8 @@ def restore(spec: RunSpec) -> Program[Head | None]:
         back = Head.from_json(copy.data, keys.head)
         found = yield Get(keys.checkpoint(back.round), durable=True)
         if found is None:
+            if (yield Get(keys.head, durable=True)) != copy:
+                continue  # between our two looks there was a newer copy, and this one went
             return None
         back = replace(back, life=back.life + 1, counter=back.counter + 1)
         if (yield Swap(keys.head, back.to_json(), copy, durable=True)):  # so no life is ever lived twice

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from nnlite.protocol import durable, head, lease
 from nnlite.protocol.combine import Combiner
-from nnlite.protocol.effects import Bill, Get, Invoke, Note, Now, Program, Sleep, Swap
+from nnlite.protocol.effects import Bill, Create, Get, Invoke, Note, Now, Program, Sleep, Swap
 from nnlite.protocol.head import FAILED, RUNNING, Head
 from nnlite.protocol.lease import OPEN, Lease, Watch
 from nnlite.protocol.rounds import Rounds
@@ -160,5 +160,6 @@ class Waiter:
             reason = f"worker {worker} died {opened.deaths} times; the run allows {self.spec.max_attempts} attempts"
             yield from head.end(self.keys.head, FAILED, reason)
             return
+        yield Create(self.keys.spec, self.spec.to_json())  # if it was evicted: nobody can begin without it
         yield Note("replaced", {"worker": worker, "attempt": opened.attempt})
         yield Invoke(worker, opened.attempt)

@@ -87,10 +87,13 @@ def stop(spec: RunSpec, reason: str) -> Program[Head | None]:
 
 
 def reopen(spec: RunSpec) -> Program[dict[int, int]]:
-    """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
+    """Let a stopped or failed run go on from its newest checkpoint, which may be the durable one. -> the attempt to
+    invoke each worker with."""
     keys = Keys(spec.run)
-    yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
     yield from durable.reopen(spec)
+    yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
+    if spec.checkpoint_store is not None:
+        yield from durable.restore(spec)
     yield from combine.free(keys)
     attempts = {}
     for worker in range(spec.num_workers):

@@ -56,6 +56,7 @@ class Record:
     invocations: list[Invocation]  #: that left a trace, by worker and attempt
     num_skipped: int  #: lines and objects that could not be read
     spent_usd: float = 0.0  #: as its workers counted while it went on
+    is_copy: bool = False  #: whether this is not the run's own store, but that with its durable copies
 
     @property
     def is_partial(self) -> bool:
@@ -81,7 +82,8 @@ def read(store: Store, run: str) -> Record:
     invocations = _invocations(store, keys, attempts)
     num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
     spent_usd = sum(lease.spent.usd for lease in leases.values())
-    return Record(spec, head, summaries, attempts, invocations, num_skipped, spent_usd)
+    is_copy = store.url == spec.checkpoint_store and not any(lease.holder != OPEN for lease in leases.values())
+    return Record(spec, head, summaries, attempts, invocations, num_skipped, spent_usd, is_copy)
 
 
 def _many(store: Store, keys: list[str]) -> list[bytes | None]:

@@ -101,12 +101,12 @@ def test_what_was_found_in_the_checkpoint_store_alone_is_looked_at_without_being
 def test_who_names_no_checkpoint_store_or_another_one_is_told(durable, tmp_path):
     of = make(durable, "averaging")
     store = interrupted(of, 2)
-    with pytest.raises(UsageError, match="keeps its checkpoints in file://.*durable.*not in file://.*other"):
+    with pytest.raises(UsageError, match=r"keeps its checkpoints in file://.*durable.*not in file://.*other"):
         runs.find(store, of.run, f"file://{tmp_path}/other")
     forget(store, "all")
     with pytest.raises(RunNotFound, match="--checkpoint-store"):
         runs.find(store, of.run)
-    with pytest.raises(RunNotFound, match="no run 'small' in memory.* nor in file://.*other"):
+    with pytest.raises(RunNotFound, match=r"no run 'small' in memory.* nor in file://.*other"):
         runs.find(store, of.run, f"file://{tmp_path}/other")
 
 

@@ -23,18 +23,21 @@ class Watcher(Waiter):
         super().__init__(spec)
         self.told = first_round  #: the next round whose summary is to be told
         self.evaluated = 0  #: the last evaluation that was told
+        self.checked_s = 0.0  #: when we last looked at all leases
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
-        self.pace.began_s = yield Now()
+        self.pace.began_s = self.checked_s = yield Now()
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         round = -1
         try:
             while True:
-                round = (yield from self.wait(round)).round
+                now_head = yield from self.wait(round)
+                round = now_head.round
                 yield from self._tell(round)
                 yield from self._tell_evaluations()
+                yield from self._replace_the_dead(now_head)
         except Leave:
             return (yield from self._end())
 
@@ -71,6 +74,19 @@ class Watcher(Waiter):
                 return
             self.evaluated += ahead
             yield Note("evaluated", json.loads(bytes(found[ahead - 1].data)))
+
+    def _replace_the_dead(self, now_head: Head) -> Program[None]:
+        """Look at all leases now and then, in one request. In Downpour the head moves on while anybody lives, so who
+        waits for that never waits for long, and would not miss anybody."""
+        now_s = yield Now()
+        if self.spec.protocol != "downpour" or now_s - self.checked_s < self.spec.straggler_timeout_s:
+            return
+        self.checked_s = now_s
+        going = [worker for worker in range(self.spec.num_workers) if worker not in now_head.finished]
+        found = yield GetMany(tuple(self.keys.lease(worker) for worker in going))
+        for worker, one in zip(going, found, strict=True):
+            if self.watch.is_dead(self.keys.lease(worker), one, now_s):
+                yield from self.replace(worker, one)
 
     def between_polls(self) -> Program[None]:
         """Replace at once those whom the platform knows to be dead."""

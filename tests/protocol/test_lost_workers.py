@@ -1,10 +1,11 @@
 """Downpour: a worker that dies unseen is replaced while the others still train, at few requests."""
 
+import contextlib
 import json
 
 import pytest
 
-from nnlite.protocol.effects import GetMany, Invoke, Swap
+from nnlite.protocol.effects import GetMany, Invoke, Now, Sleep, Swap
 from nnlite.protocol.head import DONE
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.repairer import Repairer
@@ -73,28 +74,28 @@ def test_a_visit_to_a_run_that_nobody_watches_starts_the_lost_while_the_head_mov
     of = downpour(3, 5, 5)
     simulation = simulate(of)
     keys, invoked = simulation.keys, []
-    program, answer, now_s = Repairer(of).program(50.0), None, 0.0
+    program, now_s = Repairer(of).program(50.0), 0.0
     for worker in (0, 2):
         simulation.perform(Swap(keys.lease(worker), Lease(1, "alive").to_json(), None))
-    with pytest.raises(StopIteration) as end:
+    effect = next(program)
+    with contextlib.suppress(StopIteration):
         while True:
-            effect = program.send(answer)
-            if type(effect).__name__ == "Sleep":
+            answer = None
+            if isinstance(effect, Sleep):
                 now_s += effect.seconds
-                beat(simulation, of, now_s)
-            if isinstance(effect, Invoke):
+                beat(simulation, now_s)
+            elif isinstance(effect, Invoke):
                 invoked.append((effect.worker, effect.attempt))
-            answer = now_s if type(effect).__name__ == "Now" else None
-            if type(effect).__name__ not in ("Sleep", "Now", "Invoke"):
-                answer = simulation.perform(effect)
-    assert end.value.value is True
+            else:
+                answer = now_s if isinstance(effect, Now) else simulation.perform(effect)
+            effect = program.send(answer)
     assert invoked == [(1, 2)]
 
 
-def beat(simulation, of, now_s):
+def beat(simulation, now_s):
     """Those who live move their leases, and the head."""
     for key in (simulation.keys.lease(0), simulation.keys.lease(2), simulation.keys.head):
         found = simulation.store[key]
-        values = {**json.loads(found.data)}
+        values = json.loads(found.data)
         values["counter" if key.endswith("head.json") else "beat"] = int(now_s * 10)
         simulation.perform(Swap(key, json.dumps(values).encode(), found))

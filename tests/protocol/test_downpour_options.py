@@ -80,7 +80,7 @@ def final_sum(simulation):
 @pytest.mark.parametrize("wire", ["float16", "topk:34%", "topk:100%"])
 def test_on_a_narrow_wire_every_update_counts_exactly_once(wire):
     for seed in range(60):
-        run_spec = downpour(1 + seed % 4, 1 + seed % 3, 1 + seed // 3 % 4, wire=wire)
+        run_spec = downpour(2 + seed % 3, 1 + seed % 3, 1 + seed // 3 % 4, wire=wire)
         simulation = simulate(run_spec, seed, schedule(seed))
         assert np.array_equal(final(simulation), pushed(simulation)), f"seed {seed}"
 

@@ -72,6 +72,7 @@ class DownpourWorker(Worker):
             if self.step % self.spec.push_every == 0 or self.step >= self.total:
                 yield from self._push()
                 moved = yield from self._combine()
+                yield from self.forget_cursor()  # it was of an earlier step
             if self.step % self.pull_every == 0 and not self.is_through:
                 yield from self._pull(moved)
                 yield from self._leave_after_round()
@@ -161,7 +162,6 @@ class DownpourWorker(Worker):
         self.pending.append(Update(label, model.vector))
         self.seq += 1
         self.trained = NOT_TRAINED
-        yield from self.forget_cursor()  # it was of an earlier step
 
     def _combine(self) -> Program[Moved | None]:
         """Fold what is pending, if nobody else does. -> where the head stands, if it was us who moved it"""

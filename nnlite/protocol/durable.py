@@ -37,6 +37,15 @@ def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
             break
     if old is not None and old.round != now_head.round:
         yield Delete(keys.checkpoint(old.round), durable=True)
+        for version in superseded(spec, old.round)[:1]:  # in case who kept the last one died before it had deleted it
+            yield Delete(keys.checkpoint(version), durable=True)
+
+
+def superseded(spec: RunSpec, version: int) -> list[int]:
+    """The last two versions before this one that were copied, if all went well; the newer first."""
+    every = spec.checkpoint_every
+    newest = (version - 1) // every * every
+    return [one for one in (newest, newest - every) if one >= 0]
 
 
 def reopen(spec: RunSpec) -> Program[None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nnlite.protocol import head
 from nnlite.protocol.effects import GetMany, Now, Program, Sleep
 from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
@@ -27,6 +28,9 @@ class Repairer(Waiter):
         try:
             yield from self._visit(patience_s)
         except Leave:
+            found = yield from head.read(self.keys.head)
+            if found is not None:
+                yield from self.tidy(found[0])
             return False
         return True
 

@@ -137,13 +137,6 @@ class Rounds:
             if not self.spec.keeps(old):
                 yield Delete(self.keys.checkpoint(old))
 
-    def sweep(self, last: int) -> Program[None]:
-        """Delete what a finished run no longer needs: the contributions of its last rounds."""
-        for round in range(max(0, last - 3), last + 1):
-            yield DeleteMany(tuple(self.keys.node(round, *place) for place in self.tree.nodes()))
-        if last >= 2 and not self.spec.keeps(last - 2):
-            yield Delete(self.keys.checkpoint(last - 2))
-
     # ---- repairing
 
     def missing(self, round: int) -> Program[list[int]]:

@@ -49,11 +49,9 @@ class Watcher(Waiter):
             last = yield from durable.restore(self.spec)
         if last is None:
             return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
-        yield from self.rounds.keep_result(last)  # who ended it may have died before doing so
         yield from self._tell(last.round + 1)
         yield from self._tell_evaluations()
-        if last.status == DONE:
-            yield from self.rounds.sweep(last.round)
+        yield from self.tidy(last)
         return last
 
     def _tell(self, before: int) -> Program[None]:

@@ -14,7 +14,7 @@ from statistics import mean
 from nnlite import weights
 from nnlite.protocol import contribution, durable, head, lease, updates
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, DeleteMany, Found, Get, GetMany, Now, Program, Swap
+from nnlite.protocol.effects import Create, DeleteMany, Found, Get, GetMany, Now, Program, Swap
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease, Watch
@@ -150,10 +150,9 @@ class Combiner:
 
     def _collect(self, before: Head, moved: Head) -> Program[None]:
         """Delete the updates that the new checkpoint contains, and the one that lies two versions behind it."""
-        if not self.spec.is_lone:
-            yield DeleteMany(self._updates_between(before, moved))
-        if moved.round >= 2 and not self.spec.keeps(moved.round - 2):
-            yield Delete(self.keys.checkpoint(moved.round - 2))
+        applied = () if self.spec.is_lone else self._updates_between(before, moved)
+        is_kept = moved.round < 2 or self.spec.keeps(moved.round - 2)
+        yield DeleteMany(applied if is_kept else (*applied, self.keys.checkpoint(moved.round - 2)))
 
     def _updates_between(self, before: Head, moved: Head) -> tuple[str, ...]:
         old, new = (h.ledger(self.spec.num_workers).applied for h in (before, moved))

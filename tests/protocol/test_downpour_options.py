@@ -168,7 +168,7 @@ def test_a_reached_target_ends_the_run_in_good_order():
         reached = "reached test accuracy" in head["reason"]
         assert reached or sum(head["steps"]) == 3 * STEPS, f"seed {seed}"
         early += reached and sum(head["steps"]) < 3 * STEPS
-    assert early > 10
+    assert early > 5
 
 
 # ---- in several invocations

@@ -16,7 +16,7 @@ from typing import Any
 
 from nnlite.protocol import contribution, durable, head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Model, Note, Now, Program
+from nnlite.protocol.effects import Create, DeleteMany, Get, GetMany, Model, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec

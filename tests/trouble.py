@@ -106,8 +106,8 @@ def check_downpour(folder: Path, last: Head, final: Any) -> str:
     assert off <= limit, f"off by {off:g}, roundings explain {limit:g}"
     assert off < smallest / 2, f"off by {off:g}, an update may be as small as {smallest:g}"
     return (
-        f"ledger holds in life {last.life}: {count} updates in {num_checkpoints} checkpoints; final weights = its first "
-        f"+ all of them, off by at most {off:.2g} (rounding may make {limit:.2g}; the smallest update is {smallest:.2g})"
+        f"ledger holds in life {last.life}: {count} updates in {num_checkpoints} checkpoints; final weights = its "
+        f"first + all of them, off by at most {off:.2g} (rounding explains {limit:.2g}; an update is {smallest:.2g})"
     )
 
 

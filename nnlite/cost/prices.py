@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -104,4 +104,5 @@ def rates(
     """What a run on a platform counts by, with its weights in `store` (a URL). Only AWS Lambda sends bills."""
     if platform != "lambda":
         return Rates(platform, memory_mb)
-    return tariff(region, arch, file).of_store(store).rates(memory_mb)
+    of = tariff(region, arch, file)
+    return replace(of.of_store(store).rates(memory_mb), apart_read_usd=of.read_usd, apart_write_usd=of.write_usd)

@@ -56,6 +56,8 @@ class Rates:
     invocation_usd: float = 0.0
     read_usd: float = 0.0  #: of one request to the store that reads
     write_usd: float = 0.0  #: of one that writes
+    apart_read_usd: float = 0.0  #: of a request to a data or checkpoint store in S3, wherever the run's own store is
+    apart_write_usd: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,13 @@ class Workers:
         self.store, self.spec = Traced(store), read_spec(store, run)
         self.gauge = gauge or Gauge(time.monotonic() - before_s)
         self.gauge.watch(self.store)
-        apart = self.spec.data.store
-        self.data_store = self._counted(open_store(apart)) if apart else self.store
+        self.data_store = self._counted(open_store(self.spec.data.store)) if self.spec.data.store else self.store
         durable = open_durable(self.spec)
         self.durable = self._counted(durable) if durable is not None else None
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell = invoke, tell
-        self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s)
+        apart = [one for one in (self.data_store, self.durable) if one is not None and one is not self.store]
+        self._remaining_s, self._spent = remaining_s, Meter(self.spec.rates, self.store, before_s, apart=apart)
         self._all_spans: list[Spans] = []
 
     def bill(self) -> Bill:

@@ -200,7 +200,7 @@ def main() -> int:
     restarted = "memcached restarted once, " if trouble.restarted else ""
     print(
         f"{args.protocol} on {args.store}: {seconds:.0f} s, {trouble.num_killed} processes killed, {restarted}"
-        f"5 % of requests lost, life {last.life}, accuracy {last.accuracy:.4f}"
+        f"5 % of requests lost, life {last.life}, accuracy {last.accuracy}"
     )
     final = weights.load(out).vector
     local.MODULE = "nnlite.runtime.process"

@@ -59,6 +59,22 @@ def test_a_lone_worker_ends_with_all_its_steps_each_once(at_s):
     assert lives > 10
 
 
+@pytest.mark.parametrize("make", [lambda n: spec(n, 9, **DURABLE), lambda n: downpour(n, 1, 1, **DURABLE)])
+def test_copies_go_on_after_many_have_restored_the_run_at_once(make):
+    """Each of them counts a life in the checkpoint store, and only one in the store."""
+    raced = 0
+    for seed in range(14):
+        simulation = simulate(make(8), seed, Faults(wipe_at_s=(1.0 + seed % 7 / 3,)))
+        last = simulation.run(BOUND_S)
+        kept = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        assert (kept.status, kept.result) == (DONE, last.result), f"seed {seed}"
+        assert simulation.keys.checkpoint(last.result) in simulation.durable, f"seed {seed}"
+        raced += kept.life > last.life
+        firsts = [key for key in simulation.store if "/ckpt/" in key and int(key.rsplit("/", 1)[1]) % LIFE == 0]
+        assert len(firsts) <= 1, f"seed {seed}"
+    assert raced > 3
+
+
 def restored_and_pushed(simulation):
     """What the last life began with, and the sum of all updates of that life."""
     last = Head.from_json({**simulation.durable, **simulation.store}[simulation.keys.head].data, "head")

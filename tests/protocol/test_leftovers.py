@@ -71,14 +71,14 @@ def test_wherever_one_died_nothing_is_left_behind(name):
 
 def test_without_sweeping_the_dead_leave_something(monkeypatch):
     monkeypatch.setattr(waiter, "sweep", lambda run_spec, last: iter(()))
-    most, _ = most_left(MAKES["downpour"], every=5)
+    most, _ = most_left(MAKES["downpour"], every=2)
     assert {"/updates/", "/cursors/"} <= set(most - allowed(MAKES["downpour"]()))
 
 
 def test_without_looking_one_copy_further_back_a_dead_keeper_leaves_one(monkeypatch):
     plain, left_over = durable.superseded, []
     monkeypatch.setattr(durable, "superseded", lambda run_spec, version: [])
-    for effect in range(1, 600, 7):
+    for effect in range(1, 600, 3):
         simulation = finished(lambda: spec(2, 9, **COPIED), Faults(crash_at=effect, crash_after=True))
         left_over.append(len(simulation.durable) > 2)
     assert plain(spec(2, 9, **COPIED), 9) == [8, 6]

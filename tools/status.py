@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 
@@ -50,6 +51,7 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> None:
     head = survey.head
     rounds = f"{head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
+    accuracy += "  (a copy)" if survey.is_copy else ""
     print(f"{name:<34} {head.status:<8} {rounds:>9}  {spec.num_workers:>4} workers  ${survey.usd:.4f}{accuracy}")
 
 
@@ -64,7 +66,7 @@ def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:
         if (is_over or known or args.follow) and line != last:
             print(json.dumps(_values(surveyor, survey)) if args.json else line, flush=True)
             last = line
-        if is_over or (known and not args.follow):
+        if is_over or survey.is_copy or (known and not args.follow):
             return
         time.sleep(POLL_S)
 
@@ -78,6 +80,12 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
     reason = f" ({head.reason})" if head.reason else ""
     cap = "" if spec.budget_usd is None else f" of ${spec.budget_usd:g}"
+    if survey.is_copy:
+        return (
+            f"{spec.run}  {head.status} when it was copied here, to its checkpoint store{reason}  {made}{accuracy}; "
+            f"if its own store has forgotten it: python -m tools.train --resume {spec.run} --store URL "
+            f"--checkpoint-store {shlex.quote(surveyor.store.url)}"
+        )
     prices = f" at list prices of {spec.tariff['date']}" if survey.usd and spec.tariff else ""
     return (
         f"{spec.run}  {head.status}{reason}  {made}{accuracy}  workers: {workers}{late}  "
@@ -91,7 +99,7 @@ def _values(surveyor: Surveyor, survey: Survey) -> dict[str, object]:
         "event": "status", "run": spec.run, "status": head.status, "reason": head.reason, "round": head.round,
         "num_rounds": spec.num_rounds, "test_accuracy": head.accuracy, "platform": spec.rates.platform,
         "workers": {state: survey.count(state) for state in STATES}, "invocations": survey.attempts,
-        "seconds": round(survey.seconds, 3), "usd": survey.usd, "budget_usd": spec.budget_usd,
+        "copy": survey.is_copy, "seconds": round(survey.seconds, 3), "usd": survey.usd, "budget_usd": spec.budget_usd,
         "prices_date": spec.tariff["date"] if spec.tariff else None,
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ from nnlite.protocol import watcher
 from nnlite.protocol.head import RUNNING
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.runs import standing
+from nnlite.runtime.survey import Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
 from tools import _aws, _where
@@ -41,6 +42,10 @@ def main(args: argparse.Namespace) -> int:
 def _stop(store: Store, name: str, must_run: bool) -> None:
     spec = read_spec(store, name)
     before = standing(store, spec)
+    if before is not None and Surveyor(store, spec).look().is_copy:
+        if must_run:
+            raise RunError(f"{store.url} has copies of run {name}, and not the run: name its own --store")
+        return
     if before is None or before.status != RUNNING:
         if must_run:
             raise RunError(f"run {name} is {before.status if before else 'not begun'}: there is nothing to stop")

@@ -16,7 +16,6 @@ from nnlite.errors import RunError, UsageError
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, trainer
-from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
 from tools import _cost, _on_local, _platforms
 from tools._command import run
@@ -42,11 +41,11 @@ def main(args: argparse.Namespace) -> int:
     args.store = place.store(args)
     store = open_store(args.store)
     if args.resume:
-        spec = read_spec(store, args.resume)
+        spec = runs.find(store, args.resume, args.checkpoint_store)
         books = _books(args, spec, store)
         if args.dry_run:
             return _show_plan(spec, args, None)
-        out, standing = _out(spec, args), runs.standing(store, spec)
+        out, standing = _out(spec, args), runs.last_known(store, spec)
         if standing is not None and standing.status == DONE and not out.exists():
             return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
         place.prepare(args, spec)
@@ -239,12 +238,13 @@ def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
     store = "" if default else f" --store {shlex.quote(args.store)}"
     out = f" --out {shlex.quote(args.out)}" if args.out else ""
     options = _platforms.find(args.platform).resume_options(args)
-    return f"python -m tools.train --resume {spec.run}{options}{store}{out}"
+    copies = f" --checkpoint-store {shlex.quote(spec.checkpoint_store)}" if spec.checkpoint_store else ""
+    return f"python -m tools.train --resume {spec.run}{options}{store}{copies}{out}"
 
 
 # ---- the command line
 
-NOT_OF_THE_RUN = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
+NOT_OF_THE_RUN = {"resume", "platform", "store", "checkpoint_store", "out", "json", "dry_run", "debug"}
 
 
 def _parser() -> argparse.ArgumentParser:

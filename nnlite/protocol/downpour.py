@@ -72,6 +72,7 @@ class DownpourWorker(Worker):
             if self.step % self.spec.push_every == 0 or self.step >= self.total:
                 yield from self._push()
                 moved = yield from self._combine()
+                yield from self.forget_cursor()  # it was of an earlier step
             if self.step % self.pull_every == 0 and not self.is_through:
                 yield from self._pull(moved)
                 yield from self._leave_after_round()
@@ -94,7 +95,7 @@ class DownpourWorker(Worker):
         yield from self._resume()
 
     def _resume(self) -> Program[None]:
-        """Take the optimizer's state from the cursor that the last attempt left at this very step."""
+        """Take what it alone had from the cursor that the last attempt left at this very step."""
         if self.lease is None or not self.lease.cursor:
             return
         where = self.keys.cursor(self.worker, self.lease.cursor)
@@ -147,15 +148,16 @@ class DownpourWorker(Worker):
 
         A lone worker keeps it until it has folded it, and stands on the checkpoint that this makes.
         """
-        model = yield TakeUpdate(self.scale)
+        self.is_through = self.step >= self.total
+        model = yield TakeUpdate(self.scale, whole=self.is_through)
         if not np.isfinite(model.vector).all():
             yield from self.diverged(self.base)
-        self.is_through = self.step >= self.total
         samples, loss = self.trained.num_samples, self.trained.loss_sum
         label = Label(self.worker, self.seq, self.base, self.step, self.is_through, samples, loss)
         if not self.spec.is_lone:
             key = self.keys.update(self.worker, self.seq)
-            if not (yield Create(key, updates.encode(model, label, Wire.of(self.spec.wire).kind))):
+            kind = "float32" if self.is_through else Wire.of(self.spec.wire).kind
+            if not (yield Create(key, updates.encode(model, label, kind))):
                 raise Leave(f"another invocation has pushed {key}")
         self.pending.append(Update(label, model.vector))
         self.seq += 1
@@ -182,7 +184,16 @@ class DownpourWorker(Worker):
         if now_head.round != self.base:
             yield from self._go_over(now_head, data)
         if data is not None:
-            yield from self.evaluations.evaluate(now_head, data, self.keys.checkpoint(self.base))
+            where = self.keys.checkpoint(self.base)
+            yield from self.evaluations.evaluate(now_head, data, where, self._between_slices)
+
+    def _between_slices(self, took_s: float) -> Program[None]:
+        """In an evaluation, which may be long. Who has to leave leaves it undone."""
+        self.longest_s = max(self.longest_s, took_s)
+        yield from self.beat()
+        yield from self._look((yield Now()))
+        if (yield from self._has_to_leave(2 * self.longest_s)):
+            yield from self.hand_over((yield from self.cursor()))
 
     def _go_over(self, now_head: Head, data: Any) -> Program[None]:
         applied = now_head.ledger(self.spec.num_workers).applied[self.worker]
@@ -208,7 +219,8 @@ class DownpourWorker(Worker):
             yield from self.hand_over((yield from self.cursor()))
 
     def cursor(self) -> Program[bytes | None]:
-        """What we have changed is pushed, whenever it is; what only we have, the optimizer's state, is handed over."""
+        """What we have changed is pushed, whenever it is; what only we have is handed over: the optimizer's state, and
+        of the changes what does not fit through the wire."""
         standing: Standing = yield Suspend()
         self.step, self.trained = standing.step, standing.trained
         if self.is_through:
@@ -217,6 +229,7 @@ class DownpourWorker(Worker):
             yield from self._push()
             if self.spec.is_lone:
                 yield from self._combine()
+            standing = yield Suspend()
         return cursor.encode(standing, self.base)
 
     # ---- the end

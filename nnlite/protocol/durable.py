@@ -31,12 +31,28 @@ def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
     while True:
         found: Found | None = yield Get(keys.head, durable=True)
         old = Head.from_json(found.data, keys.head) if found else None
-        if old is not None and (old.life, old.round, old.counter) >= (now_head.life, now_head.round, now_head.counter):
+        if old is not None and _rank(old) >= _rank(now_head):
             return
-        if (yield Swap(keys.head, now_head.to_json(), found, durable=True)):
+        # who tried to restore the run, and was not the first, has counted a life here that the run does not live
+        copy = replace(now_head, life=max(now_head.life, old.life)) if old is not None else now_head
+        if (yield Swap(keys.head, copy.to_json(), found, durable=True)):
             break
     if old is not None and old.round != now_head.round:
         yield Delete(keys.checkpoint(old.round), durable=True)
+        for version in superseded(spec, old.round)[:1]:  # in case who kept the last one died before it had deleted it
+            yield Delete(keys.checkpoint(version), durable=True)
+
+
+def _rank(head: Head) -> tuple[int, bool, int]:
+    """What is newer has more: rounds go on counting through all lives."""
+    return head.round, head.status != RUNNING, head.counter
+
+
+def superseded(spec: RunSpec, version: int) -> list[int]:
+    """The last two versions before this one that were copied, if all went well; the newer first."""
+    every = spec.checkpoint_every
+    newest = (version - 1) // every * every
+    return [one for one in (newest, newest - every) if one >= 0]
 
 
 def reopen(spec: RunSpec) -> Program[None]:
@@ -63,6 +79,8 @@ def restore(spec: RunSpec) -> Program[Head | None]:
         back = Head.from_json(copy.data, keys.head)
         found = yield Get(keys.checkpoint(back.round), durable=True)
         if found is None:
+            if (yield Get(keys.head, durable=True)) != copy:
+                continue  # between our two looks there was a newer copy, and this one went
             return None
         back = replace(back, life=back.life + 1, counter=back.counter + 1)
         if (yield Swap(keys.head, back.to_json(), copy, durable=True)):  # so no life is ever lived twice
@@ -70,13 +88,16 @@ def restore(spec: RunSpec) -> Program[Head | None]:
 
 
 def _standing(keys: Keys) -> Program[Head | None]:
-    """The head, if it stands on a checkpoint that is there."""
+    """The head, if it stands on a checkpoint that is there, or moves on."""
     found = yield Get(keys.head)
-    if found is None:
-        return None
-    head = Head.from_json(found.data, keys.head)
-    is_sound = head.status != RUNNING or (yield Get(keys.checkpoint(head.round))) is not None
-    return head if is_sound else None
+    while found is not None:
+        head = Head.from_json(found.data, keys.head)
+        if head.status != RUNNING or (yield Get(keys.checkpoint(head.round))) is not None:
+            return head
+        before, found = found, (yield Get(keys.head))
+        if found == before:
+            return None
+    return None
 
 
 def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]:
@@ -89,6 +110,8 @@ def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]
         found = yield Get(keys.head)
         standing = yield from _standing(keys)
         if standing is not None:
+            if spec.protocol == "downpour" and standing.life != back.life:
+                yield Delete(keys.checkpoint(back.round))  # of a life that nobody lives
             return standing
         if found is not None:
             old = Head.from_json(found.data, keys.head)

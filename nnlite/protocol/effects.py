@@ -158,11 +158,14 @@ class Score(Effect):
 
 @dataclass(frozen=True)
 class Evaluate(Effect):
-    """Score one of the slices of the test split with a checkpoint that is not ours. -> Progress"""
+    """Score one of the slices of the test split with a checkpoint that is not ours, from row `first` on, for about
+    `seconds`. -> Progress of just this"""
 
     data: Any
     where: str
     slice: int
+    seconds: float
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -193,9 +196,11 @@ class Rebase(Effect):
 @dataclass(frozen=True)
 class TakeUpdate(Effect):
     """-> Model: the change of the weights since the last update, times `scale`, and of that what the run's wire
-    carries, in memory of its own. The rest is in the next update, which begins here."""
+    carries, in memory of its own; or all of it, when it is to be `whole`. The rest is in the next update, which begins
+    here."""
 
     scale: float = 1.0
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -206,7 +211,7 @@ class Suspend(Effect):
 @dataclass(frozen=True)
 class Resume(Effect):
     """Go on where `standing` was taken, in the middle of `round`. With no round, one has joined already: then only
-    the optimizer's state is taken from it. -> None"""
+    the optimizer's state is taken from it, and what was changed since the last update. -> None"""
 
     standing: Standing
     where: str
@@ -233,7 +238,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Standing:
-    """A worker in the middle of its work: weights with all of the optimizer's state, and how far it has come."""
+    """A worker in the middle of its work: weights with all of the optimizer's state, and how far it has come. Of one
+    that pushes updates, in place of the weights, what was changed since the last of them."""
 
     model: Model
     step: int

@@ -7,12 +7,13 @@ and the next will not be: nothing depends on it but a target accuracy, which is 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from nnlite.protocol import head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Evaluate, Program, Progress
+from nnlite.protocol.effects import Create, Evaluate, Now, Program, Progress
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
@@ -30,8 +31,11 @@ class Evaluations:
         per_round = self.spec.steps_of_all_per_round
         return sum(now_head.steps) // (self.spec.eval_every * per_round) if self.spec.eval_every else 0
 
-    def evaluate(self, now_head: Head, data: Any, where: str) -> Program[None]:
-        """Score the checkpoint that a head shows, if that is due and nobody else does."""
+    def evaluate(
+        self, now_head: Head, data: Any, where: str, between: Callable[[float], Program[None]]
+    ) -> Program[None]:
+        """Score the checkpoint that a head shows, if that is due and nobody else does. `between`: what to do after
+        every slice of it, which took so many seconds."""
         number = self.due(now_head)
         if number <= self.seen or now_head.closing:
             return
@@ -40,8 +44,13 @@ class Evaluations:
             return
         tally = Tally()
         for part in range(self.spec.num_test_slices):
-            scored: Progress = yield Evaluate(data, where, part)
-            tally += Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
+            first, is_finished = 0, False
+            while not is_finished:
+                began_s = yield Now()
+                scored: Progress = yield Evaluate(data, where, part, self.spec.slice_s, first)
+                tally += Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
+                first, is_finished = first + scored.num_samples, scored.finished
+                yield from between((yield Now()) - began_s)
         yield from self._tell(number, now_head, tally)
 
     def _tell(self, number: int, now_head: Head, tally: Tally) -> Program[None]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from nnlite.protocol import contribution, durable, head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Model, Note, Now, Program
+from nnlite.protocol.effects import Create, DeleteMany, Get, GetMany, Model, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
@@ -139,13 +139,6 @@ class Rounds:
         if old >= 0:
             checkpoint = () if self.spec.keeps(old) else (self.keys.checkpoint(old),)
             yield DeleteMany((self.keys.node(old, 0, 0), *checkpoint))
-
-    def sweep(self, last: int) -> Program[None]:
-        """Delete what a finished run no longer needs: the contributions of its last rounds."""
-        for round in range(max(0, last - 3), last + 1):
-            yield DeleteMany(tuple(self.keys.node(round, *place) for place in self.tree.nodes()))
-        if last >= 2 and not self.spec.keeps(last - 2):
-            yield Delete(self.keys.checkpoint(last - 2))
 
     # ---- repairing
 

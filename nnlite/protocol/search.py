@@ -77,7 +77,7 @@ class SearchWorker(Searching, Worker):
         yield from super().between_polls()
         patience_s = self.search.patience_s
         if patience_s is not None and self.lease is not None and (yield Now()) - self.idle_since_s > patience_s:
-            yield from self.rest(self.worker, self.lease)
+            yield from self.rest(self.worker, replace(self.lease, spent=(yield from self._spent())))
 
     def _check_caps(self, spent: Bill) -> Program[None]:
         """As of a run, but workers are not equally busy: who has used up its share asks what all have spent."""

@@ -90,5 +90,6 @@ class Searching(Waiter):
         if found is not None:
             current = Lease.from_json(found.data, key)
             if (current.attempt, current.holder) == (mine.attempt, mine.holder):
-                yield Swap(key, replace(current, holder=IDLE, beat=current.beat + 1).to_json(), found)
+                left = replace(current, holder=IDLE, beat=current.beat + 1, spent=mine.spent)
+                yield Swap(key, left.to_json(), found)
         raise Leave("there is nothing to do at the moment")

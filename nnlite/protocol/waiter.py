@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 from nnlite.protocol import durable, head, lease
 from nnlite.protocol.combine import Combiner
-from nnlite.protocol.effects import Bill, Get, Invoke, Note, Now, Program, Sleep, Swap
-from nnlite.protocol.head import FAILED, RUNNING, Head
+from nnlite.protocol.effects import Bill, Create, Get, Invoke, Note, Now, Program, Sleep, Swap
+from nnlite.protocol.head import DONE, FAILED, RUNNING, Head
 from nnlite.protocol.lease import OPEN, Lease, Watch
 from nnlite.protocol.rounds import Rounds
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.sweep import sweep
 
 T = TypeVar("T")
 
@@ -151,6 +152,12 @@ class Waiter:
             return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
         return (yield from self.rounds.missing(self.open_round(now_head)))
 
+    def tidy(self, last: Head) -> Program[None]:
+        """Do for a run that is over what who ended it may have died before doing."""
+        yield from self.rounds.keep_result(last)
+        if last.status == DONE:
+            yield from sweep(self.spec, last)
+
     def open_round(self, now_head: Head) -> int:
         """The round that is to be closed."""
         return now_head.round
@@ -166,5 +173,6 @@ class Waiter:
             reason = f"worker {worker} died {opened.deaths} times; the run allows {self.spec.max_attempts} attempts"
             yield from head.end(self.keys.head, FAILED, reason)
             return
+        yield Create(self.keys.spec, self.spec.to_json())  # if it was evicted: nobody can begin without it
         yield Note("replaced", {"worker": worker, "attempt": opened.attempt})
         yield Invoke(worker, opened.attempt)

@@ -23,18 +23,21 @@ class Watcher(Waiter):
         super().__init__(spec)
         self.told = first_round  #: the next round whose summary is to be told
         self.evaluated = 0  #: the last evaluation that was told
+        self.checked_s = 0.0  #: when we last looked at all leases
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
-        self.pace.began_s = yield Now()
+        self.pace.began_s = self.checked_s = yield Now()
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         round = -1
         try:
             while True:
-                round = (yield from self.wait(round)).round
+                now_head = yield from self.wait(round)
+                round = now_head.round
                 yield from self._tell(round)
                 yield from self._tell_evaluations()
+                yield from self._replace_the_dead(now_head)
         except Leave:
             return (yield from self._end())
 
@@ -46,11 +49,9 @@ class Watcher(Waiter):
             last = yield from durable.restore(self.spec)
         if last is None:
             return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
-        yield from self.rounds.keep_result(last)  # who ended it may have died before doing so
         yield from self._tell(last.round + 1)
         yield from self._tell_evaluations()
-        if last.status == DONE:
-            yield from self.rounds.sweep(last.round)
+        yield from self.tidy(last)
         return last
 
     def _tell(self, before: int) -> Program[None]:
@@ -72,6 +73,19 @@ class Watcher(Waiter):
             self.evaluated += ahead
             yield Note("evaluated", json.loads(bytes(found[ahead - 1].data)))
 
+    def _replace_the_dead(self, now_head: Head) -> Program[None]:
+        """Look at all leases now and then, in one request. In Downpour the head moves on while anybody lives, so who
+        waits for that never waits for long, and would not miss anybody."""
+        now_s = yield Now()
+        if self.spec.protocol != "downpour" or now_s - self.checked_s < self.spec.straggler_timeout_s:
+            return
+        self.checked_s = now_s
+        going = [worker for worker in range(self.spec.num_workers) if worker not in now_head.finished]
+        found = yield GetMany(tuple(self.keys.lease(worker) for worker in going))
+        for worker, one in zip(going, found, strict=True):
+            if self.watch.is_dead(self.keys.lease(worker), one, now_s):
+                yield from self.replace(worker, one)
+
     def between_polls(self) -> Program[None]:
         """Replace at once those whom the platform knows to be dead."""
         for worker, attempt in (yield Casualties()):
@@ -87,10 +101,13 @@ def stop(spec: RunSpec, reason: str) -> Program[Head | None]:
 
 
 def reopen(spec: RunSpec) -> Program[dict[int, int]]:
-    """Let a stopped or failed run go on from its newest checkpoint. -> the attempt to invoke each worker with."""
+    """Let a stopped or failed run go on from its newest checkpoint, which may be the durable one. -> the attempt to
+    invoke each worker with."""
     keys = Keys(spec.run)
-    yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
     yield from durable.reopen(spec)
+    yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
+    if spec.checkpoint_store is not None:
+        yield from durable.restore(spec)
     yield from combine.free(keys)
     attempts = {}
     for worker in range(spec.num_workers):

@@ -11,6 +11,7 @@ from nnlite.protocol.effects import (
     Bill,
     Create,
     Delete,
+    GetMany,
     Invoke,
     Note,
     Now,
@@ -87,6 +88,7 @@ class Worker(Waiter):
         if self.lease is None:
             raise Leave("another invocation is this worker")
         self.spent_before = max(self.spent_before, self.lease.spent, key=lambda bill: bill.seconds)
+        yield from self._suppose_spent()
         self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
         if self.num_restored > MAX_RESTORED:
@@ -164,6 +166,18 @@ class Worker(Waiter):
                 self.beaten_s = now_s
         if self.lease is None:
             raise Leave("another invocation has taken over")
+
+    def _suppose_spent(self) -> Program[None]:
+        """If the store has lost our lease, and with it what earlier attempts have spent: the most that another worker
+        has, as all do about the same."""
+        spec, others = self.spec, [w for w in range(self.spec.num_workers) if w != self.worker]
+        has_caps = spec.budget_usd is not None or spec.max_s is not None
+        if self.attempt == 1 or self.spent_before.seconds or not has_caps or not others:
+            return
+        keys = tuple(self.keys.lease(worker) for worker in others)
+        found = zip((yield GetMany(keys)), keys, strict=True)
+        bills = [Lease.from_json(one.data, key).spent for one, key in found if one is not None]
+        self.spent_before = max(bills, key=lambda bill: bill.seconds, default=Bill())
 
     def _spent(self) -> Program[Bill]:
         """By all attempts of this worker."""

@@ -30,6 +30,8 @@ def findings(report: Report) -> list[str]:
 def caveats(report: Report) -> list[str]:
     """What a reader must know to trust the numbers."""
     said = []
+    if report.record.is_copy:
+        return ["This is the run's checkpoint store: it has copies of head and weights, and nothing else of the run."]
     if report.record.is_partial:
         said.append(f"This run is {report.status}: the report is partial, and shows what was written so far.")
     skipped = report.record.num_skipped

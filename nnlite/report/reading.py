@@ -58,6 +58,7 @@ class Record:
     num_skipped: int  #: lines and objects that could not be read
     used: Usage = field(default_factory=lambda: total([]))  #: by all processes, as they wrote down
     spent_usd: float = 0.0  #: as its workers counted while it went on
+    is_copy: bool = False  #: whether this is not the run's own store, but that with its durable copies
 
     @property
     def is_partial(self) -> bool:
@@ -84,7 +85,8 @@ def read(store: Store, run: str) -> Record:
     used, num_odd = _used(invocations)
     num_skipped = num_damaged + num_odd + sum(one.num_skipped for one in invocations)
     spent_usd = sum(lease.spent.usd for lease in leases.values())
-    return Record(spec, head, summaries, attempts, invocations, num_skipped, used, spent_usd)
+    is_copy = store.url == spec.checkpoint_store and not any(lease.holder != OPEN for lease in leases.values())
+    return Record(spec, head, summaries, attempts, invocations, num_skipped, used, spent_usd, is_copy)
 
 
 def _used(invocations: list[Invocation]) -> tuple[Usage, int]:

@@ -27,10 +27,10 @@ class Learner(Protocol):
     def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
         """See `effects.Rebase`."""
 
-    def take_update(self, scale: float = 1.0) -> fx.Model:
+    def take_update(self, scale: float = 1.0, whole: bool = False) -> fx.Model:
         """See `effects.TakeUpdate`."""
 
-    def evaluate(self, data: Any, where: str, part: int) -> fx.Progress:
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> fx.Progress:
         """See `effects.Evaluate`."""
 
     def score(self, seconds: float) -> fx.Progress:
@@ -62,10 +62,10 @@ def compute(effect: fx.Effect, learner: Learner) -> Any:
             return learner.join(data, where, step, pending)
         case fx.Rebase(data, where, pending):
             learner.rebase(data, where, pending)
-        case fx.TakeUpdate(scale):
-            return learner.take_update(scale)
-        case fx.Evaluate(data, where, part):
-            return learner.evaluate(data, where, part)
+        case fx.TakeUpdate(scale, whole):
+            return learner.take_update(scale, whole)
+        case fx.Evaluate(data, where, part, seconds, first):
+            return learner.evaluate(data, where, part, seconds, first)
         case fx.Score(seconds):
             return learner.score(seconds)
         case fx.Collect():

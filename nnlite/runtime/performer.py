@@ -115,13 +115,13 @@ class Performer:
         self._mine.rebase(effect.data, effect.where, effect.pending)
 
     def _takeupdate(self, effect: fx.TakeUpdate) -> fx.Model:
-        return self._mine.take_update(effect.scale)
+        return self._mine.take_update(effect.scale, effect.whole)
 
     def _score(self, effect: fx.Score) -> fx.Progress:
         return self._mine.score(effect.seconds)
 
     def _evaluate(self, effect: fx.Evaluate) -> fx.Progress:
-        return self._mine.evaluate(effect.data, effect.where, effect.slice)
+        return self._mine.evaluate(effect.data, effect.where, effect.slice, effect.seconds, effect.first)
 
     def _collect(self, effect: fx.Collect) -> fx.Model:
         return self._mine.collect()

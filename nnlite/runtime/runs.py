@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlite.data import Dataset, shards
-from nnlite.errors import Conflict, NnliteError, NotFound, RunError
+from nnlite.errors import Conflict, NnliteError, NotFound, RunError, RunNotFound, UsageError
 from nnlite.platform.base import Platform
 from nnlite.protocol import contribution, head, watcher
 from nnlite.protocol.contribution import Tally
@@ -22,8 +22,8 @@ from nnlite.runtime import trainer
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
-from nnlite.runtime.workers import Workers, open_durable
-from nnlite.store import ABSENT, Data, Store
+from nnlite.runtime.workers import Workers, open_durable, read_spec
+from nnlite.store import ABSENT, Data, Store, open_store
 
 
 def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset) -> None:
@@ -34,14 +34,22 @@ def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset) -> N
 
 
 def claim(store: Store, spec: RunSpec, flag: str) -> None:
-    """Create the specification. Raises RunError when the run's id, which `flag` chooses, is taken."""
-    try:
-        store.put(Keys(spec.run).spec, spec.to_json(), if_version=ABSENT)
-    except Conflict:
-        raise RunError(
-            f"there is a run {spec.run!r} in {store.url} already: go on with it by --resume {spec.run}, "
-            f"or choose another {flag}"
-        ) from None
+    """Create the specification, first in the checkpoint store, whose copies would else be taken for this run's.
+    Raises RunError when the run's id, which `flag` chooses, is taken."""
+    key, claimed = Keys(spec.run).spec, list[Store]()
+    for one in filter(None, (open_durable(spec), store)):
+        try:
+            one.put(key, spec.to_json(), if_version=ABSENT)
+        except Conflict:
+            if claimed and one.url == claimed[0].url:
+                continue
+            for other in claimed:
+                other.delete(key)
+            raise RunError(
+                f"there is a run {spec.run!r} in {one.url} already: go on with it by --resume {spec.run}, "
+                f"or choose another {flag}"
+            ) from None
+        claimed.append(one)
 
 
 def complete(store: Store, spec: RunSpec) -> None:
@@ -89,24 +97,59 @@ def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
             create(store, mark, b"")
 
 
+def find(store: Store, run: str, copies_url: str | None = None) -> RunSpec:
+    """The specification of a run that is to go on, from its checkpoint store if its own has forgotten it.
+
+    Raises RunNotFound when neither has it, UsageError when `copies_url` is not its checkpoint store.
+    """
+    copies = open_store(copies_url) if copies_url is not None else None
+    try:
+        spec = read_spec(store, run)
+    except RunNotFound as error:
+        if copies is None:
+            raise RunNotFound(f"{error}; if its store has forgotten it, name its --checkpoint-store") from None
+        try:
+            spec = read_spec(copies, run)
+        except RunNotFound:
+            raise RunNotFound(
+                f"no run {run!r} in {store.url}, nor in {copies.url}: check the run's id, --store, --checkpoint-store"
+            ) from None
+    if copies is not None and spec.checkpoint_store != copies.url:
+        place = spec.checkpoint_store or "no checkpoint store"
+        raise UsageError(f"run {run} keeps its checkpoints in {place}, not in {copies.url}: name that, or none")
+    return spec
+
+
 def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
     """Let a run go on. -> the attempt to invoke each worker with, and the round it stands at.
 
     Raises RunError when it is done.
     """
-    complete(store, spec)
+    durable = open_durable(spec)
+    if durable is None or not _exists(durable, Keys(spec.run).head):
+        complete(store, spec)
+    before = last_known(store, spec)
+    if before is not None and before.status == DONE:
+        raise RunError(f"run {spec.run} is done ({before.reason}): there is nothing to resume")
+    create(store, Keys(spec.run).spec, spec.to_json())
+    attempts = perform(watcher.reopen(spec), Performer(store, durable=durable))
     found = standing(store, spec)
     if found is None:
         raise RunError(f"run {spec.run} has no head in {store.url}: it cannot be resumed")
-    if found.status == DONE:
-        raise RunError(f"run {spec.run} is done ({found.reason}): there is nothing to resume")
-    return perform(watcher.reopen(spec), Performer(store)), found.round
+    return attempts, found.round
 
 
 def standing(store: Store, spec: RunSpec) -> Head | None:
     """The head of a run as it stands, or None when there is none."""
     found = perform(head.read(Keys(spec.run).head), Performer(store))
     return found[0] if found else None
+
+
+def last_known(store: Store, spec: RunSpec) -> Head | None:
+    """The same; of a run that its store has forgotten, as its checkpoint store has it."""
+    durable = open_durable(spec)
+    found = standing(store, spec)
+    return standing(durable, spec) if found is None and durable is not None else found
 
 
 @dataclass

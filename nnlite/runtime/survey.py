@@ -28,6 +28,7 @@ class Survey:
     attempts: int  #: invocations of all workers together
     seconds: float  #: that their invocations have lasted, up to their last beats
     usd: float
+    is_copy: bool = False  #: whether this is not the run's own store, but that with its durable copies
 
     def count(self, state: str) -> int:
         """How many workers are in it."""
@@ -68,12 +69,12 @@ class Surveyor:
         there = [lease for lease in leases if lease is not None]
         return Survey(
             head, tuple(states), sum(lease.attempt for lease in there), sum(lease.spent.seconds for lease in there),
-            sum(lease.spent.usd for lease in there),
+            sum(lease.spent.usd for lease in there), not there and self.store.url == self.spec.checkpoint_store,
         )  # fmt: skip
 
     def settled(self, survey: Survey) -> bool:
         """Whether another look would tell nothing new soon: everybody is known to live, or the run is over."""
-        return survey.count(WAITING) == 0
+        return survey.count(WAITING) == 0 or survey.is_copy
 
     @property
     def patience_s(self) -> float:

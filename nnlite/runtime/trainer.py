@@ -134,13 +134,21 @@ class Trainer:
     # ---- handing over
 
     def suspend(self) -> Standing:
-        """How far we have come; a view, valid until the next step."""
-        return Standing(self.state.everything(), self.step, self.trained, _progress(self.scored, False))
+        """How far we have come; a view, valid until the next step. In Downpour a copy, with what was changed since the
+        last update in place of the weights."""
+        model = self.state.everything()
+        if self.spec.protocol == "downpour":
+            model = Model(model.vector.copy(), model.shapes)
+            model.vector[: len(self._pushed)] -= self._pushed
+        return Standing(model, self.step, self.trained, _progress(self.scored, False))
 
     def resume(self, standing: Standing, where: str, round: int | None) -> None:
-        """Go on in the middle of `round`; or, having joined, with the optimizer's state alone."""
+        """Go on in the middle of `round`; or, having joined, with the optimizer's state and what was changed since the
+        last update."""
         self.state.read_everything(standing.model, where, slots_only=round is None)
-        if round is not None:
+        if round is None:
+            self.state.weights += standing.model.vector[: len(self._pushed)]
+        else:
             self.step, self._round_ends = standing.step, (round + 1) * self.steps_per_round
             scored = standing.scored
             self.trained = standing.trained
@@ -168,12 +176,13 @@ class Trainer:
         for update in pending:
             self.state.weights += update
 
-    def take_update(self, scale: float = 1.0) -> Model:
-        """Of the change (P,) since the last update, times `scale`, what the wire carries. The rest is in the next."""
+    def take_update(self, scale: float = 1.0, whole: bool = False) -> Model:
+        """Of the change (P,) since the last update, times `scale`, what the wire carries, or all of it when it is to be
+        `whole`. The rest is in the next."""
         change = self.state.weights - self._pushed
         if scale != 1.0:
             change *= np.float32(scale)
-        sent = self.wire.reduced(change)
+        sent = change.copy() if whole else self.wire.reduced(change)
         if scale != 1.0 or self.wire.kind != "float32":
             self._pushed += sent
             change -= sent
@@ -222,17 +231,21 @@ class Trainer:
         done = test is None or self.scored.count >= len(test)
         return _progress(self.scored, done)
 
-    def evaluate(self, data: Any, where: str, part: int) -> Progress:
-        """Score a slice of the test split, any, with a checkpoint that is not ours."""
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> Progress:
+        """Score a slice of the test split, any, with a checkpoint that is not ours: from row `first` on, until it is
+        through or the time is up."""
+        until_s = self.clock() + seconds
         model, test, scored = (
             State.of(self.spec, self.network, self.optimizer),
             self._slice(part),
             Evaluation(0.0, 0, 0),
         )
         model.read(data, where)
-        while scored.count < len(test):
-            scored += self._scored(model.weights, test, scored.count)
-        return _progress(scored, True)
+        while first + scored.count < len(test):
+            scored += self._scored(model.weights, test, first + scored.count)
+            if self.clock() >= until_s:
+                break
+        return _progress(scored, first + scored.count >= len(test))
 
     def _scored(self, vector: NDArray[np.float32], test: Split, first: int) -> Evaluation:
         part = slice(first, first + SCORE_ROWS)

@@ -1,14 +1,15 @@
 """A store that forgets everything: the run goes on from the newest durable checkpoint."""
 
+import contextlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from nnlite.errors import UsageError
-from nnlite.protocol import updates
+from nnlite.protocol import durable, updates
 from nnlite.protocol.durable import LIFE
-from nnlite.protocol.effects import Create
+from nnlite.protocol.effects import Create, Get
 from nnlite.protocol.head import DONE, FAILED, Head
 from nnlite.runtime.simulator import Faults
 from tests.protocol.test_downpour import downpour, expected
@@ -56,6 +57,22 @@ def test_a_lone_worker_ends_with_all_its_steps_each_once(at_s):
         assert np.array_equal(vector_of(found, "final"), expected(1)), f"seed {seed}: {last}"
         lives += last.result >= LIFE
     assert lives > 10
+
+
+@pytest.mark.parametrize("make", [lambda n: spec(n, 9, **DURABLE), lambda n: downpour(n, 1, 1, **DURABLE)])
+def test_copies_go_on_after_many_have_restored_the_run_at_once(make):
+    """Each of them counts a life in the checkpoint store, and only one in the store."""
+    raced = 0
+    for seed in range(14):
+        simulation = simulate(make(8), seed, Faults(wipe_at_s=(1.0 + seed % 7 / 3,)))
+        last = simulation.run(BOUND_S)
+        kept = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        assert (kept.status, kept.result) == (DONE, last.result), f"seed {seed}"
+        assert simulation.keys.checkpoint(last.result) in simulation.durable, f"seed {seed}"
+        raced += kept.life > last.life
+        firsts = [key for key in simulation.store if "/ckpt/" in key and int(key.rsplit("/", 1)[1]) % LIFE == 0]
+        assert len(firsts) <= 1, f"seed {seed}"
+    assert raced > 3
 
 
 def restored_and_pushed(simulation):
@@ -113,6 +130,39 @@ def test_two_durable_copies_at_most_and_the_last_is_the_result():
         assert kept == [simulation.keys.checkpoint(last.result)]
         head = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
         assert (head.status, head.result) == (DONE, last.result)
+
+
+def test_a_copy_that_is_replaced_while_it_is_being_restored():
+    """Between the look at the durable head and the look for its checkpoint, a newer copy is made, and this one goes."""
+    simulation = simulate(spec(2, 9, **DURABLE))
+    simulation.run(BOUND_S)
+    keys = simulation.keys
+    data = simulation.durable[keys.checkpoint(9)].data
+
+    def copy(round):
+        simulation.durable.clear()
+        simulation.perform(Create(keys.checkpoint(round), data, durable=True))
+        simulation.perform(Create(keys.head, Head(round, counter=round).to_json(), durable=True))
+
+    copy(4)
+    simulation.store.clear()
+    program, answer = durable.restore(simulation.spec), None
+    with contextlib.suppress(StopIteration):
+        while True:
+            effect = program.send(answer)
+            if isinstance(effect, Get) and effect.key == keys.checkpoint(4):
+                copy(6)
+            answer = simulation.perform(effect)
+    assert Head.from_json(simulation.store[keys.head].data, "head").round == 6
+
+
+def test_a_worker_is_replaced_though_the_specification_was_evicted():
+    """An invocation begins by reading it, and a store that forgets what is seldom read forgets that first."""
+    for make in (lambda: spec(2, 5), lambda: downpour(2, 1, 1)):
+        simulation = simulate(make(), 0, Faults(crash_at=30))
+        simulation.run(BOUND_S)
+        assert simulation.counts["crashes"] == 1
+        assert simulation.store[simulation.keys.spec].data == simulation.spec.to_json()
 
 
 def test_a_checkpoint_store_without_a_period_is_refused():

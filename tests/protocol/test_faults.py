@@ -15,6 +15,7 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Adopt, Create, Delete, DeleteMany, Get, GetMany, Invoke, Model, Score, Swap, Train
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import Rates
 from nnlite.runtime.simulator import Faults
 from tests.protocol import toy
@@ -184,6 +185,34 @@ def test_a_run_that_costs_or_lasts_too_much_stops_by_itself_with_what_it_has(cap
         assert simulation.keys.checkpoint(last.result) in simulation.store
         assert simulation.seconds < 3 * 10 + 3 * 2 * run_spec.beat_s, f"seed {seed}"
         assert_nothing_is_paid_for_after_the_end(simulation)
+
+
+@pytest.mark.parametrize("caps", [{"budget_usd": 0.03}, {"max_s": 10.0}])
+def test_caps_hold_though_the_store_loses_every_lease_between_two_invocations(caps):
+    """Less exactly: who has lost its lease takes what the busiest of the others has spent. It never ended without."""
+    run_spec = spec(3, 100, **caps, hand_over_s=1.0, rates=Rates(worker_second_usd=0.001))
+    for seed in range(6):
+        simulation = simulate(run_spec, seed, Faults(usd_per_s=0.001, timeout_s=4.0, cold_start_s=2.0))
+        lose_opened_leases(simulation)
+        assert simulation.run(BOUND_S).status == STOPPED, f"seed {seed}"
+        assert simulation.seconds < 3 * 100, f"seed {seed}"
+        assert simulation.counts["handed over in time"] > 3, f"seed {seed}"
+
+
+def lose_opened_leases(simulation):
+    plain = simulation.perform
+
+    def perform(effect, invocation=None):
+        answer = plain(effect, invocation)
+        if (
+            isinstance(effect, Swap)
+            and "/leases/0" in effect.key
+            and Lease.from_json(effect.data, "lease").holder == ""
+        ):
+            simulation.store.pop(effect.key, None)
+        return answer
+
+    simulation.perform = perform
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -11,6 +11,7 @@ from nnlite.protocol.head import DONE, STOPPED
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.result import DIVERGED, FAILED, OK, Result, leaderboard, winner
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
+from nnlite.protocol.searching import IDLE
 from nnlite.protocol.spec import Rates
 from nnlite.runtime.simulator import Faults
 from tests.protocol.toy_trials import DIVERGES, come_to_an_end, draw, results, search_of, simulate
@@ -230,6 +231,19 @@ def test_the_budget_is_never_exceeded_and_most_of_it_is_used(parallel):
         assert last.status == STOPPED, f"seed {seed}"
         assert "budget" in last.reason
         assert 0.35 * budget < spent <= budget, f"seed {seed}"
+
+
+def test_who_leaves_for_want_of_work_has_written_what_it_spent():
+    """The first trial is long, so one of two workers is idle; the other beats, or is called again."""
+    money = Faults(slice_s=1.0, usd_per_s=0.01)
+    search = search_of(1, 2, Ladder((9,)), patience_s=3.0)
+    simulation = simulate(search, 0, money, rates=Rates(worker_second_usd=0.01), beat_s=50.0, lease_ttl_s=200.0)
+    simulation.run(BOUND_S)
+    leases = [simulation.store[simulation.keys.lease(worker)].data for worker in range(2)]
+    idle = [lease for lease in (Lease.from_json(data, "lease") for data in leases) if lease.holder == IDLE]
+    assert len(idle) == 1
+    assert idle[0].spent.seconds > 3.0
+    assert idle[0].spent.usd >= 0.01 * idle[0].spent.seconds
 
 
 def test_a_search_that_ended_before_its_first_trial():

@@ -81,7 +81,7 @@ def test_without_forgetting_deaths_a_long_search_fails_of_many_that_were_survive
     def failed():
         search, count = search_of(20, 1, Ladder((2,)), max_deaths=1000), 0
         for seed in range(8):
-            simulation = simulate(search, seed, Faults(crash_rate=0.02), max_attempts=8)
+            simulation = simulate(search, seed, Faults(crash_rate=0.02), max_attempts=12)
             count += simulation.run(BOUND_S).status != DONE
         return count
 

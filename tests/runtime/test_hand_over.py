@@ -3,6 +3,7 @@
 import itertools
 from collections import deque
 
+import numpy as np
 import pytest
 
 from nnlite import nn
@@ -68,3 +69,42 @@ def test_a_damaged_cursor_is_refused(damage, tmp_path):
         cursor.decode(damage(data), "the cursor")
     with pytest.raises(WeightsError, match="no cursor"):
         cursor.decode(small.checkpoint(store, of, 0), "a checkpoint")
+
+
+@pytest.mark.parametrize("wire", ["float32", "float16", "topk:5%"])
+def test_what_did_not_travel_goes_over_with_the_cursor(wire, tmp_path):
+    """All updates together are all that was changed, whoever made them."""
+    of = small.spec(ROWS, protocol="downpour", wire=wire)
+    store = FileStore(tmp_path)
+    runs.begin(store, store, of, ROWS)
+    first = small.checkpoint(store, of, 0)
+    one, two, alone = (Trainer(of, 0, store) for _ in range(3))
+    for trainer in (one, alone):
+        trainer.join(first, "first", 0, ())
+    one.train(100.0, 4)
+    sent = [one.take_update().vector]
+    standing, _ = cursor.decode(cursor.encode(one.suspend(), 0), "cursor")
+    two.join(first, "first", 4, sent)
+    two.resume(standing, "cursor", None)
+    two.train(100.0, 7)
+    sent += [two.take_update().vector, two.take_update(whole=True).vector]
+    alone.train(100.0, 7)
+    changed = alone.state.weights - small.vector(store, of, 0)[: alone.state.weights.size]
+    assert np.allclose(sum(sent), changed, atol=1e-6)
+    assert np.allclose(two.state.slots, alone.state.slots, atol=1e-6)
+
+
+def test_an_evaluation_in_pieces_is_the_evaluation(tmp_path, monkeypatch):
+    monkeypatch.setattr("nnlite.runtime.trainer.SCORE_ROWS", 7)
+    of = small.spec(ROWS, protocol="downpour")
+    store = FileStore(tmp_path)
+    runs.begin(store, store, of, ROWS)
+    data, trainer = small.checkpoint(store, of, 0), Trainer(of, 0, store)
+    whole = trainer.evaluate(data, "x", 0, 100.0)
+    assert whole.finished
+    pieces = []
+    while not (pieces and pieces[-1].finished):
+        pieces.append(trainer.evaluate(data, "x", 0, 0.0, sum(piece.num_samples for piece in pieces)))
+    assert len(pieces) == -(-whole.num_samples // 7) > 2
+    assert sum(piece.num_correct for piece in pieces) == whole.num_correct
+    assert sum(piece.loss_sum for piece in pieces) == pytest.approx(whole.loss_sum)

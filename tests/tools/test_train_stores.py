@@ -1,5 +1,7 @@
 """Stores that are wrong, away, foreign, damaged or forgetful: one clear line each, and nothing is lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from nnlite.errors import NotFound
@@ -13,9 +15,23 @@ from nnlite.store import open_store
 from tests.servers import BUCKET, Memcached, free_ports, need_memcached
 from tests.tools.conftest import Done
 from tests.tools.test_train_bad_input import QUICK, check
+from tools import report, status, stop
+from tools._command import run
 
 CASE = ("--case", "c", "--dataset", "fashion-sample", "--workers", 2, "--processes", 0)
 SOME = (*CASE, "--rounds", 2, "--steps-per-round", 2)
+
+
+@pytest.fixture
+def call(capfd):
+    """call(module of a tool, *argv)"""
+
+    def made(module, *argv: object) -> Done:
+        capfd.readouterr()
+        code = run(module.main, module._parser(), [str(a) for a in argv])
+        return Done(code, *capfd.readouterr())
+
+    return made
 
 
 @pytest.fixture
@@ -128,3 +144,30 @@ def test_of_a_run_that_its_store_has_forgotten_nothing_is_said_to_stay(train, tm
     done = train(*SOME, "--run", "mine", "--store", url)
     assert done.code == 1
     assert done.err.splitlines()[-1] == "error: run mine failed: the run mine is no longer in the store"
+
+
+def test_a_memcached_that_forgot_a_run_that_has_a_checkpoint_store(train, call, tmp_path):
+    """From what is left one can see where the run stood, go on with it, and fetch the weights of a run that is done."""
+    need_memcached()
+    copies = str(tmp_path / "copies")
+    both = (*SOME, "--run", "mine", "--checkpoint-store", copies)
+    with Memcached() as server:
+        store = f"memcached://{server.address}/x"
+        assert train(*both, "--store", store).code == 0
+        with open_store(copies) as durable:  # as if it had been interrupted, at its last copy
+            head = Head.from_json(durable.get(Keys("mine").head).data, "head")
+            durable.put(Keys("mine").head, replace(head.reopened(), counter=9).to_json())
+        server.restart()
+        assert "mine  running when it was copied here" in call(status, "mine", "--store", copies).out
+        assert '"copy": true' in call(status, "mine", "--store", copies, "--json").out
+        assert "has copies of head and weights" in call(report, "mine", "--store", copies, "--json").err
+        check(call(stop, "mine", "--store", copies), 1, "copies", "own --store")
+        check(train("--resume", "mine", "--store", store), 1, "no run 'mine'", "--checkpoint-store")
+        going_on = ("--resume", "mine", "--store", store, "--checkpoint-store", copies, "--processes", 0)
+        assert train(*going_on, "--dry-run").code == 0
+        check(call(status, "mine", "--store", store), 1, "no run 'mine'")  # a plan changes nothing
+        assert "test accuracy" in train(*going_on).out
+        server.restart()
+        (tmp_path / "w.st").unlink(missing_ok=True)
+        assert train(*going_on, "--out", tmp_path / "w.st").code == 0
+        assert (tmp_path / "w.st").exists()

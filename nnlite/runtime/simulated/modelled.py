@@ -72,13 +72,13 @@ class ModelledLearner:
     def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
         """See `effects.Rebase`."""
 
-    def evaluate(self, data: Any, where: str, part: int) -> Progress:
-        """See `effects.Evaluate`."""
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> Progress:
+        """See `effects.Evaluate`; in one go, however long it takes."""
         rows = _share(self.spec.data.num_test, self.spec.num_workers, part)
         self.took_s = rows * self.compute.score_row_s * self.slowness
         return Progress(True, rows, float(rows), rows // 2)
 
-    def take_update(self, scale: float = 1.0) -> Model:
+    def take_update(self, scale: float = 1.0, whole: bool = False) -> Model:
         """See `effects.TakeUpdate`."""
         self._began = self.step
         return self.update

@@ -63,11 +63,14 @@ def test_narrow_wires_write_fewer_bytes():
 
         simulation._put = remember
         simulation.run()
-        return max(one.num_bytes for one in written if b"update" in one.data)
+        is_last = {last: f'\\"last\\": {last}'.encode() for last in ("false", "true")}
+        return [max(one.num_bytes for one in written if mark in one.data) for mark in is_last.values()]
 
-    plain = update_bytes("float32")
-    assert update_bytes("float16") == pytest.approx(plain / 2, rel=0.02)
-    assert update_bytes("topk:1%") == pytest.approx(plain / 50, rel=0.3)  # an index and a value for each, and a header
+    plain, last = update_bytes("float32")
+    assert last == pytest.approx(plain, rel=0.001)
+    # of topk an index and a value for each, and a header; the last update of a worker is whole
+    assert update_bytes("float16") == pytest.approx([plain / 2, plain], rel=0.02)
+    assert update_bytes("topk:1%") == [pytest.approx(plain / 50, rel=0.3), pytest.approx(plain, rel=0.02)]
 
 
 def test_the_same_seed_gives_the_same_forecast():

@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import shlex
 import sys
-import time
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from nnlite.cost import prices
+from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.aws import limits, schedule
 from nnlite.platform.aws.function import Configuration, Function, check_concurrency
 from nnlite.platform.aws.lambda_platform import LambdaPlatform
 from nnlite.platform.base import Platform
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import detached, trainer
+from nnlite.runtime import detached
 from nnlite.runtime.invocation import Payload
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 from tools import _aws
-from tools._ask import confirm
 from tools._platforms import DEFAULT_STORE
 
 RESUMABLE = frozenset({"stack_name", "profile", "detach", "yes"})
 OWN = RESUMABLE | {"budget_usd"}
+PROBES_COST = True
 LEAST_TIMEOUT_S = 10
-REQUESTS_PER_ROUND = (12, 4)  # reads and writes of a worker, polls included
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -109,33 +108,57 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are, and what they are expected to cost."""
-    of, (seconds, usd) = _of(args), _estimate(spec)
+    of = _of(args)
     cap = (
         "none (--budget-usd)" if spec.budget_usd is None else f"${spec.budget_usd:g}: the run stops before it is spent"
     )
     return {
         "where": f"AWS Lambda in {of.function.account.region}: {of.function.name}, {of.configuration.memory_mb:,} MB, "
         f"{of.configuration.timeout_s} s, {of.configuration.architecture}",
-        "estimate": f"about {_duration(seconds)} and {_dollars(usd)}, if a core there is as fast as one here",
         "budget": cap,
     }
 
 
-def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
-    """See that so many can run at a time, and ask."""
-    check_concurrency(_of(args).function, spec.num_workers)
-    seconds, usd = _estimate(spec)
-    confirm(
-        f"start {spec.num_workers} workers on Lambda, for about {_duration(seconds)} and {_dollars(usd)}?", args.yes
+def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
+    """Of the region and the processor of the function."""
+    found = _of(args)
+    region, arch = found.function.account.region, found.configuration.architecture
+    return prices.tariff(region, arch, args.prices).of_store(store_url)
+
+
+def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
+    """Functions as they are deployed."""
+    of = _of(args)
+    found = of.configuration
+    what = [of.function.account.region, of.function.name, found.memory_mb, found.architecture, found.code]
+    return Venue(
+        name=json.dumps(["lambda", *what]),
+        processes=spec.num_workers,
+        open=lambda run, at: _platform(of, run, at.url),
+        speaks=False,
+        store_url=args.store,
+        memory_mb=found.memory_mb,
+        share=min(1.0, found.memory_mb / limits.MB_PER_CPU),
+        invocation_s=max(1.0, found.timeout_s - spec.hand_over_s),
+        cold_start_s=0.7,
+        latency_s=0.02,
+        store_bytes_per_s=75e6,
     )
+
+
+def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
+    """See that so many can run at a time."""
+    check_concurrency(_of(args).function, spec.num_workers)
 
 
 def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
     """Invocations of the stack's function."""
-    of = _of(args)
+    return _platform(_of(args), spec, args.store)
 
+
+def _platform(of: _Stack, spec: RunSpec, url: str) -> Platform:
     def payload(worker: int, attempt: int) -> bytes:
-        return Payload(spec.run, args.store, worker, attempt).to_json()
+        return Payload(spec.run, url, worker, attempt).to_json()
 
     return LambdaPlatform(spec.run, of.function, payload, of.outputs.get("Queue", ""))
 
@@ -166,48 +189,3 @@ def detach(args: argparse.Namespace, spec: RunSpec, store: Store) -> None:
     with open_store(of.outputs["Store"]) as home:
         detached.add(home, spec.run, args.store)
     schedule.enable(of.function.account, of.outputs["Schedule"])
-
-
-# ---- what it will cost
-
-
-@functools.cache
-def _step_s(spec_json: bytes) -> float:
-    """Seconds of one step, measured here, on noise."""
-    spec = RunSpec.from_json(spec_json, "the plan")
-    network, optimizer = trainer.build(spec)
-    rng = np.random.default_rng(0)
-    x = rng.random((spec.batch_size, *network.input_shape), np.float32)
-    y = rng.integers(0, network.output_shape[-1], spec.batch_size)
-    weights, gradient = network.init(rng), network.empty()
-    slots, best = optimizer.slots(network.layout.size), float("inf")
-    for step in range(4):
-        began_s = time.perf_counter()
-        network.loss_and_gradient(weights, x, y, out=gradient, rng=rng)
-        optimizer.update_inplace(weights, gradient, slots, step)
-        best = min(best, time.perf_counter() - began_s)
-    return best
-
-
-def _estimate(spec: RunSpec) -> tuple[float, float]:
-    """(seconds, USD) until all rounds are done."""
-    per_epoch = -(-spec.data.num_train // (spec.num_workers * spec.batch_size))
-    steps = spec.num_rounds * (spec.steps_per_round or per_epoch)
-    seconds = 2.0 + steps * _step_s(spec.to_json()) / _speed(spec.rates.memory_mb) + spec.num_rounds * 0.5
-    reads, writes = (spec.num_workers * spec.num_rounds * count for count in REQUESTS_PER_ROUND)
-    rates = spec.rates
-    usd = spec.num_workers * (seconds * rates.worker_second_usd + rates.invocation_usd)
-    return seconds, usd + reads * rates.read_usd + writes * rates.write_usd
-
-
-def _speed(memory_mb: int) -> float:
-    """How much of a core, at most one, a worker has."""
-    return min(1.0, memory_mb / limits.MB_PER_CPU)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _dollars(usd: float) -> str:
-    return f"${usd:.2f}" if usd >= 0.1 else f"${usd:.2g}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 
+from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.venue import Venue, local
 from nnlite.store import Store
+from tools import _prices
 
 OWN = RESUMABLE = frozenset({"processes"})
+PROBES_COST = False
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -41,6 +45,16 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are."""
     return {"where": f"{num_processes(args, spec)} processes of this machine"}
+
+
+def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
+    """AWS Lambda's, as a measure."""
+    return _prices.tariff(args, store_url)
+
+
+def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
+    """Processes of this machine."""
+    return local(max(1, num_processes(args, spec)))
 
 
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shlex
 from dataclasses import replace
 from typing import Any
 
+from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
+from nnlite.platform.openfaas import credentials
 from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store
+from tools import _prices
 
 DEFAULT_FUNCTION = "emnist-train"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -34,6 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 OWN = RESUMABLE = frozenset(flag.removeprefix("--").replace("-", "_") for flag in OPTIONS)
+PROBES_COST = True  # not money, but calls that others may wait for
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +83,26 @@ def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     return {"where": f"{args.invocation} calls of {args.function}"}
 
 
+def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
+    """AWS Lambda's, as a measure."""
+    return _prices.tariff(args, store_url)
+
+
+def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
+    """Calls of the function, of which nobody hears but by their traces."""
+    url = credentials.gateway_url(args.gateway, os.environ)
+    return Venue(
+        name=json.dumps(["openfaas", url, args.function, args.invocation]),
+        processes=spec.num_workers,
+        open=lambda of, store: _platform(args, of, store.url),
+        speaks=False,
+        store_url=args.store,
+        cold_start_s=0.1,  # a server that waits for calls
+        latency_s=2e-3,
+        store_bytes_per_s=2e8,
+    )
+
+
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     """See that functions are there, know our secret and reach the store, and that there are enough of them."""
     platform = _platform(args, spec, args.store)
@@ -91,7 +117,6 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
 
 
 def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
-    from nnlite.platform.openfaas import credentials
     from nnlite.platform.openfaas.gateway import Gateway
     from nnlite.platform.openfaas.platform import OpenFaaSPlatform
 

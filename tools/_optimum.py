@@ -96,7 +96,7 @@ class Hunt:
         predicted = RunModel(replace(shape, steps=self.probe.steps), self.profile(memory_mb)).round_s
         began_s = time.monotonic()
         try:
-            measured = self._probe(memory_mb, chosen.num_workers, chosen.tree).seconds
+            measured = self._probe(memory_mb, chosen.num_workers, chosen.tree).whole_s
         except UsageError as error:
             return str(error)
         self.seconds += time.monotonic() - began_s

@@ -6,9 +6,11 @@ import argparse
 import importlib
 from typing import Protocol, cast
 
+from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 
 PLATFORMS = {
@@ -24,6 +26,7 @@ class Place(Protocol):
 
     OWN: frozenset[str]  #: names in `args` of the options that no other platform has
     RESUMABLE: frozenset[str]  #: of those that may be given with --resume as well
+    PROBES_COST: bool  #: whether a short run that measures something costs money or keeps others waiting
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the options that only this platform has; called for all platforms."""
@@ -38,10 +41,16 @@ class Place(Protocol):
         """The specification with this platform's prices and paces."""
 
     def describe(self, args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
-        """What else a plan shows: where the workers are, and what they are expected to cost."""
+        """What else a plan shows: where the workers are, and what they may cost."""
+
+    def tariff(self, args: argparse.Namespace, store_url: str) -> Tariff:
+        """The prices that are paid here; or those of AWS Lambda, where nobody sends a bill."""
+
+    def venue(self, args: argparse.Namespace, spec: RunSpec) -> Venue:
+        """Where the workers of a run will be."""
 
     def prepare(self, args: argparse.Namespace, spec: RunSpec) -> None:
-        """Before anything is written: see that it can run, and ask where it costs. Raises NnliteError if not."""
+        """Before anything is written: see that it can run. Raises NnliteError if not."""
 
     def open(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
         """The platform; None is this very process."""

@@ -122,12 +122,18 @@ class RunModel:
         return alone + self.late_s + self.climb_s + self.notice_s
 
     @property
+    def start_s(self) -> float:
+        """Until all can begin: nobody begins without the last."""
+        is_warm = self.profile.num_warm >= self.shape.processes
+        return self.profile.warm_start_s if is_warm else self.profile.cold_start_s
+
+    @property
     def seconds(self) -> float:
         """The whole run: start-up, rounds, scorings, and the last round, that only scores."""
         shape, profile = self.shape, self.profile
         scoring = shape.num_scorings * self.turns * self.score_s
         last = self.round_s - self.turns * self.train_s - self.late_s
-        first = profile.cold_start_s + self.turns * profile.warm_up_s
+        first = self.start_s + self.turns * profile.warm_up_s
         return first + shape.num_rounds * self.round_s + scoring + last
 
     @property
@@ -144,7 +150,7 @@ class RunModel:
         writes = (rounds + 1) * (workers + nodes + 3) + workers
         return Usage(
             seconds=num * self.seconds,
-            init_s=num * profile.cold_start_s,
+            init_s=num * self.start_s,
             compute_s=workers * trained,
             merge_s=(rounds + 1) * (2 * workers + merges) * self.pass_s,
             num_invocations=num,

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import resource
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from nnlite.cost.usage import Usage
 from nnlite.protocol import effects as fx
+from nnlite.runtime.own_process import peak_memory_bytes
 from nnlite.runtime.performer import Performer, Teller, tell_nobody
 from nnlite.runtime.throttle import Throttle
 from nnlite.store.trace import Traced
@@ -132,13 +130,3 @@ def gauged(program: fx.Program[fx.T], gauge: Gauge) -> fx.Program[fx.T]:
         if isinstance(effect, fx.Sleep):
             gauge.waits()
         answer = yield effect
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far. On Linux from /proc: what getrusage says there is
-    never less than the size of the parent at the time of the fork."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

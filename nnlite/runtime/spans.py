@@ -16,6 +16,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.traces import Span
+from nnlite.runtime.own_process import peak_memory_bytes
 from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.store import Store, Versioned
 from nnlite.store.wrapper import Wrapper
@@ -117,7 +118,8 @@ class Spans:
         if self._is_held:
             lines = self._take()
             if reason is not None:
-                lines.append({"mark": traces.END, "at_s": round_s(self.clock() - self.began_s), "reason": reason})
+                at_s, peak_mb = round_s(self.clock() - self.began_s), round(peak_memory_bytes() / 1e6, 1)
+                lines.append({"mark": traces.END, "at_s": at_s, "reason": reason, "peak_mb": peak_mb})
             self.writer.finish(lines)
 
     # ---- what it was

@@ -14,9 +14,10 @@ from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.traces import INIT
 from nnlite.runtime.gauge import Gauge, GaugedPerformer, gauged
 from nnlite.runtime.meter import Meter
+from nnlite.runtime.own_process import process_age_s
 from nnlite.runtime.performer import Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.spans import ReadingShards, Spans
-from nnlite.runtime.trace_writer import TraceWriter, process_age_s
+from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 from nnlite.store.trace import Traced

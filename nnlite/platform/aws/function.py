@@ -20,6 +20,7 @@ class Configuration:
     timeout_s: int
     architecture: str
     reserved: int | None  #: concurrency that is kept for it; 0: it is cut off
+    code: str = ""  #: a hash of it
 
 
 class Function:
@@ -39,9 +40,8 @@ class Function:
             found = self._client.get_function_configuration(FunctionName=self.name)
             reserved = self._client.get_function_concurrency(FunctionName=self.name)
         architecture = (found.get("Architectures") or ["x86_64"])[0]
-        return Configuration(
-            found["MemorySize"], found["Timeout"], architecture, reserved.get("ReservedConcurrentExecutions")
-        )
+        limit = reserved.get("ReservedConcurrentExecutions")
+        return Configuration(found["MemorySize"], found["Timeout"], architecture, limit, found.get("CodeSha256", ""))
 
     def available_concurrency(self) -> int:
         """How many invocations can run at a time, at best: its reservation, or what the account has for all."""

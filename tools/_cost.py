@@ -89,18 +89,19 @@ class Books:
         if profile is None and self.args.calibrate:
             profile = self._measured(dataset, start_nothing)
         if profile is not None:
-            return self._by(profile, is_rough=False)
+            return self.by(profile, is_rough=False)
         if self.spec.case_file is not None:
             return None
         with contextlib.redirect_stdout(sys.stderr):
-            rough = self._by(calibrate.rough(self.spec, self.venue), is_rough=True)
+            rough = self.by(calibrate.rough(self.spec, self.venue), is_rough=True)
         is_worth_it = rough.estimate.seconds > WORTH_S and not self.args.calibrate
         if self.place.PROBES_COST or not is_worth_it:
             return rough
         profile = self._measured(dataset, start_nothing)
-        return rough if profile is None else self._by(profile, is_rough=False)
+        return rough if profile is None else self.by(profile, is_rough=False)
 
-    def _by(self, profile: Profile, is_rough: bool) -> Expected:
+    def by(self, profile: Profile, is_rough: bool = False) -> Expected:
+        """What the run will take by a profile."""
         size, venue = calibrate.model_bytes(self.spec), self.venue
         made = estimate(self.spec, profile, size, self.memory_mb, self.tariff, venue.processes, venue.invocation_s)
         return Expected(made, is_rough or self.spec.protocol != "averaging")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from nnlite.cost.bill import Cost, cost
-from nnlite.cost.estimate import Estimate, estimate
+from nnlite.cost.estimate import Estimate, estimate, estimate_search
 from nnlite.cost.profile import Profile
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.cost.usage import Usage
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, UsageError
+from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import calibrate, traced
 from nnlite.runtime.account import Account
@@ -77,10 +79,26 @@ class Books:
         """Say what the run will take and cost: on stderr; if nothing may be started, on stdout, as part of a plan."""
         expected = self.expect(dataset, start_nothing)
         if expected is not None:
-            line = f"{'estimate':<10} about {duration(expected.estimate.seconds)}, {self.shown(expected.estimate.cost)}"
             hint = "; rough: --calibrate measures it first" if expected.is_rough else ""
-            print(line + hint, file=sys.stdout if start_nothing else sys.stderr)
+            print(f"{'estimate':<10} {self.told(expected)}{hint}", file=sys.stdout if start_nothing else sys.stderr)
         return expected
+
+    def told(self, expected: Expected) -> str:
+        """An estimate, in one line."""
+        return f"about {duration(expected.estimate.seconds)}, {self.shown(expected.estimate.cost)}"
+
+    def expect_search(self, search: SearchSpec, trials: Sequence[RunSpec]) -> Expected:
+        """What a search will take, by timing steps of some of its trials in this process."""
+        with contextlib.redirect_stdout(sys.stderr):
+            round_s, rough = calibrate.search_round_s(trials, self.venue), calibrate.rough(self.spec, self.venue)
+        start_s, size_mb = rough.cold_start_s + rough.warm_up_s, self.memory_mb or rough.peak_mb
+        made = estimate_search(search, round_s, start_s, rough.latency_s, size_mb, self.tariff)
+        return Expected(made, is_rough=True)
+
+    def ask(self, what: str, expected: Expected | None) -> None:
+        """Where it costs money, go on only after a yes."""
+        if self.spec.rates.worker_second_usd:
+            confirm(f"start {what} on Lambda, for {expected or 'nobody knows how much'}?", self.args.yes)
 
     def expect(self, dataset: Dataset | None, start_nothing: bool = False) -> Expected | None:
         """What the run will take, or None where that cannot be said: of a user's own layers, which run in worker

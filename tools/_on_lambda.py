@@ -6,46 +6,54 @@ import argparse
 import functools
 import json
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
-from nnlite.errors import UsageError
+from nnlite.errors import RunError, UsageError
 from nnlite.platform.aws import limits, schedule
 from nnlite.platform.aws.function import Configuration, Function, check_concurrency
 from nnlite.platform.aws.lambda_platform import LambdaPlatform
 from nnlite.platform.base import Platform
+from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import detached
 from nnlite.runtime.invocation import Payload
+from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
-from nnlite.store import Store
+from nnlite.store import Store, listing, open_store
 from tools import _aws
 from tools._platforms import DEFAULT_STORE
 
 RESUMABLE = frozenset({"stack_name", "profile", "detach", "yes"})
 OWN = RESUMABLE | {"budget_usd"}
+DEFAULT_SIZES = (256, 3008)
 PROBES_COST = True
 LEAST_TIMEOUT_S = 10
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of AWS, of a run that costs money, and --detach."""
+    """Those of AWS, and of a run that costs money."""
     group = parser.add_argument_group("on AWS Lambda (--platform lambda), after python -m tools.deploy")
     _aws.add_options(group, with_region=False)
-    group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before the run has cost more")
-    group.add_argument("--detach", action="store_true", help="start the workers and leave them alone")
+    group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before it has cost more")
     group.add_argument("--yes", action="store_true", help="do not ask whether it may cost what it is expected to")
 
 
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot be, before AWS is asked."""
-    if args.memory_mb is not None:
+    if isinstance(args.memory_mb, int):
         limits.check_memory_mb(args.memory_mb)
     limits.check_stack_name(args.stack_name)
     if args.workers > limits.MAX_CONCURRENCY:
-        raise UsageError(f"--workers {args.workers:,}: no account runs more than {limits.MAX_CONCURRENCY:,} at a time")
+        raise UsageError(
+            f"{flag_of(args)} {args.workers:,}: no account runs more than {limits.MAX_CONCURRENCY:,} at a time"
+        )
     for name in ("store", "data_store", "checkpoint_store"):
         url = getattr(args, name, None)
         if url not in (None, DEFAULT_STORE) and not url.startswith(("s3://", "memcached://")):
@@ -60,13 +68,15 @@ class _Stack:
     function: Function
     configuration: Configuration
     outputs: dict[str, str]
+    parameters: dict[str, str]
 
 
 @functools.cache
 def _stack(name: str, region: str | None, profile: str | None) -> _Stack:
-    account, outputs = _aws.outputs_of(argparse.Namespace(stack_name=name, region=region, profile=profile))
-    function = Function(outputs["Function"], account)
-    return _Stack(function, function.configuration(), dict(outputs))
+    stack = _aws.stack_of(argparse.Namespace(stack_name=name, region=region, profile=profile))
+    outputs, standing = dict(stack.outputs()), stack.standing()
+    function = Function(outputs["Function"], stack.account)
+    return _Stack(function, function.configuration(), outputs, dict(standing.parameters) if standing else {})
 
 
 def _of(args: argparse.Namespace) -> _Stack:
@@ -81,7 +91,7 @@ def store(args: argparse.Namespace) -> str:
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """With what Lambda and S3 cost, and at a pace where every look at the store is paid for."""
     found = _of(args).configuration
-    if args.memory_mb is not None and args.memory_mb != found.memory_mb:
+    if isinstance(args.memory_mb, int) and args.memory_mb != found.memory_mb:
         raise UsageError(
             f"--memory-mb {args.memory_mb}: the function has {found.memory_mb}; "
             f"python -m tools.deploy --memory-mb {args.memory_mb} changes it"
@@ -129,16 +139,20 @@ def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
 def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
     """Functions as they are deployed."""
     of = _of(args)
+    return _venue(of, args.store, spec, spec.num_workers, of.configuration.memory_mb)
+
+
+def _venue(of: _Stack, url: str, spec: RunSpec, num_workers: int, memory_mb: int) -> Venue:
     found = of.configuration
-    what = [of.function.account.region, of.function.name, found.memory_mb, found.architecture, found.code]
+    what = [of.function.account.region, of.function.name, memory_mb, found.architecture, found.code]
     return Venue(
         name=json.dumps(["lambda", *what]),
-        processes=spec.num_workers,
+        processes=num_workers,
         open=lambda run, at: _platform(of, run, at.url),
         speaks=False,
-        store_url=args.store,
-        memory_mb=found.memory_mb,
-        share=min(1.0, found.memory_mb / limits.MB_PER_CPU),
+        store_url=url,
+        memory_mb=memory_mb,
+        share=min(1.0, memory_mb / limits.MB_PER_CPU),
         invocation_s=max(1.0, found.timeout_s - spec.hand_over_s),
         cold_start_s=0.7,
         latency_s=0.02,
@@ -146,9 +160,48 @@ def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
     )
 
 
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """Of functions, to choose from."""
+    return args.memory_mb or DEFAULT_SIZES
+
+
+@contextmanager
+def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
+    """The deployed function, with its memory changed for each probe, and as the stack has it in the end."""
+    of = _of(args)
+    _refuse_while_others_run(of.outputs["Store"])
+    home_mb = int(of.parameters.get("MemoryMb", of.configuration.memory_mb))
+
+    def at(memory_mb: int, num_workers: int) -> Venue:
+        check_concurrency(of.function, num_workers, flag_of(args))
+        of.function.resize(memory_mb)
+        return _venue(of, args.store, spec, num_workers, memory_mb)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is put back then, too
+    try:
+        yield at
+    finally:
+        of.function.resize(home_mb)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse_while_others_run(url: str) -> None:
+    """Raise RunError when the memory of somebody's workers would change under them."""
+    with open_store(url) as store:
+        runs = listing.run_ids(store)
+        keys = [Keys(run).head for run in runs]
+        found = zip(runs, keys, store.get_many(keys), strict=True)
+        busy = [run for run, key, one in found if one and Head.from_json(one.data, key).status == RUNNING]
+    if busy:
+        raise RunError(
+            f"probing changes the memory of the function, and {busy[0]} is running on it: wait for its end, or "
+            f"python -m tools.stop {busy[0]} --platform lambda"
+        )
+
+
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     """See that so many can run at a time."""
-    check_concurrency(_of(args).function, spec.num_workers)
+    check_concurrency(_of(args).function, spec.num_workers, flag_of(args))
 
 
 def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
@@ -161,6 +214,11 @@ def _platform(of: _Stack, spec: RunSpec, url: str) -> Platform:
         return Payload(spec.run, url, worker, attempt).to_json()
 
     return LambdaPlatform(spec.run, of.function, payload, of.outputs.get("Queue", ""))
+
+
+def flag_of(args: argparse.Namespace) -> str:
+    """What says how many run at a time."""
+    return "--parallel" if hasattr(args, "parallel") else "--workers"
 
 
 def resume_options(args: argparse.Namespace) -> str:
@@ -184,8 +242,6 @@ def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool
 def detach(args: argparse.Namespace, spec: RunSpec, store: Store) -> None:
     """Let the stack's schedule look after the run from now on."""
     of = _of(args)
-    from nnlite.store import open_store
-
     with open_store(of.outputs["Store"]) as home:
         detached.add(home, spec.run, args.store)
     schedule.enable(of.function.account, of.outputs["Schedule"])

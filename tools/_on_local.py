@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.probe import VenueAt, check_cores, local_at
 from nnlite.runtime.venue import Venue, local
 from nnlite.store import Store
 from tools import _prices
 
 OWN = RESUMABLE = frozenset({"processes"})
 PROBES_COST = False
+DEFAULT_SIZES = (256, 3008)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +59,18 @@ def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
 def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
     """Processes of this machine."""
     return local(max(1, num_processes(args, spec)))
+
+
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """Of functions that are stood in for, to choose from."""
+    return args.memory_mb or DEFAULT_SIZES
+
+
+@contextmanager
+def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
+    """Processes held to the share of a core that functions have."""
+    check_cores(sizes(args)[1], 1, spec.threads)
+    yield local_at(spec)
 
 
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:

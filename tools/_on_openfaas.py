@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+from nnlite.cost.curve import ONE_CORE_MB as DEFAULT_MB
 from nnlite.cost.prices import Tariff
+from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.openfaas import credentials
 from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 from tools import _prices
@@ -103,6 +110,38 @@ def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
     )
 
 
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """The one that the function has: memory is a limit of its deployment."""
+    if args.memory_mb is not None:
+        raise UsageError(
+            "--memory-mb: on OpenFaaS memory is a limit of the deployed function: change `limits` in faas/stack.yaml, "
+            "deploy, and optimize again; without --memory-mb, workers and tree are chosen for it as it is"
+        )
+    gateway = _gateway(args)
+    found = gateway.functions().get(args.function, {}).get("limits") or {}
+    gateway.close()
+    return (_megabytes(str(found.get("memory", ""))) or DEFAULT_MB,) * 2
+
+
+def _megabytes(text: str) -> int | None:
+    """512Mi -> 512; None for what is no such amount, or none that a function on Lambda could have."""
+    found = re.fullmatch(r"(\d+)([MG])i?", text)
+    size = int(found[1]) * {"M": 1, "G": 1024}[found[2]] if found else 0
+    return size if SMALLEST_MB <= size <= LARGEST_MB else None
+
+
+@contextmanager
+def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
+    """Functions as they are deployed, as many as a probe wants."""
+
+    def at(memory_mb: int, num_workers: int) -> Venue:
+        wanted = replace(spec, num_workers=num_workers, tree_widths=Tree.for_workers(num_workers).widths)
+        prepare(args, wanted)
+        return replace(venue(args, wanted), memory_mb=memory_mb)
+
+    yield at
+
+
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     """See that functions are there, know our secret and reach the store, and that there are enough of them."""
     platform = _platform(args, spec, args.store)
@@ -117,12 +156,16 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
 
 
 def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
-    from nnlite.platform.openfaas.gateway import Gateway
     from nnlite.platform.openfaas.platform import OpenFaaSPlatform
 
+    return OpenFaaSPlatform(_gateway(args), spec.run, args.worker_store or store_url, args.function, args.invocation)
+
+
+def _gateway(args: argparse.Namespace) -> Any:
+    from nnlite.platform.openfaas.gateway import Gateway
+
     url = credentials.gateway_url(args.gateway, os.environ)
-    gateway = Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))
-    return OpenFaaSPlatform(gateway, spec.run, args.worker_store or store_url, args.function, args.invocation)
+    return Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))
 
 
 def resume_options(args: argparse.Namespace) -> str:

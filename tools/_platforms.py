@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Container
+from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
 from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 
@@ -49,6 +52,12 @@ class Place(Protocol):
     def venue(self, args: argparse.Namespace, spec: RunSpec) -> Venue:
         """Where the workers of a run will be."""
 
+    def sizes(self, args: argparse.Namespace) -> tuple[int, int]:
+        """Memory of functions to choose from, in MB, lowest and highest. Raises UsageError where that is no choice."""
+
+    def probing(self, args: argparse.Namespace, spec: RunSpec) -> AbstractContextManager[VenueAt]:
+        """While it is open, functions can be had with other memory, and are probed. Raises NnliteError if not."""
+
     def prepare(self, args: argparse.Namespace, spec: RunSpec) -> None:
         """Before anything is written: see that it can run. Raises NnliteError if not."""
 
@@ -73,9 +82,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         find(name).add_options(parser)
 
 
-def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], platform: str) -> None:
-    """Raise UsageError for an option that only `platform` has, and was given on another one."""
-    for name in sorted(find(platform).OWN):
-        if getattr(args, name) != defaults[name]:
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} is for --platform {platform}, and this is {args.platform}: leave it out")
+def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], but: Container[str] = ()) -> None:
+    """Raise UsageError for an option that only another platform has; `but`: options of the command itself."""
+    for platform in PLATFORMS:
+        for name in sorted(find(platform).OWN - find(args.platform).OWN):
+            if name in defaults and name not in but and getattr(args, name) != defaults[name]:
+                flag = "--" + name.replace("_", "-")
+                raise UsageError(f"{flag} is for --platform {platform}, and this is {args.platform}: leave it out")

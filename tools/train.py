@@ -20,9 +20,8 @@ from nnlite.runtime import model_file, runs, starting, trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
 from tools import _cost, _platforms
-from tools._ask import confirm
 from tools._command import run
-from tools._cost import Books, Expected
+from tools._cost import Books
 from tools._plan import add_options, plan, widths
 from tools._platforms import DEFAULT_STORE, Place
 from tools._progress import Progress, rounds_made
@@ -58,7 +57,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     out = _out(spec, args)
     _introduce(spec, args, dataset)
     place.prepare(args, spec)
-    _ask(args, place, spec, books.introduce(dataset))
+    books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
     runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
     attempts = dict.fromkeys(range(spec.num_workers), 1)
     return _drive(args, place, books, attempts, Progress(spec, 0, args.json), out)
@@ -74,16 +73,10 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
         return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
     place.prepare(args, spec)
     if place.PROBES_COST:
-        _ask(args, place, spec, books.introduce(None))
+        books.ask(f"{spec.num_workers} workers", books.introduce(None))
     attempts, first_round = runs.reopen(store, spec)
     first_line = rounds_made(spec, standing) if standing is not None else 0
     return _drive(args, place, books, attempts, Progress(spec, first_line, args.json), out, first_round)
-
-
-def _ask(args: argparse.Namespace, place: Place, spec: RunSpec, expected: Expected | None) -> None:
-    """Where a run costs money, go on only after a yes."""
-    if spec.rates.worker_second_usd:
-        confirm(f"start {spec.num_workers} workers on Lambda, for {expected or 'nobody knows how much'}?", args.yes)
 
 
 def _drive(
@@ -143,9 +136,7 @@ def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     defaults = vars(_parser().parse_args([]))
-    for platform in _platforms.PLATFORMS:
-        if platform != args.platform:
-            _platforms.refuse_foreign(args, defaults, platform)
+    _platforms.refuse_foreign(args, defaults)
     allowed = NOT_OF_THE_RUN | _cost.OPTIONS | _platforms.find(args.platform).RESUMABLE
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
@@ -215,9 +206,7 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
     return 0
 
 
-def _show_result(
-    spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books
-) -> None:
+def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books) -> None:
     cost = books.cost(seconds)
     if args.json:
         values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
@@ -270,6 +259,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
     _platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")

@@ -161,8 +161,8 @@ class RunModel:
         nodes = sum(shape.tree.widths[:-1])
         asked = 2.4 * (merges - nodes)  # who is not the last of its siblings asks for some of them, too
         reads = (rounds + 1) * (workers * looks + asked + 1) + 3 * workers
-        writes = (rounds + 1) * (workers + nodes + 3) + workers
-        reads += workers * trained / shape.look_s
+        writes: float = (rounds + 1) * (workers + nodes + 3) + workers
+        reads += workers * trained / shape.look_s  # at the head, while training
         writes += workers * (self.seconds // shape.beat_s + self._num_batches)
         return Usage(
             seconds=num * self.seconds,

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
@@ -29,6 +30,7 @@ ROUND_S, NUM_ROUNDS = 0.15, 4  # of the short run; its first round comes on top
 MOST_WORKERS = 8  # of a short run where each is a function of its own
 KEEP_S = 7 * 86_400.0  # machines change, and so do their neighbours
 MOST_PROBED_BYTES = 4_000_000
+MOST_TRIALS = 9  # of a search, that are timed
 WARM_RATE = 0.15  # of a cold start, where no warm one was seen
 VERSION = 2  # of what is measured, and how
 
@@ -91,9 +93,7 @@ def calibrate(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue) -> Pr
     turns = -(-spec.num_workers // venue.processes)
     more_mb = (turns * rows[0] - rows[1]) * row_bytes(spec) / 1e6
     more_s = timed.shard_s * rows[0] / rows[1]
-    return replace(
-        profile, peak_mb=max(0.0, profile.peak_mb + more_mb), warm_up_s=profile.warm_up_s + more_s
-    )
+    return replace(profile, peak_mb=max(0.0, profile.peak_mb + more_mb), warm_up_s=profile.warm_up_s + more_s)
 
 
 def profile_of(
@@ -191,3 +191,14 @@ def rough(spec: RunSpec, venue: Venue) -> Profile:
         peak_mb=35 + (shard_bytes + 8 * model_bytes(spec)) / 1e6,  # Python and NumPy, its shard, the model a few times
         memory_mb=venue.memory_mb,
     )
+
+
+def search_round_s(trials: Sequence[RunSpec], venue: Venue) -> float:
+    """Of a trial's round, on the mean: timed in this process for some of them, scoring included."""
+    some = trials[:: -(-len(trials) // MOST_TRIALS)]
+    return sum(_trial_round_s(spec) for spec in some) / len(some) / venue.share
+
+
+def _trial_round_s(spec: RunSpec) -> float:
+    scored = spec.data.num_test / (3 * min(spec.batch_size, spec.data.num_train))
+    return step_seconds(spec) * ((spec.steps_per_round or 1) + scored)

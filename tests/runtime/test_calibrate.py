@@ -80,9 +80,7 @@ def processor_s() -> float:
 
 
 def test_a_probe_that_needs_more_memory_than_it_has_says_so():
-    asked = probe.Probe(
-        small.spec(ROWS), ROWS, 3000, lambda mb, num: local(1), (1e-4, 1e9)
-    )
+    asked = probe.Probe(small.spec(ROWS), ROWS, 3000, lambda mb, num: local(1), (1e-4, 1e9))
     probed = asked(20, 1)
     assert probed.round_s == (math.inf,)
     assert probed.usage.peak_mb > 20

@@ -128,8 +128,7 @@ class Books:
         if dataset is None or start_nothing:
             return None
         try:
-            if self.place.PROBES_COST:
-                self._ask_for_a_probe()
+            self._ask_for_a_probe()
             return calibrate.calibrated(self.spec, dataset, self.store, self.venue)
         except UsageError:
             raise
@@ -138,6 +137,8 @@ class Books:
             return None
 
     def _ask_for_a_probe(self) -> None:
+        if not self.spec.rates.worker_second_usd:
+            return
         num = calibrate.num_workers(self.venue)
         usd = num * (PROBE_S * self.spec.rates.worker_second_usd + 100 * self.spec.rates.write_usd)
         confirm(f"measure first, by a short run of {num} workers, for about {dollars(usd)}?", self.args.yes)

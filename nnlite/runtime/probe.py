@@ -16,12 +16,13 @@ from nnlite.data import Dataset
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
-from nnlite.runtime.calibrate import profile_of
+from nnlite.runtime.calibrate import profile_of, row_bytes
 from nnlite.runtime.short_run import Timed, short_run, shortened
 from nnlite.runtime.venue import Venue, local
 
 NUM_ROUNDS = 3  # timed; one comes before, for warming up
-MOST_DEATHS = 2  # of a worker in a probe
+MOST_DEATHS, MOST_S = 2, 300.0  # of a worker in a probe
+DEAD_S = 8.0  # without a word, a worker of a probe is dead
 OF_MEMORY = ("memory", "died", "attempts")  # in the reason of a run whose functions were too small
 VenueAt = Callable[[int, int], Venue]
 
@@ -63,7 +64,8 @@ class Probe:
         venue = self.venue_at(memory_mb, num_workers)
         short, few = shortened(self.spec, self.dataset, tree, self.steps, NUM_ROUNDS)
         if not venue.speaks:  # who runs out of memory there dies without a word
-            short = replace(short, max_attempts=MOST_DEATHS, beat_s=2.0, lease_ttl_s=8.0, straggler_timeout_s=6.0)
+            short = replace(short, max_attempts=MOST_DEATHS, max_s=MOST_S)
+            short = replace(short, beat_s=DEAD_S / 4, lease_ttl_s=DEAD_S, straggler_timeout_s=DEAD_S / 2)
         try:
             timed = short_run(short, few, venue)
         except RunError as error:
@@ -71,6 +73,8 @@ class Probe:
                 raise
             return Probed(memory_mb, num_workers, (math.inf,), Usage(num_invocations=MOST_DEATHS))
         usage = total(timed.accounts)
+        more_rows = max(0.0, self.spec.data.num_train / self.spec.num_workers - len(few.train) / num_workers)
+        usage = replace(usage, peak_mb=usage.peak_mb + more_rows * row_bytes(self.spec) / 1e6)  # of a whole shard
         if usage.peak_mb > memory_mb:
             return Probed(memory_mb, num_workers, (math.inf,), usage)
         reach = timed.reach or self.store

@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nnlite import cases, configured, data
+from nnlite import cases, configured, data, nn
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, RunSpec
 from nnlite.runtime import standard
 from tools._stores import absolute, is_near
 
+SCHEDULES = ("constant", "cosine")
 DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless somebody says otherwise
 
 
@@ -32,6 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
     how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
     how.add_argument("--learning-rate", type=float, metavar="R")
+    how.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate: cosine lets it end near 0 (constant)")
     how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
     how.add_argument(
         "--eval-every", type=int, metavar="N", help="rounds between test accuracies (1; downpour: the end)"
@@ -83,6 +85,11 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     network = cases.network(case, dataset)
     optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
     batch_size = args.batch_size if args.batch_size is not None else case.batch_size
+    num_rounds = _num_rounds(args, case, dataset, batch_size)
+    if args.schedule == "cosine":
+        optimizer = _falling(
+            optimizer, num_rounds * (args.steps_per_round or _steps_per_epoch(args, dataset, batch_size))
+        )
     spec = standard.specify(
         case,
         network,
@@ -92,7 +99,7 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         args.tree,
         run=args.run,
         seed=args.seed,
-        num_rounds=_num_rounds(args, case, dataset, batch_size),
+        num_rounds=num_rounds,
         batch_size=batch_size,
         protocol=args.protocol,
         **_pace(args),
@@ -161,5 +168,17 @@ def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Datase
     epochs = args.epochs if args.epochs is not None else case.num_rounds
     if args.steps_per_round is None:
         return int(epochs)
-    steps_per_epoch = -(-len(dataset.train) // (max(1, args.workers) * max(1, batch_size)))
-    return int(-(-epochs * steps_per_epoch // max(1, args.steps_per_round)))
+    return int(-(-epochs * _steps_per_epoch(args, dataset, batch_size) // max(1, args.steps_per_round)))
+
+
+def _steps_per_epoch(args: argparse.Namespace, dataset: data.Dataset, batch_size: int) -> int:
+    """Minibatches of one worker's shard."""
+    return -(-len(dataset.train) // (max(1, args.workers) * max(1, batch_size)))
+
+
+def _falling(optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
+    """The same with a learning rate that falls to nothing, along half a cosine over a worker's steps."""
+    start = optimizer.learning_rate
+    if isinstance(start, nn.Schedule):
+        raise UsageError("--schedule: the case's optimizer has one of its own; leave it out, or give --learning-rate")
+    return optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))

@@ -14,7 +14,7 @@ from statistics import mean
 from nnlite import weights
 from nnlite.protocol import contribution, durable, head, lease, updates
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, Delete, DeleteMany, Found, Get, GetMany, Now, Program, Swap
+from nnlite.protocol.effects import Create, DeleteMany, Found, Get, GetMany, Now, Program, Swap
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease, Watch
@@ -38,6 +38,7 @@ class Combiner:
         # folding takes a moment, and to fold twice is only work: who holds this lease is given up soon
         self.watch = Watch(spec.lease_ttl_s / 12)
         self.missing: int | None = None  #: the version that we looked for in vain the last time
+        self.created: int | None = None  #: the last version that is certainly ours
         self.known: tuple[str, weights.Weights] | None = None  #: the newest checkpoint we have seen, and its name
 
     def combine(self, holder: str, mine: Sequence[Update] = ()) -> Program[Moved | None]:
@@ -50,7 +51,7 @@ class Combiner:
         if standing is None or standing[0].status != RUNNING:
             return None
         now_head, _ = standing
-        if self.spec.num_workers == 1:  # whom else should it keep away?
+        if self.spec.is_lone:  # whom else should it keep away?
             return (yield from self._fold(*standing, mine))
         found = yield Get(self.keys.combine)
         if found is not None and (yield from self._is_held(found, now_head, holder)):
@@ -129,34 +130,37 @@ class Combiner:
         """Create the next checkpoint, or find that somebody has; move the head to what stands there."""
         made = now_head.round + 1
         where = self.keys.checkpoint(made)
-        if (yield Create(where, folded.data)):
-            there, data, ledger, tally = folded.weights, folded.data, folded.ledger, folded.tally
-        else:
+        is_ours = yield Create(where, folded.data)
+        if not is_ours:
             found = yield Get(where)
             if found is None:
                 return None
-            there, tally = contribution.decode(found.data, where)
-            data, ledger = found.data, updates.ledger_of(there, where, self.spec.num_workers)
-        yield from self._tell(now_head.round, tally, pending)  # watchers look for it once the head has moved
-        moved = replace(now_head.with_ledger(ledger), round=made, counter=now_head.counter + 1)
+            is_ours = found.data == folded.data  # it was, but the reply was lost
+            folded = updates.read(found.data, where, self.spec.num_workers)
+        if is_ours:
+            self.created = made
+        yield from self._tell(now_head.round, folded.tally, pending)  # watchers look for it once the head has moved
+        moved = replace(now_head.with_ledger(folded.ledger), round=made, counter=now_head.counter + 1)
         if not (yield Swap(self.keys.head, moved.to_json(), version)):
             return None
-        self.known = where, there
+        self.known = where, folded.weights
         yield from self._collect(now_head, moved)
-        yield from durable.keep(self.spec, moved, data)
-        return Moved(moved, there)
+        yield from durable.keep(self.spec, moved, folded.data)
+        return Moved(moved, folded.weights)
 
     def _collect(self, before: Head, moved: Head) -> Program[None]:
         """Delete the updates that the new checkpoint contains, and the one that lies two versions behind it."""
+        applied = () if self.spec.is_lone else self._updates_between(before, moved)
+        is_kept = moved.round < 2 or self.spec.keeps(moved.round - 2)
+        yield DeleteMany(applied if is_kept else (*applied, self.keys.checkpoint(moved.round - 2)))
+
+    def _updates_between(self, before: Head, moved: Head) -> tuple[str, ...]:
         old, new = (h.ledger(self.spec.num_workers).applied for h in (before, moved))
-        applied = [
+        return tuple(
             self.keys.update(worker, seq)
             for worker, (first, last) in enumerate(zip(old, new, strict=True))
             for seq in range(first + 1, last + 1)
-        ]
-        yield DeleteMany(tuple(applied))
-        if moved.round >= 2 and not self.spec.keeps(moved.round - 2):
-            yield Delete(self.keys.checkpoint(moved.round - 2))
+        )
 
     def _tell(self, round: int, tally: Tally, pending: list[Update]) -> Program[None]:
         staleness = [round - update.label.base for update in pending]

@@ -50,6 +50,7 @@ class DownpourWorker(Worker):
     def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
         super().__init__(spec, worker, attempt, holder)
         self.evaluations = Evaluations(spec)
+        self.pull_every = spec.push_every if spec.is_lone else spec.pull_every
         self.base = 0  #: version of the checkpoint we stand on
         self.seq = 1  #: of the next update
         self.step = self.total = 0
@@ -71,7 +72,7 @@ class DownpourWorker(Worker):
             if self.step % self.spec.push_every == 0 or self.step >= self.total:
                 yield from self._push()
                 moved = yield from self._combine()
-            if self.step % self.spec.pull_every == 0 and not self.is_through:
+            if self.step % self.pull_every == 0 and not self.is_through:
                 yield from self._pull(moved)
                 yield from self._leave_after_round()
         yield from self._wait_for_all()
@@ -133,7 +134,7 @@ class DownpourWorker(Worker):
 
     def _next_stop(self) -> int:
         """The next step at which something else than training is due."""
-        ahead = (self.step - self.step % n + n for n in (self.spec.push_every, self.spec.pull_every))
+        ahead = (self.step - self.step % n + n for n in (self.spec.push_every, self.pull_every))
         return min(self.total, *ahead)
 
     def _train_to(self, step: int) -> Program[None]:
@@ -142,16 +143,20 @@ class DownpourWorker(Worker):
             self.step = step
 
     def _push(self) -> Program[None]:
-        """Create the next update. If its name is taken, another invocation is this worker: leave."""
+        """Create the next update. If its name is taken, another invocation is this worker: leave.
+
+        A lone worker keeps it until it has folded it, and stands on the checkpoint that this makes.
+        """
         model = yield TakeUpdate(self.scale)
         if not np.isfinite(model.vector).all():
             yield from self.diverged(self.base)
         self.is_through = self.step >= self.total
         samples, loss = self.trained.num_samples, self.trained.loss_sum
         label = Label(self.worker, self.seq, self.base, self.step, self.is_through, samples, loss)
-        key = self.keys.update(self.worker, self.seq)
-        if not (yield Create(key, updates.encode(model, label, Wire.of(self.spec.wire).kind))):
-            raise Leave(f"another invocation has pushed {key}")
+        if not self.spec.is_lone:
+            key = self.keys.update(self.worker, self.seq)
+            if not (yield Create(key, updates.encode(model, label, Wire.of(self.spec.wire).kind))):
+                raise Leave(f"another invocation has pushed {key}")
         self.pending.append(Update(label, model.vector))
         self.seq += 1
         self.trained = NOT_TRAINED
@@ -161,6 +166,10 @@ class DownpourWorker(Worker):
         moved = yield from self.combiner.combine(self.holder, self.pending)
         if self.combiner.missing is not None and (yield from self.read_head()).round == self.combiner.missing:
             yield from self.checkpoint_is_lost(self.combiner.missing)
+        if self.spec.is_lone:
+            self.base, self.pending = (moved.head if moved else (yield from self.read_head())).round, []
+            if self.base != self.combiner.created:
+                raise Restored  # another invocation of us has made this checkpoint, without our update
         return moved
 
     def _pull(self, moved: Moved | None) -> Program[None]:
@@ -170,8 +179,12 @@ class DownpourWorker(Worker):
         now_head, data = (moved.head, moved.checkpoint) if moved is not None else (yield from self._newer())
         if now_head.closing:
             self.total = self.step
-        if now_head.round == self.base:
-            return
+        if now_head.round != self.base:
+            yield from self._go_over(now_head, data)
+        if data is not None:
+            yield from self.evaluations.evaluate(now_head, data, self.keys.checkpoint(self.base))
+
+    def _go_over(self, now_head: Head, data: Any) -> Program[None]:
         applied = now_head.ledger(self.spec.num_workers).applied[self.worker]
         if applied >= self.seq:
             raise Restored
@@ -179,9 +192,8 @@ class DownpourWorker(Worker):
             self.scale = 1.0 / max(1, now_head.round - self.base)
         self.base = now_head.round
         self.pending = [u for u in self.pending if u.label.seq > applied]
-        where = self.keys.checkpoint(self.base)
-        yield Rebase(data, where, tuple(update.vector for update in self.pending))
-        yield from self.evaluations.evaluate(now_head, data, where)
+        vectors = tuple(update.vector for update in self.pending)
+        yield Rebase(data, self.keys.checkpoint(self.base), vectors)
 
     def _newer(self) -> Program[tuple[Head, Any]]:
         """The head and its checkpoint; without that, if it is the one we stand on."""
@@ -203,6 +215,8 @@ class DownpourWorker(Worker):
             return None
         if self.trained.num_samples:
             yield from self._push()
+            if self.spec.is_lone:
+                yield from self._combine()
         return cursor.encode(standing, self.base)
 
     # ---- the end

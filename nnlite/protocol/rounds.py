@@ -21,8 +21,6 @@ from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 
-ONE_BY_ONE = 3  # siblings that are asked for singly before all others are
-
 
 class Rounds:
     """The moves of a round, for workers and for whoever repairs."""
@@ -48,7 +46,9 @@ class Rounds:
                 return False
             level, node = level - 1, parent
             key = self.keys.node(round, level, node)
-            data = yield from self._create(key, contribution.merge(parts, key))
+            data = contribution.merge(parts, key)
+            if not (yield Create(key, data)):
+                return False  # of several who saw all parts, the first goes on
             yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
         return True
@@ -56,18 +56,16 @@ class Rounds:
     def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
         """What all children of my parent made, in order, or None while one is missing.
 
-        My neighbours are asked for one by one, so that whoever is not among the last finds a gap after few requests;
-        once several are there, the others come in one go, so that the last of all does not need many round trips.
+        My neighbour is asked for first, so that whoever is not among the last finds a gap with one small request; if
+        it is there, the others come in one go.
         """
         others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
-        parts, asked = {node: data}, 0
-        while asked < len(others):
-            handful = others[asked : asked + 1] if asked < ONE_BY_ONE else others[asked:]
-            found = yield GetMany(tuple(self.keys.node(round, level, n) for n in handful))
+        parts = {node: data}
+        for asked in filter(None, (others[:1], others[1:])):
+            found = yield GetMany(tuple(self.keys.node(round, level, n) for n in asked))
             if any(f is None for f in found):
                 return None
-            parts.update((n, f.data) for n, f in zip(handful, found, strict=True))
-            asked += len(handful)
+            parts.update((n, f.data) for n, f in zip(asked, found, strict=True))
         return [parts[n] for n in siblings]
 
     # ---- closing
@@ -133,9 +131,8 @@ class Rounds:
     def _collect_root(self, old: int) -> Program[None]:
         """Having closed a round: delete the root, and the checkpoint, of two rounds before."""
         if old >= 0:
-            yield Delete(self.keys.node(old, 0, 0))
-            if not self.spec.keeps(old):
-                yield Delete(self.keys.checkpoint(old))
+            checkpoint = () if self.spec.keeps(old) else (self.keys.checkpoint(old),)
+            yield DeleteMany((self.keys.node(old, 0, 0), *checkpoint))
 
     def sweep(self, last: int) -> Program[None]:
         """Delete what a finished run no longer needs: the contributions of its last rounds."""

@@ -169,6 +169,11 @@ class RunSpec:
         """Whether the checkpoint that round `round` begins with is scored on the test split."""
         return round == self.num_rounds or (round > 0 and round % self.eval_every == 0)
 
+    @property
+    def is_lone(self) -> bool:
+        """Whether a single worker trains: then there is nobody to tell what it changed, nor to keep away."""
+        return self.num_workers == 1
+
     def is_kept(self, version: int) -> bool:
         """Whether this checkpoint is to last: in the durable store, or, without one, in the run's own."""
         return self.checkpoint_every > 0 and version % self.checkpoint_every == 0

@@ -108,7 +108,7 @@ def ledger_of(found: weights.Weights, where: str, num_workers: int) -> Ledger:
 
 @dataclass(frozen=True)
 class Folded:
-    """A checkpoint that was just made: its bytes, and what a reader would decode from them."""
+    """A checkpoint: its bytes, and what a reader decodes from them."""
 
     data: bytes
     weights: weights.Weights
@@ -132,6 +132,12 @@ def fold(base: weights.Weights, updates: Sequence[Update], where: str, num_worke
         ledger = ledger.with_update(update.label)
         tally += Tally(update.label.num_samples, update.label.loss_sum)
     return folded(Model(vector, dict(base.shapes)), ledger, tally)
+
+
+def read(data: Any, where: str, num_workers: int) -> Folded:
+    """A checkpoint that somebody else has made. Raises WeightsError when it is damaged."""
+    found, tally = contribution.decode(data, where)
+    return Folded(data, found, ledger_of(found, where, num_workers), tally)
 
 
 def folded(model: Model, ledger: Ledger, tally: Tally) -> Folded:

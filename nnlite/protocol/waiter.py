@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
@@ -23,29 +24,34 @@ class Leave(Exception):  # not an error: how deep code says that this invocation
 class Pace:
     """When to look again while waiting for a round to end: a little before it should, then in steps.
 
-    Every look is a request. How long the last round took is a good guess of this one: all workers together vary
-    less than any of them. A guess that was too long is corrected by a tenth each round.
+    Every look is a request. The shortest of the last few rounds is a good guess: all workers together vary less than
+    any of them, and who sleeps too long is late in the next round as well. The first round says nothing, as functions
+    start one by one.
     """
 
     def __init__(self, spec: RunSpec):
         self.poll_s, self.max_poll_s = spec.poll_s, spec.max_poll_s
-        self.began_s = self.last_s = 0.0  #: when this round began for us, and how long the last one took
+        self.long_s = max(spec.max_poll_s, min(spec.look_s, spec.hand_over_s / 2))  #: while nothing is to be expected
+        self.began_s = 0.0  #: when this round began for us
+        self.is_first = True
+        self.took_s: deque[float] = deque(maxlen=3)  #: the last rounds
 
     def ended(self, now_s: float) -> None:
         """A round is over, and the next begins."""
-        self.began_s, self.last_s = now_s, now_s - self.began_s
+        if not self.is_first:
+            self.took_s.append(now_s - self.began_s)
+        self.began_s, self.is_first = now_s, False
 
     def pauses(self, now_s: float) -> Iterator[float]:
         """Seconds to sleep, again and again."""
-        guess_s = self.last_s or now_s - self.began_s  # in the first round: as long again as our own part of it
-        yield self._within_limits(0.9 * (self.began_s + self.last_s - now_s))
-        step_s = 0.06 * guess_s
+        since_s = now_s - self.began_s
+        guess_s = min(self.took_s, default=2 * since_s)  # without a guess: as long again as our own part of it
+        yield min(max(self.poll_s, 0.9 * (guess_s - since_s)), self.long_s)
+        step_s, longest_s = 0.1 * guess_s, max(self.max_poll_s, min(guess_s / 4, self.long_s))
         while True:
-            yield self._within_limits(step_s)
-            step_s = 1.5 * self._within_limits(step_s)
-
-    def _within_limits(self, pause_s: float) -> float:
-        return min(max(self.poll_s, pause_s), self.max_poll_s)
+            step_s = min(max(self.poll_s, step_s), longest_s)
+            yield step_s
+            step_s *= 1.5
 
 
 class Waiter:

@@ -1,6 +1,7 @@
 """Final weights = initial weights + every pushed update, each exactly once, under any schedule of faults."""
 
 import contextlib
+import json
 
 import numpy as np
 import pytest
@@ -12,7 +13,8 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
 from nnlite.protocol.effects import Bill, Create, Delete, DeleteMany, Get, GetMany, Join, Model, Spent, Swap
 from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.updates import Label, Ledger
+from nnlite.protocol.updates import Label, Ledger, Update
+from nnlite.runtime.simulated.values import Stored
 from nnlite.runtime.simulator import Faults, Simulation
 from nnlite.store import Versioned
 from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap, requests, schedule
@@ -64,18 +66,39 @@ def test_many_workers():
         assert ledger_holds(simulate(downpour(36), seed, faults)), f"seed {seed}"
 
 
-def test_killing_one_invocation_at_every_single_effect_changes_nothing():
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_killing_one_invocation_at_every_single_effect_changes_nothing(num_workers):
     crashes = 0
     for after in (False, True):
         effect = 0
         while True:
             effect += 1
-            simulation = simulate(downpour(2), 3, Faults(crash_at=effect, crash_after=after))
+            simulation = simulate(downpour(num_workers), 3, Faults(crash_at=effect, crash_after=after))
             assert ledger_holds(simulation), f"killed at effect {effect}, after: {after}"
             if simulation.num_effects < effect:
                 break
             crashes += simulation.counts["crashes"]
-    assert crashes > 200
+    assert crashes > 100 * num_workers - 50
+
+
+def test_a_lone_worker_writes_no_updates_and_is_never_stale():
+    simulation = simulate(downpour(1, 2, 5, max_staleness=1))
+    assert ledger_holds(simulation)
+    created = [effect.key for _, effect in simulation.performed if isinstance(effect, Create)]
+    assert not [key for key in created if "/updates/" in key]
+    summaries = [json.loads(v.data) for k, v in simulation.store.items() if k.endswith("summary.json")]
+    assert {one["max_staleness"] for one in summaries if "max_staleness" in one} == {0}
+
+
+def test_a_lone_worker_begins_again_where_an_earlier_one_died_before_it_showed_its_checkpoint():
+    """That one had pushed after one step, as before a deadline; this one pushes after two, and must not skip one."""
+    simulation = simulate(downpour(1, 2, 2))
+    where = simulation.keys.checkpoint(0)
+    first = updates.read(simulation.store[where].data, where, 1).weights
+    change = np.arange(SIZE, dtype=np.float32) + 1
+    left = updates.fold(first, [Update(Label(0, 1, 0, 1, False, 1, 0.0), change)], where, 1)
+    simulation.store[simulation.keys.checkpoint(1)] = Stored(left.data, 1)
+    assert ledger_holds(simulation)
 
 
 def test_the_accuracy_is_that_of_the_final_checkpoint_scored_by_all():
@@ -224,7 +247,7 @@ def test_a_summary_is_there_before_the_head_shows_its_round():
 
 def test_an_update_that_is_folded_while_its_worker_begins_again_is_not_made_again():
     """Between its look at the head and its look for the update, somebody folds and deletes the update."""
-    run_spec, there = downpour(1), pushed_once()
+    run_spec, there = downpour(2), pushed_once()
     keys = Combiner(run_spec).keys
 
     def fold_first(effect):

@@ -11,7 +11,7 @@ from nnlite.protocol.durable import LIFE
 from nnlite.protocol.effects import Create
 from nnlite.protocol.head import DONE, FAILED, Head
 from nnlite.runtime.simulator import Faults
-from tests.protocol.test_downpour import downpour
+from tests.protocol.test_downpour import downpour, expected
 from tests.protocol.test_faults import BOUND_S, outcome, schedule
 from tests.protocol.toy import simulate, spec, vector_of
 
@@ -25,23 +25,35 @@ def wiped(seed, *at_s):
 @pytest.mark.parametrize("at_s", [(0.5,), (3.0,), (6.0,), (2.0, 5.0, 30.0)])
 def test_averaging_ends_with_the_same_bytes(at_s):
     run_spec = spec(3, 5, (1, 2, 3), **DURABLE)
-    expected = outcome(simulate(run_spec))
+    calm = outcome(simulate(run_spec))
     for seed in range(30):
         simulation = simulate(run_spec, seed, wiped(seed, *at_s))
-        assert outcome(simulation) == expected, f"seed {seed}"
+        assert outcome(simulation) == calm, f"seed {seed}"
 
 
 @pytest.mark.parametrize("at_s", [(0.5,), (3.0,), (6.0,), (2.0, 5.0, 30.0)])
 def test_downpour_ends_with_the_durable_checkpoint_plus_what_was_pushed_after_it(at_s):
     lives = 0
     for seed in range(40):
-        simulation = simulate(downpour(1 + seed % 4, 1, 1 + seed % 3, **DURABLE), seed, wiped(seed, *at_s))
+        simulation = simulate(downpour(2 + seed % 3, 1, 1 + seed % 3, **DURABLE), seed, wiped(seed, *at_s))
         last = simulation.run(BOUND_S)
         assert last.status == DONE, f"seed {seed}: {last}"
         there = {**simulation.durable, **simulation.store}  # it may have been wiped after its end
         found = vector_of(there[simulation.keys.checkpoint(last.result)].data, "final")
         assert np.array_equal(found, restored_and_pushed(simulation)), f"seed {seed}"
         assert sum(last.steps) == 7 * simulation.spec.num_workers, f"seed {seed}"
+        lives += last.result >= LIFE
+    assert lives > 10
+
+
+@pytest.mark.parametrize("at_s", [(0.5,), (3.0,), (2.0, 5.0, 30.0)])
+def test_a_lone_worker_ends_with_all_its_steps_each_once(at_s):
+    lives = 0
+    for seed in range(40):
+        simulation = simulate(downpour(1, 1 + seed % 3, 1, **DURABLE), seed, wiped(seed, *at_s))
+        last = simulation.run(BOUND_S)
+        found = {**simulation.durable, **simulation.store}[simulation.keys.checkpoint(last.result)].data
+        assert np.array_equal(vector_of(found, "final"), expected(1)), f"seed {seed}: {last}"
         lives += last.result >= LIFE
     assert lives > 10
 

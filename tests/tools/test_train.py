@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import nnlite
-from nnlite import cases, data
+from nnlite import cases, data, nn
 from nnlite.store.file import FileStore
 from tests.tools.conftest import REPOSITORY
 
@@ -222,3 +222,23 @@ def test_whoever_reads_may_leave(case_file, start):
     assert process.wait(timeout=60) == 0
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(("length", "steps"), [(("--rounds", 4, "--steps-per-round", 3), 12), (("--epochs", 2), 12)])
+def test_with_a_cosine_the_learning_rate_ends_with_the_last_step(length, steps, train, case_file):
+    def rates(*flags):
+        argv = ("--case", case_file(), "--workers", 2, "--learning-rate", 0.5, *length, *flags, "--dry-run", "--json")
+        optimizer = nn.Optimizer.from_config(json.loads(train(*argv).out)["optimizer"])
+        return [optimizer.rate(step) for step in range(steps)]
+
+    falling = rates("--schedule", "cosine")
+    assert falling[0] == 0.5
+    assert falling == sorted(falling, reverse=True)
+    assert 0 < falling[-1] < 0.02
+    assert rates() == [0.5] * steps
+
+
+def test_a_schedule_of_the_cases_own_is_not_replaced(train, case_file):
+    own = "from dataclasses import replace\ncase = replace(case, optimizer=nn.SGD(nn.StepDecay(0.1, 5)))\n"
+    done = train("--case", case_file(more=own), "--schedule", "cosine", "--dry-run")
+    assert (done.code, "has one of its own" in done.err) == (2, True)

@@ -87,9 +87,8 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     batch_size = args.batch_size if args.batch_size is not None else case.batch_size
     num_rounds = _num_rounds(args, case, dataset, batch_size)
     if args.schedule == "cosine":
-        optimizer = _falling(
-            optimizer, num_rounds * (args.steps_per_round or _steps_per_epoch(args, dataset, batch_size))
-        )
+        per_round = args.steps_per_round or _steps_per_epoch(args, dataset, batch_size)
+        optimizer = _falling(optimizer, num_rounds * per_round)
     spec = standard.specify(
         case,
         network,

@@ -116,9 +116,9 @@ class RunModel:
     @property
     def notice_s(self) -> float:
         """From the next checkpoint until the slowest has noticed: looks begin shortly before it is expected, and come
-        every 6 % of a round. Who made it need not look; of n others, each somewhere between two looks, the last finds
+        every 10 % of a round. Who made it need not look; of n others, each somewhere between two looks, the last finds
         it after n / (n + 1) of the pause."""
-        step_s, num = 0.06 * self.turns * self.train_s, self.shape.num_workers
+        step_s, num = 0.1 * self.turns * self.train_s, self.shape.num_workers
         pause_s = min(max(self.shape.poll_s, step_s), self.shape.max_poll_s)
         return pause_s * (num - 1) / num + self.profile.latency_s
 

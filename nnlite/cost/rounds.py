@@ -157,7 +157,8 @@ class RunModel:
         num, workers, rounds = shape.processes, shape.num_workers, shape.num_rounds
         merges = sum(shape.tree.widths[1:])  # parts that are merged into something, in a round
         trained = rounds * self.train_s + shape.num_scorings * self.score_s + profile.warm_up_s
-        looks = 3 - 2 / workers + (self.late_s + 0.1 * self.train_s) / shape.max_poll_s  # for the next checkpoint
+        longest_s = max(shape.max_poll_s, 0.25 * self.turns * self.train_s)  # between two looks
+        looks = 3 - 2 / workers + (self.late_s + 0.1 * self.train_s) / longest_s  # for the next checkpoint
         nodes = sum(shape.tree.widths[:-1])
         asked = 2.4 * (merges - nodes)  # who is not the last of its siblings asks for some of them, too
         reads = (rounds + 1) * (workers * looks + asked + 1) + 3 * workers

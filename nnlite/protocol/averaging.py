@@ -119,7 +119,7 @@ class AveragingWorker(Worker):
         found = yield Get(self.keys.node(round, leaf, self.worker))
         if found is None:
             return False
-        yield from self.rounds.climb(round, leaf, self.worker, found.data)
+        yield from self.rounds.climb(round, leaf, self.worker, found.data, is_again=True)
         return True
 
     def _after_lost_checkpoint(self, round: int) -> Program[int]:

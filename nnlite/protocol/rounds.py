@@ -37,8 +37,12 @@ class Rounds:
         yield Create(self.keys.node(round, self.tree.leaf_level, worker), data)
         return (yield from self.climb(round, self.tree.leaf_level, worker, data))
 
-    def climb(self, round: int, level: int, node: int, data: Any) -> Program[bool]:
-        """Merge upwards from a node that is there; close the round on reaching the root. -> whether we did"""
+    def climb(self, round: int, level: int, node: int, data: Any, is_again: bool = False) -> Program[bool]:
+        """Merge upwards from a node that is there; close the round on reaching the root. -> whether we did
+
+        Of several who saw all parts of a node, the one who created it goes on; `is_again`, where that may have been
+        an earlier attempt of ours, we do in any case.
+        """
         while level > 0:
             parent = self.tree.parent(level, node)
             parts = yield from self._siblings(round, level, node, self.tree.children(level - 1, parent), data)
@@ -47,8 +51,10 @@ class Rounds:
             level, node = level - 1, parent
             key = self.keys.node(round, level, node)
             data = contribution.merge(parts, key)
-            if not (yield Create(key, data)):
-                return False  # of several who saw all parts, the first goes on
+            if is_again:
+                data = yield from self._create(key, data)
+            elif not (yield Create(key, data)):
+                return False
             yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
         return True

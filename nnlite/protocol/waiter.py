@@ -45,7 +45,7 @@ class Pace:
     def pauses(self, now_s: float) -> Iterator[float]:
         """Seconds to sleep, again and again."""
         since_s = now_s - self.began_s
-        guess_s = min(self.took_s, default=2 * since_s)  # without a guess: as long again as our own part of it
+        guess_s = min(self.took_s, default=since_s)  # nothing to go by: we are in the middle of those that end it
         yield min(max(self.poll_s, 0.9 * (guess_s - since_s)), self.long_s)
         step_s, longest_s = 0.1 * guess_s, max(self.max_poll_s, min(guess_s / 4, self.long_s))
         while True:

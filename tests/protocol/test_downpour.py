@@ -1,6 +1,5 @@
 """Final weights = initial weights + every pushed update, each exactly once, under any schedule of faults."""
 
-import contextlib
 import json
 
 import numpy as np
@@ -11,14 +10,13 @@ from nnlite.protocol import contribution, head, updates
 from nnlite.protocol.combine import Combiner
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.effects import Bill, Create, Delete, DeleteMany, Get, GetMany, Join, Model, Spent, Swap
+from nnlite.protocol.effects import Create, Get, Join, Model
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.updates import Label, Ledger, Update
 from nnlite.runtime.simulated.values import Stored
 from nnlite.runtime.simulator import Faults, Simulation
-from nnlite.store import Versioned
 from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap, requests, schedule
-from tests.protocol.toy import SHAPES, SIZE, STEPS, simulate, spec
+from tests.protocol.toy import SHAPES, SIZE, STEPS, followed, simulate, spec
 
 
 def downpour(num_workers, push_every=2, pull_every=3, **more):
@@ -265,28 +263,3 @@ def pushed_once():
     first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
     pushed = updates.encode(Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0))
     return {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.update(0, 1): pushed}
-
-
-def followed(program, there, written, ends=lambda effect: False):
-    """Run a program on the store `there`, to its end or to the effect that `ends` it, which is returned."""
-    answer = None
-    with contextlib.suppress(StopIteration):
-        while not ends(effect := program.send(answer)):
-            answer = answered(effect, there, written)
-        return effect
-
-
-def answered(effect, there, written):
-    """What a store of dictionary `there` answers; what was written is noted."""
-    if isinstance(effect, (Get, GetMany)):
-        keys = effect.keys if isinstance(effect, GetMany) else [effect.key]
-        found = [Versioned(there[k], "") if k in there else None for k in keys]
-        return found if isinstance(effect, GetMany) else found[0]
-    if isinstance(effect, (Create, Swap)):
-        there[effect.key] = effect.data
-        written.append(effect.key)
-        return True
-    if isinstance(effect, (Delete, DeleteMany)):
-        for key in effect.keys if isinstance(effect, DeleteMany) else [effect.key]:
-            there.pop(key, None)
-    return Bill() if isinstance(effect, Spent) else 0.0

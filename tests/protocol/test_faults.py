@@ -5,11 +5,16 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 
 from nnlite.errors import RunError
-from nnlite.protocol.effects import Create, Delete, DeleteMany, Get, GetMany, Invoke, Score, Swap, Train
-from nnlite.protocol.head import DONE, FAILED, STOPPED
+from nnlite.protocol import contribution
+from nnlite.protocol.averaging import AveragingWorker
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Adopt, Create, Delete, DeleteMany, Get, GetMany, Invoke, Model, Score, Swap, Train
+from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import Rates
 from nnlite.runtime.simulator import Faults
 from tests.protocol import toy
@@ -239,3 +244,17 @@ def test_reaching_the_target_accuracy_ends_the_run_with_that_checkpoint():
     assert (last.status, last.result) == (DONE, 1)
     assert last.accuracy >= 0.3
     assert simulation.keys.checkpoint(1) in simulation.store
+
+
+def test_a_worker_that_died_between_merging_and_closing_closes_the_round_when_it_comes_back():
+    """Nobody else does before the straggler timeout: they found the node created, and left the rest to its maker."""
+    run_spec = spec(2, 3, (1, 2))
+    keys = Keys(run_spec.run)
+    part = contribution.encode(Model(np.ones(toy.SIZE, np.float32), toy.SHAPES), Tally(3))
+    there = dict.fromkeys((keys.node(0, 1, 0), keys.node(0, 1, 1), keys.node(0, 0, 0), keys.checkpoint(0)), part)
+    there[keys.head] = Head().to_json()
+    written: list[str] = []
+    worker = AveragingWorker(run_spec, 1, 2, "again")
+    toy.followed(worker.program(), there, written, lambda effect: isinstance(effect, Adopt))
+    assert keys.checkpoint(1) in written
+    assert Head.from_json(there[keys.head], keys.head).round == 1

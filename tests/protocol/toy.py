@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +11,25 @@ import numpy as np
 
 from nnlite import weights
 from nnlite.protocol import contribution
-from nnlite.protocol.effects import Effect, Model, Progress, Standing
+from nnlite.protocol.effects import (
+    Bill,
+    Create,
+    Delete,
+    DeleteMany,
+    Effect,
+    Get,
+    GetMany,
+    Model,
+    Progress,
+    Spent,
+    Standing,
+    Swap,
+)  # fmt: skip
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.protocol.wire import Wire
 from nnlite.runtime.simulator import Faults, Invocation, Simulation
+from nnlite.store import Versioned
 
 SIZE = 6
 SHAPES = {"weight": (2, 3)}
@@ -134,3 +149,30 @@ class Recorded(Simulation):
     def perform(self, effect: Effect, invocation: Invocation | None = None) -> Any:
         self.performed.append((invocation, effect))
         return super().perform(effect, invocation)
+
+
+def followed(program, there, written, ends=lambda effect: False):
+    """Run a program on the store `there`, to its end or to the effect that `ends` it, which is returned."""
+    answer = None
+    with contextlib.suppress(StopIteration):
+        while not ends(effect := program.send(answer)):
+            answer = answered(effect, there, written)
+        return effect
+
+
+def answered(effect, there, written):
+    """What a store of dictionary `there` answers; what was written is noted."""
+    if isinstance(effect, (Get, GetMany)):
+        keys = effect.keys if isinstance(effect, GetMany) else [effect.key]
+        found = [Versioned(there[k], "") if k in there else None for k in keys]
+        return found if isinstance(effect, GetMany) else found[0]
+    if isinstance(effect, Create) and effect.key in there:
+        return False
+    if isinstance(effect, (Create, Swap)):
+        there[effect.key] = effect.data
+        written.append(effect.key)
+        return True
+    if isinstance(effect, (Delete, DeleteMany)):
+        for key in effect.keys if isinstance(effect, DeleteMany) else [effect.key]:
+            there.pop(key, None)
+    return Bill() if isinstance(effect, Spent) else 0.0

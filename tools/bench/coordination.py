@@ -120,7 +120,7 @@ def _count(store: Store, num_workers: int, num_rounds: int) -> int:
 def simulated_requests(kind: str, num_workers: int) -> float:
     """The same of a simulated run of EMNIST, on a store of that kind."""
     supposed = Supposed.of_case("emnist")
-    spec = supposed.spec(num_workers, num_rounds=6, steps_per_round=100)
+    spec = supposed.spec(num_workers, num_rounds=12, steps_per_round=100)
     compute = ComputeProfile(1e-4, 2e-6, 1e-6, 1e9, 1e9, spread=0.05)
     world = Profile(ASSUMED.get(kind, ASSUMED["file"]), compute, "emnist", supposed.batch_size, 1.0, 0.3)
     return forecast(spec, supposed.subject("averaging"), world).requests_per_worker_round

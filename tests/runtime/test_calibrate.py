@@ -3,6 +3,7 @@
 import math
 import os
 import resource
+from dataclasses import replace
 
 import pytest
 
@@ -54,6 +55,13 @@ def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch
     ask(small.spec(ROWS, batch_size=3))
     ask(small.spec(ROWS, network=small.mlp(hidden=9)))
     assert len(measured) == 6
+
+
+def test_functions_are_measured_by_a_few_processes_by_all():
+    here = local(100)
+    assert calibrate.num_workers(here) == 100  # they take each other's processors
+    assert calibrate.num_workers(replace(here, speaks=False)) == 8
+    assert calibrate.num_workers(replace(here, speaks=False, processes=3)) == 3
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):

@@ -2,18 +2,20 @@
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nnlite.cost import prices
 from nnlite.platform.aws.account import Account
-from nnlite.platform.aws.function import Function
+from nnlite.platform.aws.function import Configuration, Function
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
+from tests.runtime import small
 from tools import _on_lambda
 
 STORE = f"s3://nnlite-{ACCOUNT}-{REGION}/nnlite?region={REGION}"
@@ -77,6 +79,19 @@ def test_a_measured_estimate_is_kept_for_that_function_and_nothing_else_is(stack
     (other,) = lines(call(*command, "--batch-size", 10, "--dry-run").out, "estimate")
     assert "rough" in other
     assert not [key for key in keys(stack) if probe in key]  # what the measurement wrote is gone
+
+
+def test_a_measurement_holds_for_one_size_processor_and_code_of_a_function():
+    found = Configuration(1769, 900, "arm64", None, "code")
+    others = [replace(found, **{name: of}) for name, of in (("architecture", "x86_64"), ("code", "other"))]
+    spec = small.spec(small.dataset())
+
+    def name(of, memory_mb=1769, function="f"):
+        stack = _on_lambda._Stack(Function(function, Account(region=REGION)), of, {}, {})
+        return _on_lambda._venue(stack, STORE, spec, 2, memory_mb).name
+
+    names = [name(found), *map(name, others), name(found, 512), name(found, function="g")]
+    assert len(set(names)) == 5
 
 
 def test_measuring_costs_something_so_it_asks(stack):
@@ -170,12 +185,14 @@ def memory_mb():
     return Function(NAME, Account()).configuration().memory_mb
 
 
-def test_it_probes_the_deployed_function_at_several_sizes_and_puts_it_back(optimize, stack):
+def test_it_probes_the_deployed_function_at_several_sizes_and_puts_it_back(optimize, stack, monkeypatch):
+    start, started = stack.functions._start, []
+    monkeypatch.setattr(stack.functions, "_start", lambda of, mb: (started.append(mb), start(of, mb))[1])
     done = optimize("--memory-mb", "300:1769", "--workers", "1:2", "--max-probes", 3, "--json", "--yes")
     assert done.code == 0, done.err
     *probes, choice = map(json.loads, done.out.splitlines())
     assert [probe["memory_mb"] for probe in probes[:2]] == [300, 1769]
-    assert probes[0]["seconds"] > 1.5 * probes[1]["seconds"]  # a sixth of the processor
+    assert set(started) == {probe["memory_mb"] for probe in probes}
     assert choice["probing"]["usd"] > 0
     assert choice["probing"]["prices_date"] == LIST.date
     assert choice["confirmed_s"] > 0

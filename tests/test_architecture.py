@@ -39,8 +39,8 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "space": (set(), {"numpy"}),
     "cases": ({"nn", "data", "space"}, {"numpy"}),
     "configured": ({"nn", "data", "space", "cases"}, {"numpy"}),
-    "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases", "cost"}, {"numpy"}),
     "report": ({"protocol", "store", "cost"}, {"matplotlib"}),
+    "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases", "cost", "report"}, {"numpy"}),
     "": (set(), set()),  # nnlite/__init__.py
 }
 # (module, what it imports although the table does not allow it)

@@ -5,107 +5,165 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from nnlite.cost import prices
 from nnlite.cost.bill import Cost, cost
-from nnlite.cost.estimate import Estimate, estimate
-from nnlite.cost.prices import Tariff
+from nnlite.cost.estimate import Estimate, estimate, estimate_search
 from nnlite.cost.profile import Profile
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
+from nnlite.cost.usage import Usage
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, UsageError
+from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import calibrate
+from nnlite.runtime import calibrate, traced
 from nnlite.runtime.account import Account
 from nnlite.runtime.survey import Surveyor
 from nnlite.store import Store
+from tools import _prices
+from tools._ask import confirm
+from tools._platforms import Place
 
 OPTIONS = {"memory_mb", "region", "arch", "prices", "calibrate"}  # they change nothing in a run
-DEFAULT_REGION = "us-east-1"
-WORTH_S = 10.0  # a run that takes longer is worth the second that its calibration takes
+WORTH_S = 10.0  # a run that takes longer is worth the second that its calibration takes, where that is free
+PROBE_S = 4.0  # of a worker in a short run, about
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say at which prices."""
     money = parser.add_argument_group("cost")
     money.add_argument("--memory-mb", type=int, metavar="MB", help="count a worker as a function of this size")
-    add_price_options(money)
-    money.add_argument("--calibrate", action="store_true", help="estimate from a short run first (by itself from 10 s)")
+    _prices.add_options(money)
+    money.add_argument("--calibrate", action="store_true", help="measure by a short run first, for the estimate "
+                       "(on this machine, from 10 s on, by itself)")  # fmt: skip
 
 
-def add_price_options(group: Any) -> None:
-    """Which prices; also for other tools."""
-    group.add_argument("--region", metavar="R", help="whose list prices (default us-east-1); on Lambda, where it runs")
-    group.add_argument("--arch", choices=prices.ARCHITECTURES, default="x86_64", help="processor (default x86_64)")
-    group.add_argument("--prices", metavar="FILE", help="a price file of your own (default: the bundled one)")
+@dataclass(frozen=True)
+class Expected:
+    """What a run will take, by a profile that was measured, or by a rough one."""
+
+    estimate: Estimate
+    is_rough: bool
+
+    def __str__(self) -> str:
+        """As half a question."""
+        return f"about {duration(self.estimate.seconds)} and {dollars(self.estimate.cost.total_usd)}"
 
 
 @dataclass
 class Books:
-    """The books of one run on this machine: its estimate, its account, its cost.
+    """The books of one run, wherever it runs: its estimate, its account, its cost.
 
-    Nobody sends a bill for this machine. What is stated is what the same GB-seconds cost on AWS Lambda; they are those
-    of the worker processes, at --memory-mb, or else at the most memory that a process needed.
+    Where nobody sends a bill, what is stated is what the same GB-seconds cost on AWS Lambda; they are those of the
+    worker processes, at --memory-mb, or else at the most memory that a process needed.
     """
 
     args: argparse.Namespace
     spec: RunSpec
     store: Store
-    processes: int
+    place: Place
     account: Account = field(default_factory=Account)
 
     def __post_init__(self) -> None:
-        memory_mb = self.args.memory_mb
-        if memory_mb is not None and not SMALLEST_MB <= memory_mb <= LARGEST_MB:
-            raise UsageError(f"--memory-mb {memory_mb}: wanted {SMALLEST_MB} to {LARGEST_MB}")
-        self.tariff = tariff(self.args, self.store.url)
+        asked_mb = self.args.memory_mb
+        if asked_mb is not None and not SMALLEST_MB <= asked_mb <= LARGEST_MB:
+            raise UsageError(f"--memory-mb {asked_mb}: wanted {SMALLEST_MB} to {LARGEST_MB}")
+        self.tariff, self.venue = self.place.tariff(self.args, self.store.url), self.place.venue(self.args, self.spec)
+        self.memory_mb = self.venue.memory_mb or asked_mb
 
-    def estimate(self, dataset: Dataset, start_nothing: bool = False) -> Estimate | None:
-        """What the run will take, or None where that cannot be said."""
-        if self.spec.protocol != "averaging":
-            return None
-        profile = self._profile(dataset, start_nothing)
-        if profile is None:
-            return None
-        size = calibrate.model_bytes(self.spec)
-        return estimate(self.spec, profile, size, self.args.memory_mb, self.tariff, max(1, self.processes))
+    # ---- before
 
-    def _profile(self, dataset: Dataset, start_nothing: bool) -> Profile | None:
-        """Calibrated, if that is asked for or worth it; else a rough one."""
-        may_run_here = self.spec.case_file is None  # a user's own layers belong into worker processes
-        if may_run_here and (start_nothing or not self.args.calibrate):
-            with contextlib.redirect_stdout(sys.stderr):
-                rough = calibrate.rough(self.spec, dataset)
-            size = calibrate.model_bytes(self.spec)
-            if estimate(self.spec, rough, size, processes=max(1, self.processes)).seconds < WORTH_S or start_nothing:
-                return rough
-        if not self.processes or start_nothing or not (may_run_here or self.args.calibrate):
+    def introduce(self, dataset: Dataset | None, start_nothing: bool = False) -> Expected | None:
+        """Say what the run will take and cost: on stderr; if nothing may be started, on stdout, as part of a plan."""
+        expected = self.expect(dataset, start_nothing)
+        if expected is not None:
+            hint = "; rough: --calibrate measures it first" if expected.is_rough else ""
+            print(f"{'estimate':<10} {self.told(expected)}{hint}", file=sys.stdout if start_nothing else sys.stderr)
+        return expected
+
+    def told(self, expected: Expected) -> str:
+        """An estimate, in one line."""
+        return f"about {duration(expected.estimate.seconds)}, {self.shown(expected.estimate.cost)}"
+
+    def expect_search(self, search: SearchSpec, trials: Sequence[RunSpec]) -> Expected:
+        """What a search will take, by timing steps of some of its trials in this process."""
+        with contextlib.redirect_stdout(sys.stderr):
+            round_s, rough = calibrate.search_round_s(trials, self.venue), calibrate.rough(self.spec, self.venue)
+        start_s, size_mb = rough.cold_start_s + rough.warm_up_s, self.memory_mb or rough.peak_mb
+        made = estimate_search(search, round_s, start_s, rough.latency_s, size_mb, self.tariff)
+        return Expected(made, is_rough=True)
+
+    def ask(self, what: str, expected: Expected | None) -> None:
+        """Where it costs money, go on only after a yes."""
+        if self.spec.rates.worker_second_usd:
+            confirm(f"start {what} on Lambda, for {expected or 'nobody knows how much'}?", self.args.yes)
+
+    def expect(self, dataset: Dataset | None, start_nothing: bool = False) -> Expected | None:
+        """What the run will take, or None where that cannot be said: of a user's own layers, which run in worker
+        processes only, without a measurement. Without a dataset, nothing is measured."""
+        profile = calibrate.known(self.spec, self.store, self.venue)
+        if profile is None and self.args.calibrate:
+            profile = self._measured(dataset, start_nothing)
+        if profile is not None:
+            return self.by(profile, is_rough=False)
+        if self.spec.case_file is not None:
+            return None
+        with contextlib.redirect_stdout(sys.stderr):
+            rough = self.by(calibrate.rough(self.spec, self.venue), is_rough=True)
+        is_worth_it = rough.estimate.seconds > WORTH_S and not self.args.calibrate
+        if self.place.PROBES_COST or not is_worth_it:
+            return rough
+        profile = self._measured(dataset, start_nothing)
+        return rough if profile is None else self.by(profile, is_rough=False)
+
+    def by(self, profile: Profile, is_rough: bool = False) -> Expected:
+        """What the run will take by a profile."""
+        size, venue = calibrate.model_bytes(self.spec), self.venue
+        made = estimate(self.spec, profile, size, self.memory_mb, self.tariff, venue.processes, venue.invocation_s)
+        return Expected(made, is_rough or self.spec.protocol != "averaging")
+
+    def _measured(self, dataset: Dataset | None, start_nothing: bool) -> Profile | None:
+        if dataset is None or start_nothing:
             return None
         try:
-            return calibrate.calibrated(self.spec, dataset, self.store, self.processes)
+            self._ask_for_a_probe()
+            return calibrate.calibrated(self.spec, dataset, self.store, self.venue)
+        except UsageError:
+            raise
         except NnliteError as error:  # the run itself may fare better, and says what is wrong if it does not
-            print(f"no estimate: {error}", file=sys.stderr)
+            print(f"not calibrated: {error}", file=sys.stderr)
             return None
 
-    def introduce(self, dataset: Dataset, start_nothing: bool = False) -> None:
-        """Say what the run will take and cost: on stderr; if nothing may be started, on stdout, as part of a plan."""
-        expected = self.estimate(dataset, start_nothing)
-        if expected is not None:
-            line = f"{'estimate':<10} about {expected.seconds:,.1f} s, {self.shown(expected.cost)}"
-            print(line, file=sys.stdout if start_nothing else sys.stderr)
+    def _ask_for_a_probe(self) -> None:
+        if not self.spec.rates.worker_second_usd:
+            return
+        num = calibrate.num_workers(self.venue)
+        usd = num * (PROBE_S * self.spec.rates.worker_second_usd + 100 * self.spec.rates.write_usd)
+        confirm(f"measure first, by a short run of {num} workers, for about {dollars(usd)}?", self.args.yes)
+
+    # ---- after
 
     def cost(self, seconds: float) -> Cost:
         """What the run did cost."""
-        used = self.account.total()
-        return cost(used, self.args.memory_mb or used.peak_mb, self.tariff, seconds)
+        used = self.used()
+        return cost(used, self.memory_mb or used.peak_mb, self.tariff, seconds)
+
+    def used(self) -> Usage:
+        """By all invocations: as they told, or by their traces, or, up to their last beats, by their leases."""
+        if not self.venue.speaks and not self.account.processes:
+            if self.spec.trace:
+                traced.take(self.account, traced.invocations(self.store, self.spec.run))
+            else:
+                seen = Surveyor(self.store, self.spec).look()
+                self.account.processes["leases"] = Usage(seconds=seen.seconds, num_invocations=seen.attempts)
+        return self.account.total()
 
     def shown(self, of: Cost) -> str:
         """In one line."""
-        here = "" if self.args.memory_mb else "$0 here, "
-        of_what = "" if self.args.memory_mb else " (peak)"
+        here = "" if self.spec.rates.worker_second_usd or self.args.memory_mb else "$0 here, "
+        of_what = "" if self.memory_mb else " (peak)"
         return (
             f"{of.total_gb_s:,.3f} GB-seconds at {of.memory_mb:,.0f} MB{of_what}: {here}{dollars(of.total_usd)} at AWS "
             f"Lambda's list prices of {of.date} ({of.breakdown()})"
@@ -113,41 +171,15 @@ class Books:
 
     def values(self, of: Cost) -> dict[str, Any]:
         """For JSON: `usd` is what is paid, `list_usd` what it would cost at list prices."""
-        values = of.values()
-        return {**values, "usd": values["usd"] if self.args.memory_mb else 0.0, "list_usd": values["usd"]}
+        values, used = of.values(), self.account.total()
+        paid = values["usd"] if self.spec.rates.worker_second_usd or self.args.memory_mb else 0.0
+        asked = {"invocations": used.num_invocations, "reads": used.num_reads, "writes": used.num_writes}
+        return {**values, "usd": paid, "list_usd": values["usd"], **asked, "worker_seconds": round(used.seconds, 3)}
 
 
-@dataclass
-class Billed:
-    """The books of a run whose platform sends a bill: its leases say what it has cost; the platform estimates it."""
-
-    spec: RunSpec
-    store: Store
-    account: Account = field(default_factory=Account)
-
-    def introduce(self, dataset: Dataset, start_nothing: bool = False) -> None:
-        """The platform's part of the plan says it."""
-
-    def cost(self, seconds: float) -> Any:
-        """What the leases say, up to the workers' last beats."""
-        return Surveyor(self.store, self.spec).look()
-
-    def shown(self, of: Any) -> str:
-        """In one line."""
-        return (
-            f"{dollars(of.usd)} at list prices: {of.attempts} invocations, {of.seconds:,.0f} s (up to their last beats)"
-        )
-
-    def values(self, of: Any) -> dict[str, Any]:
-        """For JSON."""
-        return {"usd": of.usd, "invocations": of.attempts, "worker_seconds": of.seconds}
-
-
-def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
-    """The prices that the options name, for a run with this store."""
-    return prices.tariff(args.region or DEFAULT_REGION, args.arch, Path(args.prices) if args.prices else None).of_store(
-        store_url
-    )
+def duration(seconds: float) -> str:
+    """As people say it."""
+    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
 
 
 def dollars(usd: float) -> str:

@@ -4,49 +4,56 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import shlex
+import signal
 import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-
 from nnlite.cost import prices
-from nnlite.errors import UsageError
+from nnlite.cost.prices import Tariff
+from nnlite.errors import RunError, UsageError
 from nnlite.platform.aws import limits, schedule
 from nnlite.platform.aws.function import Configuration, Function, check_concurrency
 from nnlite.platform.aws.lambda_platform import LambdaPlatform
 from nnlite.platform.base import Platform
+from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import detached, trainer
+from nnlite.runtime import detached
 from nnlite.runtime.invocation import Payload
-from nnlite.store import Store
+from nnlite.runtime.probe import VenueAt
+from nnlite.runtime.venue import Venue
+from nnlite.store import Store, listing, open_store
 from tools import _aws
-from tools._ask import confirm
 from tools._platforms import DEFAULT_STORE
 
 RESUMABLE = frozenset({"stack_name", "profile", "detach", "yes"})
 OWN = RESUMABLE | {"budget_usd"}
+DEFAULT_SIZES = (256, 3008)
+PROBES_COST = True
 LEAST_TIMEOUT_S = 10
-REQUESTS_PER_ROUND = (12, 4)  # reads and writes of a worker, polls included
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Those of AWS, of a run that costs money, and --detach."""
+    """Those of AWS, and of a run that costs money."""
     group = parser.add_argument_group("on AWS Lambda (--platform lambda), after python -m tools.deploy")
     _aws.add_options(group, with_region=False)
-    group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before the run has cost more")
-    group.add_argument("--detach", action="store_true", help="start the workers and leave them alone")
+    group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before it has cost more")
     group.add_argument("--yes", action="store_true", help="do not ask whether it may cost what it is expected to")
 
 
 def check(args: argparse.Namespace) -> None:
     """Refuse what cannot be, before AWS is asked."""
-    if args.memory_mb is not None:
+    if isinstance(args.memory_mb, int):
         limits.check_memory_mb(args.memory_mb)
     limits.check_stack_name(args.stack_name)
     if args.workers > limits.MAX_CONCURRENCY:
-        raise UsageError(f"--workers {args.workers:,}: no account runs more than {limits.MAX_CONCURRENCY:,} at a time")
+        raise UsageError(
+            f"{flag_of(args)} {args.workers:,}: no account runs more than {limits.MAX_CONCURRENCY:,} at a time"
+        )
     for name in ("store", "data_store", "checkpoint_store"):
         url = getattr(args, name, None)
         if url not in (None, DEFAULT_STORE) and not url.startswith(("s3://", "memcached://")):
@@ -61,13 +68,15 @@ class _Stack:
     function: Function
     configuration: Configuration
     outputs: dict[str, str]
+    parameters: dict[str, str]
 
 
 @functools.cache
 def _stack(name: str, region: str | None, profile: str | None) -> _Stack:
-    account, outputs = _aws.outputs_of(argparse.Namespace(stack_name=name, region=region, profile=profile))
-    function = Function(outputs["Function"], account)
-    return _Stack(function, function.configuration(), dict(outputs))
+    stack = _aws.stack_of(argparse.Namespace(stack_name=name, region=region, profile=profile))
+    outputs, standing = dict(stack.outputs()), stack.standing()
+    function = Function(outputs["Function"], stack.account)
+    return _Stack(function, function.configuration(), outputs, dict(standing.parameters) if standing else {})
 
 
 def _of(args: argparse.Namespace) -> _Stack:
@@ -82,7 +91,7 @@ def store(args: argparse.Namespace) -> str:
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """With what Lambda and S3 cost, and at a pace where every look at the store is paid for."""
     found = _of(args).configuration
-    if args.memory_mb is not None and args.memory_mb != found.memory_mb:
+    if isinstance(args.memory_mb, int) and args.memory_mb != found.memory_mb:
         raise UsageError(
             f"--memory-mb {args.memory_mb}: the function has {found.memory_mb}; "
             f"python -m tools.deploy --memory-mb {args.memory_mb} changes it"
@@ -99,44 +108,116 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
         )
     if args.budget_usd is not None and not 0 < args.budget_usd < float("inf"):
         raise UsageError(f"--budget-usd {args.budget_usd}: wanted a positive number of dollars")
-    tariff = prices.tariff(_of(args).function.account.region, found.architecture, args.prices).of_store(args.store)
+    prices_of = tariff(args, args.store)
     return replace(
-        spec, rates=tariff.rates(found.memory_mb), tariff=asdict(tariff), budget_usd=args.budget_usd, lease_ttl_s=30.0,
+        spec, rates=prices_of.rates(found.memory_mb), tariff=asdict(prices_of), budget_usd=args.budget_usd, lease_ttl_s=30.0,
         straggler_timeout_s=20.0, poll_s=0.05, max_poll_s=0.5, hand_over_s=min(5.0, found.timeout_s / 4),
     )  # fmt: skip
 
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are, and what they are expected to cost."""
-    of, (seconds, usd) = _of(args), _estimate(spec)
+    of = _of(args)
     cap = (
         "none (--budget-usd)" if spec.budget_usd is None else f"${spec.budget_usd:g}: the run stops before it is spent"
     )
     return {
         "where": f"AWS Lambda in {of.function.account.region}: {of.function.name}, {of.configuration.memory_mb:,} MB, "
         f"{of.configuration.timeout_s} s, {of.configuration.architecture}",
-        "estimate": f"about {_duration(seconds)} and {_dollars(usd)}, if a core there is as fast as one here",
         "budget": cap,
     }
 
 
-def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
-    """See that so many can run at a time, and ask."""
-    check_concurrency(_of(args).function, spec.num_workers)
-    seconds, usd = _estimate(spec)
-    confirm(
-        f"start {spec.num_workers} workers on Lambda, for about {_duration(seconds)} and {_dollars(usd)}?", args.yes
+def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
+    """Of the region and the processor of the function."""
+    found = _of(args)
+    region, arch = found.function.account.region, found.configuration.architecture
+    return prices.tariff(region, arch, args.prices).of_store(store_url)
+
+
+def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
+    """Functions as they are deployed."""
+    of = _of(args)
+    return _venue(of, args.store, spec, spec.num_workers, of.configuration.memory_mb)
+
+
+def _venue(of: _Stack, url: str, spec: RunSpec, num_workers: int, memory_mb: int) -> Venue:
+    found = of.configuration
+    what = [of.function.account.region, of.function.name, memory_mb, found.architecture, found.code]
+    return Venue(
+        name=json.dumps(["lambda", *what]),
+        processes=num_workers,
+        open=lambda run, at: _platform(of, run, at.url),
+        speaks=False,
+        store_url=url,
+        memory_mb=memory_mb,
+        share=min(1.0, memory_mb / limits.MB_PER_CPU),
+        invocation_s=max(1.0, found.timeout_s - spec.hand_over_s),
+        cold_start_s=0.7,
+        latency_s=0.02,
+        store_bytes_per_s=75e6,
     )
+
+
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """Of functions, to choose from."""
+    return args.memory_mb or DEFAULT_SIZES
+
+
+@contextmanager
+def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
+    """The deployed function, with its memory changed for each probe, and as the stack has it in the end."""
+    of = _of(args)
+    _refuse_while_others_run(of.outputs["Store"])
+    home_mb = int(of.parameters.get("MemoryMb", of.configuration.memory_mb))
+
+    def at(memory_mb: int, num_workers: int) -> Venue:
+        check_concurrency(of.function, num_workers, flag_of(args))
+        of.function.resize(memory_mb)
+        return _venue(of, args.store, spec, num_workers, memory_mb)
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is put back then, too
+    try:
+        yield at
+    finally:
+        of.function.resize(home_mb)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _refuse_while_others_run(url: str) -> None:
+    """Raise RunError when the memory of somebody's workers would change under them."""
+    with open_store(url) as store:
+        runs = listing.run_ids(store)
+        keys = [Keys(run).head for run in runs]
+        found = zip(runs, keys, store.get_many(keys), strict=True)
+        busy = [run for run, key, one in found if one and Head.from_json(one.data, key).status == RUNNING]
+    if busy:
+        raise RunError(
+            f"probing changes the memory of the function, and {busy[0]} is running on it: wait for its end, or "
+            f"python -m tools.stop {busy[0]} --platform lambda"
+        )
+
+
+def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
+    """See that so many can run at a time."""
+    check_concurrency(_of(args).function, spec.num_workers, flag_of(args))
 
 
 def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
     """Invocations of the stack's function."""
-    of = _of(args)
+    return _platform(_of(args), spec, args.store)
 
+
+def _platform(of: _Stack, spec: RunSpec, url: str) -> Platform:
     def payload(worker: int, attempt: int) -> bytes:
-        return Payload(spec.run, args.store, worker, attempt).to_json()
+        return Payload(spec.run, url, worker, attempt).to_json()
 
     return LambdaPlatform(spec.run, of.function, payload, of.outputs.get("Queue", ""))
+
+
+def flag_of(args: argparse.Namespace) -> str:
+    """What says how many run at a time."""
+    return "--parallel" if hasattr(args, "parallel") else "--workers"
 
 
 def resume_options(args: argparse.Namespace) -> str:
@@ -160,53 +241,6 @@ def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool
 def detach(args: argparse.Namespace, spec: RunSpec, store: Store) -> None:
     """Let the stack's schedule look after the run from now on."""
     of = _of(args)
-    from nnlite.store import open_store
-
     with open_store(of.outputs["Store"]) as home:
         detached.add(home, spec.run, args.store)
     schedule.enable(of.function.account, of.outputs["Schedule"])
-
-
-# ---- what it will cost
-
-
-@functools.cache
-def _step_s(spec_json: bytes) -> float:
-    """Seconds of one step, measured here, on noise."""
-    spec = RunSpec.from_json(spec_json, "the plan")
-    network, optimizer = trainer.build(spec)
-    rng = np.random.default_rng(0)
-    x = rng.random((spec.batch_size, *network.input_shape), np.float32)
-    y = rng.integers(0, network.output_shape[-1], spec.batch_size)
-    weights, gradient = network.init(rng), network.empty()
-    slots, best = optimizer.slots(network.layout.size), float("inf")
-    for step in range(4):
-        began_s = time.perf_counter()
-        network.loss_and_gradient(weights, x, y, out=gradient, rng=rng)
-        optimizer.update_inplace(weights, gradient, slots, step)
-        best = min(best, time.perf_counter() - began_s)
-    return best
-
-
-def _estimate(spec: RunSpec) -> tuple[float, float]:
-    """(seconds, USD) until all rounds are done."""
-    per_epoch = -(-spec.data.num_train // (spec.num_workers * spec.batch_size))
-    steps = spec.num_rounds * (spec.steps_per_round or per_epoch)
-    seconds = 2.0 + steps * _step_s(spec.to_json()) / _speed(spec.rates.memory_mb) + spec.num_rounds * 0.5
-    reads, writes = (spec.num_workers * spec.num_rounds * count for count in REQUESTS_PER_ROUND)
-    rates = spec.rates
-    usd = spec.num_workers * (seconds * rates.worker_second_usd + rates.invocation_usd)
-    return seconds, usd + reads * rates.read_usd + writes * rates.write_usd
-
-
-def _speed(memory_mb: int) -> float:
-    """How much of a core, at most one, a worker has."""
-    return min(1.0, memory_mb / limits.MB_PER_CPU)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def _dollars(usd: float) -> str:
-    return f"${usd:.2f}" if usd >= 0.1 else f"${usd:.2g}"

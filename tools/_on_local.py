@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 
+from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.runtime.probe import VenueAt, check_cores, local_at
+from nnlite.runtime.venue import Venue, local
 from nnlite.store import Store
-from tools import _cost
+from tools import _prices
 
 OWN = RESUMABLE = frozenset({"processes"})
+PROBES_COST = False
+DEFAULT_SIZES = (256, 3008)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,12 +44,34 @@ def store(args: argparse.Namespace) -> str:
 
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """Nobody sends a bill; what it would be on AWS Lambda is stated."""
-    return replace(spec, rates=Rates(memory_mb=args.memory_mb or 0), tariff=asdict(_cost.tariff(args, args.store)))
+    return replace(spec, rates=Rates(memory_mb=args.memory_mb or 0), tariff=asdict(_prices.tariff(args, args.store)))
 
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are."""
     return {"where": f"{num_processes(args, spec)} processes of this machine"}
+
+
+def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
+    """AWS Lambda's, as a measure."""
+    return _prices.tariff(args, store_url)
+
+
+def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
+    """Processes of this machine."""
+    return local(max(1, num_processes(args, spec)))
+
+
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """Of functions that are stood in for, to choose from."""
+    return args.memory_mb or DEFAULT_SIZES
+
+
+@contextmanager
+def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
+    """Processes held to the share of a core that functions have."""
+    check_cores(sizes(args)[1], 1, spec.threads)
+    yield local_at(spec)
 
 
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+from nnlite.cost.curve import ONE_CORE_MB as DEFAULT_MB
+from nnlite.cost.prices import Tariff
+from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
+from nnlite.platform.openfaas import credentials
 from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.protocol.tree import Tree
+from nnlite.runtime.probe import VenueAt
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store
-from tools import _cost
+from tools import _prices
 
 DEFAULT_FUNCTION = "emnist-train"
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -35,6 +46,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 OWN = RESUMABLE = frozenset(flag.removeprefix("--").replace("-", "_") for flag in OPTIONS)
+PROBES_COST = True  # not money, but calls that others may wait for
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +77,7 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     return replace(
         spec,
         rates=Rates(platform="openfaas", memory_mb=args.memory_mb or 0),
-        tariff=asdict(_cost.tariff(args, args.store)),
+        tariff=asdict(_prices.tariff(args, args.store)),
         rounds_per_invocation=args.rounds_per_invocation,
         max_poll_s=0.1,
         wait_s=0.2 if args.invocation == "async" else None,  # a queue may run one call at a time
@@ -77,6 +89,58 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
     """Where the workers are."""
     return {"where": f"{args.invocation} calls of {args.function}"}
+
+
+def tariff(args: argparse.Namespace, store_url: str) -> Tariff:
+    """AWS Lambda's, as a measure."""
+    return _prices.tariff(args, store_url)
+
+
+def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
+    """Calls of the function, of which nobody hears but by their traces."""
+    url = credentials.gateway_url(args.gateway, os.environ)
+    return Venue(
+        name=json.dumps(["openfaas", url, args.function, args.invocation]),
+        processes=spec.num_workers,
+        open=lambda of, store: _platform(args, of, store.url),
+        speaks=False,
+        store_url=args.store,
+        cold_start_s=0.1,  # a server that waits for calls
+        latency_s=2e-3,
+        store_bytes_per_s=2e8,
+    )
+
+
+def sizes(args: argparse.Namespace) -> tuple[int, int]:
+    """The one that the function has: memory is a limit of its deployment."""
+    if args.memory_mb is not None:
+        raise UsageError(
+            "--memory-mb: on OpenFaaS memory is a limit of the deployed function: change `limits` in faas/stack.yaml, "
+            "deploy, and optimize again; without --memory-mb, workers and tree are chosen for it as it is"
+        )
+    gateway = _gateway(args)
+    found = gateway.functions().get(args.function, {}).get("limits") or {}
+    gateway.close()
+    return (_megabytes(str(found.get("memory", ""))) or DEFAULT_MB,) * 2
+
+
+def _megabytes(text: str) -> int | None:
+    """512Mi -> 512; None for what is no such amount, or none that a function on Lambda could have."""
+    found = re.fullmatch(r"(\d+)([MG])i?", text)
+    size = int(found[1]) * {"M": 1, "G": 1024}[found[2]] if found else 0
+    return size if SMALLEST_MB <= size <= LARGEST_MB else None
+
+
+@contextmanager
+def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
+    """Functions as they are deployed, as many as a probe wants."""
+
+    def at(memory_mb: int, num_workers: int) -> Venue:
+        wanted = replace(spec, num_workers=num_workers, tree_widths=Tree.for_workers(num_workers).widths)
+        prepare(args, wanted)
+        return replace(venue(args, wanted), memory_mb=memory_mb)
+
+    yield at
 
 
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
@@ -93,13 +157,16 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
 
 
 def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
-    from nnlite.platform.openfaas import credentials
-    from nnlite.platform.openfaas.gateway import Gateway
     from nnlite.platform.openfaas.platform import OpenFaaSPlatform
 
+    return OpenFaaSPlatform(_gateway(args), spec.run, args.worker_store or store_url, args.function, args.invocation)
+
+
+def _gateway(args: argparse.Namespace) -> Any:
+    from nnlite.platform.openfaas.gateway import Gateway
+
     url = credentials.gateway_url(args.gateway, os.environ)
-    gateway = Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))
-    return OpenFaaSPlatform(gateway, spec.run, args.worker_store or store_url, args.function, args.invocation)
+    return Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))
 
 
 def resume_options(args: argparse.Namespace) -> str:

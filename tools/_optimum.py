@@ -15,7 +15,7 @@ from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized, best, sized
-from nnlite.errors import UsageError
+from nnlite.errors import RunError, UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import calibrate
@@ -37,14 +37,23 @@ class Hunt:
     tell: Callable[[Probed], None]
     probes: list[Probed] = field(default_factory=list)
     seconds: float = 0.0  #: that probing took
+    budget_usd: float | None = None  #: no probe is begun that could bring the cost of all of them above it
 
     def run(self) -> None:
         """Probe until the memory size is known."""
         began_s = time.monotonic()
-        while (memory_mb := self.search.next()) is not None:
+        while (memory_mb := self.search.next()) is not None and self._may(memory_mb, 1):
             probed = self._probe(memory_mb, 1)
             self.search.add(memory_mb, *probed.round_s, needs_mb=probed.usage.peak_mb)
         self.seconds += time.monotonic() - began_s
+
+    def _may(self, memory_mb: int, num_workers: int) -> bool:
+        """Whether another probe fits into the budget, if it takes as long as the longest so far."""
+        if self.budget_usd is None or not self.probes:
+            return True
+        longest_s = max(p.usage.seconds / p.num_workers for p in self.probes)
+        per_worker = longest_s * memory_mb / 1024 * self.tariff.gb_s_usd + 100 * self.tariff.write_usd
+        return self.probing_cost().total_usd + num_workers * per_worker <= self.budget_usd
 
     def _probe(self, memory_mb: int, num_workers: int, tree: Tree | None = None) -> Probed:
         probed = self.probe(memory_mb, num_workers, tree)
@@ -94,10 +103,12 @@ class Hunt:
         shape = Shape.of(self.spec, calibrate.model_bytes(self.spec))
         shape = replace(shape, num_workers=chosen.num_workers, processes=chosen.num_workers, tree=chosen.tree)
         predicted = RunModel(replace(shape, steps=self.probe.steps), self.profile(memory_mb)).round_s
+        if not self._may(memory_mb, chosen.num_workers):
+            return f"that could bring the probing above ${self.budget_usd:g}: allow more by --budget-usd"
         began_s = time.monotonic()
         try:
-            measured = self._probe(memory_mb, chosen.num_workers, chosen.tree).seconds
-        except UsageError as error:
+            measured = self._probe(memory_mb, chosen.num_workers, chosen.tree).whole_s
+        except (UsageError, RunError) as error:
             return str(error)
         self.seconds += time.monotonic() - began_s
         return measured, predicted

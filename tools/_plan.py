@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
-import secrets
-import time
 from pathlib import Path
 from typing import Any
 
 from nnlite import cases, configured, data, nn
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import PROTOCOLS, DataSpec, RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.store import open_store
+from nnlite.protocol.spec import PROTOCOLS, RunSpec
+from nnlite.runtime import standard
+from tools._stores import absolute, is_near
 
 SCHEDULES = ("constant", "cosine")
 DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless somebody says otherwise
@@ -86,24 +84,22 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
     network = cases.network(case, dataset)
     optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
-    tree = Tree.for_workers(args.workers, args.tree)
     batch_size = args.batch_size if args.batch_size is not None else case.batch_size
     num_rounds = _num_rounds(args, case, dataset, batch_size)
     if args.schedule == "cosine":
-        optimizer = _falling(
-            optimizer, num_rounds * (args.steps_per_round or _steps_per_epoch(args, dataset, batch_size))
-        )
-    spec = RunSpec(
-        run=args.run or _run_id(case.name),
-        case=case.name,
+        per_round = args.steps_per_round or _steps_per_epoch(args, dataset, batch_size)
+        optimizer = _falling(optimizer, num_rounds * per_round)
+    spec = standard.specify(
+        case,
+        network,
+        optimizer,
+        standard.data_spec(dataset, _augmentation(args, case, dataset), absolute(data_store(args))),
+        args.workers,
+        args.tree,
+        run=args.run,
         seed=args.seed,
-        num_workers=args.workers,
-        tree_widths=tree.widths,
         num_rounds=num_rounds,
         batch_size=batch_size,
-        network=network.config(),
-        optimizer=optimizer.config(),
-        data=_data_spec(dataset, _augmentation(args, case, dataset), absolute(data_store(args))),
         protocol=args.protocol,
         **_pace(args),
         threads=args.threads,
@@ -121,19 +117,6 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
         case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
-
-
-def absolute(url: str | None) -> str | None:
-    """The URL by which workers, wherever they start, find a store."""
-    if url is None:
-        return None
-    with open_store(url) as store:
-        return store.url
-
-
-def is_near(url: str) -> bool:
-    """Whether a store is files or memory of this machine."""
-    return "://" not in url or url.startswith(("file://", "memory://"))
 
 
 PROTOCOL_OF = {  # the options that only one of the protocols has
@@ -177,19 +160,6 @@ def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Data
     return augment
 
 
-def _data_spec(dataset: data.Dataset, augment: data.Augment | None, store: str | None) -> DataSpec:
-    return DataSpec(
-        name=dataset.name,
-        digest=dataset.digest(),
-        num_train=len(dataset.train),
-        num_test=len(dataset.test),
-        mean=dataset.mean,
-        std=dataset.std,
-        store=store,
-        augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
-    )
-
-
 def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset, batch_size: int) -> int:
     """Rounds as given; or as many as make up the epochs; or the case's."""
     if args.rounds is not None:
@@ -211,8 +181,3 @@ def _falling(optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
     if isinstance(start, nn.Schedule):
         raise UsageError("--schedule: the case's optimizer has one of its own; leave it out, or give --learning-rate")
     return optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))
-
-
-def _run_id(case: str) -> str:
-    name = re.sub(r"[^a-z0-9]", "-", case.lower())[:32].strip("-") or "run"
-    return f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"

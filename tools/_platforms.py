@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+from collections.abc import Container
+from contextlib import AbstractContextManager
 from typing import Protocol, cast
 
+from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.probe import VenueAt
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 
 PLATFORMS = {
@@ -24,6 +29,7 @@ class Place(Protocol):
 
     OWN: frozenset[str]  #: names in `args` of the options that no other platform has
     RESUMABLE: frozenset[str]  #: of those that may be given with --resume as well
+    PROBES_COST: bool  #: whether a short run that measures something costs money or keeps others waiting
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         """Add the options that only this platform has; called for all platforms."""
@@ -38,10 +44,22 @@ class Place(Protocol):
         """The specification with this platform's prices and paces."""
 
     def describe(self, args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
-        """What else a plan shows: where the workers are, and what they are expected to cost."""
+        """What else a plan shows: where the workers are, and what they may cost."""
+
+    def tariff(self, args: argparse.Namespace, store_url: str) -> Tariff:
+        """The prices that are paid here; or those of AWS Lambda, where nobody sends a bill."""
+
+    def venue(self, args: argparse.Namespace, spec: RunSpec) -> Venue:
+        """Where the workers of a run will be."""
+
+    def sizes(self, args: argparse.Namespace) -> tuple[int, int]:
+        """Memory of functions to choose from, in MB, lowest and highest. Raises UsageError where that is no choice."""
+
+    def probing(self, args: argparse.Namespace, spec: RunSpec) -> AbstractContextManager[VenueAt]:
+        """While it is open, functions can be had with other memory, and are probed. Raises NnliteError if not."""
 
     def prepare(self, args: argparse.Namespace, spec: RunSpec) -> None:
-        """Before anything is written: see that it can run, and ask where it costs. Raises NnliteError if not."""
+        """Before anything is written: see that it can run. Raises NnliteError if not."""
 
     def open(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
         """The platform; None is this very process."""
@@ -64,9 +82,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         find(name).add_options(parser)
 
 
-def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], platform: str) -> None:
-    """Raise UsageError for an option that only `platform` has, and was given on another one."""
-    for name in sorted(find(platform).OWN):
-        if getattr(args, name) != defaults[name]:
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} is for --platform {platform}, and this is {args.platform}: leave it out")
+def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], but: Container[str] = ()) -> None:
+    """Raise UsageError for an option that only another platform has; `but`: options of the command itself."""
+    for platform in PLATFORMS:
+        for name in sorted(find(platform).OWN - find(args.platform).OWN):
+            if name in defaults and name not in but and getattr(args, name) != defaults[name]:
+                flag = "--" + name.replace("_", "-")
+                raise UsageError(f"{flag} is for --platform {platform}, and this is {args.platform}: leave it out")

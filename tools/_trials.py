@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +14,10 @@ from nnlite.errors import UsageError
 from nnlite.protocol.asha import Ladder, ladder
 from nnlite.protocol.search_spec import SAMPLERS, SearchSpec
 from nnlite.protocol.spec import SEARCH, RunSpec
-from nnlite.protocol.tree import Tree
 from nnlite.runtime import searches
 from nnlite.runtime.searches import Trial
-from tools._plan import _data_spec, _run_id, absolute, is_near
+from nnlite.runtime.standard import data_spec, run_id, specify
+from tools._stores import absolute, is_near
 
 VALIDATION_SEED = 1
 AHEAD = 16  # jobs that are decided ahead: so up to 8 workers always have work, and choose the same, however many
@@ -55,7 +54,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--rungs", type=int, metavar="K", help="asha: rungs (default: as many as fit)")
     how.add_argument("--seed", type=int, default=0, help="same seed, same trials and results (default 0)")
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop then, with the best so far")
-    how.add_argument("--budget-usd", type=float, metavar="B", help="stop before it costs more, with the best so far")
 
 
 def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda spec: spec) -> Plan:
@@ -88,7 +86,7 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
         parallel=spec.num_workers,
         ahead=max(AHEAD, 2 * spec.num_workers),
         ladder=rungs,
-        test=_data_spec(whole, None, spec.data.store),
+        test=data_spec(whole, None, spec.data.store),
         validation_rate=args.validation,
         space=space.described(),
         about=configured.about(case, args.dataset, file if own or not isinstance(case.dataset, str) else None),
@@ -99,23 +97,19 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
 
 def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) -> RunSpec:
     """The run of the search: its workers each train trials."""
-    num_workers = _at_least_one("--parallel", args.parallel if args.parallel is not None else os.cpu_count() or 1)
-    network = cases.network(case, seen)
-    max_s = None if args.max_minutes is None else args.max_minutes * 60
-    return RunSpec(
-        run=args.search or _run_id(f"tune-{case.name}"),
-        case=case.name,
+    num_workers = _at_least_one("--parallel", args.workers)
+    return specify(
+        case,
+        cases.network(case, seen),
+        case.optimizer,
+        data_spec(seen, case.augment, absolute(args.data_store)),
+        num_workers,
+        run=args.search or run_id(f"tune-{case.name}"),
         seed=args.seed,
-        num_workers=num_workers,
-        tree_widths=Tree.for_workers(num_workers).widths,
         num_rounds=num_rounds,
-        batch_size=case.batch_size,
-        network=network.config(),
-        optimizer=case.optimizer.config(),
-        data=_data_spec(seen, case.augment, absolute(args.data_store)),
         protocol=SEARCH,
         budget_usd=args.budget_usd,
-        max_s=max_s,
+        max_s=None if args.max_minutes is None else args.max_minutes * 60,
         max_poll_s=0.03 if is_near(args.store) else 2.0,
         lease_ttl_s=max(60.0, 2.0 * num_workers),
         straggler_timeout_s=max(30.0, 1.0 * num_workers),

@@ -6,20 +6,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
+from nnlite.cost.prices import Tariff
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB, MemorySearch
 from nnlite.cost.sizing import Sized
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import calibrate
-from nnlite.runtime.probe import Probe, Probed, check_cores, local_share, open_local
+from nnlite.runtime.probe import Probe, Probed, VenueAt, local_share
 from nnlite.store import open_store
-from tools import _cost, _curve
+from tools import _cost, _curve, _platforms, _prices
+from tools._ask import confirm
 from tools._command import run
 from tools._optimum import Hunt, probe_seconds
 from tools._plan import add_options, plan
@@ -28,47 +30,103 @@ EXAMPLES = """examples:
   python -m tools.optimize --case a --objective cost
   python -m tools.optimize --case c --dataset fashion-sample --objective performance-per-cost --memory-mb 256:1769
   python -m tools.optimize --case a --objective time --workers 2:8 --plot curve.png
+  python -m tools.optimize --case b --platform lambda --objective cost --workers 10:100 --budget-usd 0.2
 """
+MOST_USD = 0.1  # for probing, unless somebody allows more
 PROBE_ROUND_S = 1.0  # of a probe's round on the smallest function
 
 
 def main(args: argparse.Namespace) -> int:
     """Probe memory sizes and choose one; then workers and tree by a model; confirm that by one probe."""
-    search = MemorySearch(args.objective, *args.memory_mb, max_probes=args.max_probes, cores=args.threads)
+    place = _platforms.find(args.platform)
+    _check(args)
+    workers, sizes, args.workers = args.workers, place.sizes(args), args.workers[0]
+    search = MemorySearch(args.objective, *sizes, max_probes=args.max_probes, cores=args.threads)
     if args.plot:
         _curve.check_plot(args.plot)
-    tariff = _cost.tariff(args, args.store)
-    dataset, spec = plan(argparse.Namespace(**{**vars(args), "workers": args.workers[0]}))
-    if spec.protocol != "averaging":
+    place.check(args)
+    args.store = place.store(args)
+    tariff = place.tariff(args, args.store)
+    dataset, planned = plan(args)
+    if planned.protocol != "averaging":
         raise UsageError("--protocol downpour: there is no model of its runs: leave it out")
-    check_cores(args.memory_mb[1], 1, spec.threads)
-    _introduce(args, spec)
+    spec = replace(place.adapt(args, planned), budget_usd=None)
+    limits = Limits(args, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
+    limits.introduce(spec)
     if args.dry_run:
         print("nothing was started (--dry-run)")
         return 0
-    told = _Told(args)
-    hunt = Hunt(spec, search, PROBES[args.platform](args, spec, dataset), args.workers, tariff, told)
-    hunt.run()
-    chosen = hunt.choice()
-    confirmed = hunt.confirm(chosen)
-    _conclude(args, hunt, chosen, confirmed)
+    limits.ask()
+    with place.probing(args, spec) as at:
+        hunt = Hunt(spec, search, _probe(args, spec, dataset, sizes[0], at), workers, tariff, _Told(args))
+        hunt.budget_usd = args.budget_usd if limits.paid else None
+        hunt.run()
+        chosen = hunt.choice()
+        confirmed = hunt.confirm(chosen)
+    _conclude(args, hunt, chosen, confirmed, limits.paid)
     if args.plot:
         _curve.plot(hunt, args.plot)
     return 0
 
 
-def _local_probe(args: argparse.Namespace, spec: RunSpec, dataset: Dataset) -> Probe:
-    """Worker processes of this machine, each held to the share of a core that a function of that size has."""
-    with open_store(args.store) as store:
-        reach = calibrate.time_store(store, calibrate.model_bytes(spec))
-    steps = calibrate.steps_for(spec, dataset, PROBE_ROUND_S, local_share(args.memory_mb[0], spec.threads))
+def _check(args: argparse.Namespace) -> None:
+    _platforms.refuse_foreign(args, vars(_parser().parse_args([])), but={"yes"})
+
+
+def _probe(args: argparse.Namespace, spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt) -> Probe:
+    """Short runs, whose rounds take about PROBE_ROUND_S on the smallest function."""
+    steps = calibrate.steps_for(spec, PROBE_ROUND_S, local_share(lowest_mb, spec.threads))
+    if args.platform != "local":
+        return Probe(spec, dataset, steps, at)
     busy, cores = os.getloadavg()[0], os.cpu_count() or 1
     if busy > 0.6 * cores:
         print(f"this machine is busy (load {busy:.1f}, {cores} cores): large sizes will seem slow", file=sys.stderr)
-    return Probe(spec, dataset, steps, open_local, reach)
+    with open_store(args.store) as store:
+        return Probe(spec, dataset, steps, at, calibrate.time_store(store, calibrate.model_bytes(spec)))
 
 
-PROBES: dict[str, Callable[[argparse.Namespace, RunSpec, Dataset], Probe]] = {"local": _local_probe}
+@dataclass(frozen=True)
+class Limits:
+    """Between what sizes and numbers of workers is searched, and what that may cost."""
+
+    args: argparse.Namespace
+    sizes: tuple[int, int]
+    workers: tuple[int, int]
+    tariff: Tariff
+    paid: bool
+
+    @property
+    def expected_usd(self) -> float:
+        """Of all probes, if each takes as long as on the smallest function, at the price of the largest."""
+        gb_s = (self.args.max_probes + 1) * probe_seconds(PROBE_ROUND_S) * self.sizes[1] / 1024
+        return gb_s * self.tariff.gb_s_usd
+
+    def introduce(self, spec: RunSpec) -> None:
+        """Say it."""
+        args = self.args
+        out = sys.stdout if args.dry_run and not args.json else sys.stderr
+        print(f"case       {spec.case} on {spec.data.name}, batch size {spec.batch_size}", file=out)
+        print(f"objective  {args.objective}", file=out)
+        lowest, highest = self.sizes
+        print(f"memory     {lowest} to {highest} MB, workers {self.workers[0]} to {self.workers[1]}", file=out)
+        print(f"probes     at most {args.max_probes} and one more, {probe_seconds(PROBE_ROUND_S):.0f} s each at most: "
+              f"{WHERE[args.platform]}", file=out)  # fmt: skip
+        if self.paid:
+            cap = f"; none is begun that could bring it above ${args.budget_usd:g} (--budget-usd)"
+            print(f"probing    at most {_cost.dollars(self.expected_usd)} for one worker each{cap}", file=out)
+
+    def ask(self) -> None:
+        """Where it costs money, go on only after a yes."""
+        if self.paid:
+            about = _cost.dollars(min(self.expected_usd, self.args.budget_usd))
+            confirm(f"probe on Lambda, for at most {about}?", self.args.yes)
+
+
+WHERE = {
+    "local": "worker processes of this machine, held to a function's share of a core; they cost nothing",
+    "lambda": "the deployed function, whose memory is changed for each and put back in the end",
+    "openfaas": "the deployed function, with the memory that it has; nobody sends a bill",
+}
 
 
 # ---- what people see
@@ -92,18 +150,9 @@ class _Told:
         print(f"probe {self.count:<4} {probed.memory_mb:>5} MB, {workers}: {out}", file=sys.stderr)
 
 
-def _introduce(args: argparse.Namespace, spec: RunSpec) -> None:
-    out = sys.stdout if args.dry_run and not args.json else sys.stderr
-    lowest, highest = args.memory_mb
-    each_s = probe_seconds(PROBE_ROUND_S)
-    print(f"case       {spec.case} on {spec.data.name}, batch size {spec.batch_size}", file=out)
-    print(f"objective  {args.objective}", file=out)
-    print(f"memory     {lowest} to {highest} MB, workers {args.workers[0]} to {args.workers[1]}", file=out)
-    where = "worker processes of this machine, held to a function's share of a core; they cost nothing"
-    print(f"probes     at most {args.max_probes} and one more, {each_s:.0f} s each at most: {where}", file=out)
-
-
-def _conclude(args: argparse.Namespace, hunt: Hunt, chosen: Sized, confirmed: tuple[float, float] | str) -> None:
+def _conclude(
+    args: argparse.Namespace, hunt: Hunt, chosen: Sized, confirmed: tuple[float, float] | str, paid: bool
+) -> None:
     default, probing = hunt.default(), hunt.probing_cost()
     saving = 1 - chosen.score(args.objective) / default.score(args.objective)
     if args.json:
@@ -122,8 +171,8 @@ def _conclude(args: argparse.Namespace, hunt: Hunt, chosen: Sized, confirmed: tu
     print(f"saving     {100 * saving:.0f} % of {args.objective} against the default, by the model")
     print(f"confirmed  {_confirmed(confirmed)}")
     print(
-        f"probing    {len(hunt.probes)} probes, {hunt.seconds:.0f} s, {probing.total_gb_s:.1f} GB-seconds: $0 here, "
-        f"{_cost.dollars(probing.total_usd)} at AWS Lambda's list prices of {probing.date}"
+        f"probing    {len(hunt.probes)} probes, {hunt.seconds:.0f} s, {probing.total_gb_s:.1f} GB-seconds: "
+        f"{'' if paid else '$0 here, '}{_cost.dollars(probing.total_usd)} at AWS Lambda's list prices of {probing.date}"
     )
 
 
@@ -207,19 +256,29 @@ def _parser() -> argparse.ArgumentParser:
     add_options(parser)
     goal = parser.add_argument_group("goal")
     goal.add_argument("--objective", choices=OBJECTIVES, default="cost", help="what is to be best (default cost)")
-    goal.add_argument("--memory-mb", type=_range, default=(256, 3008), metavar="LO:HI",
+    goal.add_argument("--memory-mb", type=_range, metavar="LO:HI",
                       help=f"sizes of a function to choose from, {SMALLEST_MB} to {LARGEST_MB} (256:3008)")  # fmt: skip
     goal.add_argument("--workers", type=_range, default=(10, 200), metavar="LO:HI", help="how many (10:200)")
     goal.add_argument("--max-probes", type=int, default=8, metavar="N", help="of memory sizes (default 8)")
-    _cost.add_price_options(goal)
+    _prices.add_options(goal)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=sorted(PROBES), default="local", help="where probes run (default local)")
+    where.add_argument("--platform", choices=list(_platforms.PLATFORMS), default="local",
+                       help="where probes run (default local)")  # fmt: skip
     where.add_argument("--store", default=".nnlite", help="path or URL for weights (default .nnlite)")
     parser.add_argument("--plot", metavar="FILE", help="the curve as a picture (needs the [plots] extra)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
-    parser.add_argument("--yes", action="store_true", help="do not ask, where probes cost money (here they do not)")
-    parser.set_defaults(tree=None, run=None, checkpoint_every=0, checkpoint_store=None, data_store=None)
+    _platforms.add_options(parser)
+    parser.set_defaults(
+        budget_usd=MOST_USD,
+        calibrate=False,
+        init=None,
+        tree=None,
+        run=None,
+        checkpoint_every=0,
+        checkpoint_store=None,
+        data_store=None,
+    )
     return parser
 
 

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,20 @@ from nnlite import data, nn
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import model_file, runs, trainer
+from nnlite.runtime import model_file, runs, starting, trainer
 from nnlite.store import Store, open_store
-from tools import _cost, _on_local, _platforms
+from tools import _cost, _platforms
 from tools._command import run
+from tools._cost import Books
 from tools._plan import add_options, plan, widths
-from tools._platforms import DEFAULT_STORE
+from tools._platforms import DEFAULT_STORE, Place
 from tools._progress import Progress, rounds_made
 
 EXAMPLES = """examples:
   python -m tools.train --case b --dataset fashion-sample --workers 2
   python -m tools.train --case c --data ../shared/data --target-accuracy 0.97
   python -m tools.train --case my_case.py --optimizer adam --learning-rate 0.001
+  python -m tools.train --case tuned.json --init tuned.safetensors --rounds 5
   python -m tools.train --case b --platform lambda --workers 20 --budget-usd 1
   python -m tools.train --case emnist --platform openfaas --store memcached://127.0.0.1:11211/nnlite --workers 3
   python -m tools.train --resume b-20260101-120000-3f2a
@@ -40,48 +43,51 @@ def main(args: argparse.Namespace) -> int:
     place.check(args)
     args.store = place.store(args)
     store = open_store(args.store)
-    if args.resume:
-        spec = runs.find(store, args.resume, args.checkpoint_store)
-        books = _books(args, spec, store)
-        if args.dry_run:
-            return _show_plan(spec, args, None)
-        out, standing = _out(spec, args), runs.last_known(store, spec)
-        if standing is not None and standing.status == DONE and not out.exists():
-            return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
-        place.prepare(args, spec)
-        attempts, first_round = runs.reopen(store, spec)
-        first_line = rounds_made(spec, standing) if standing is not None else 0
-    else:
-        dataset, planned = plan(args)
-        spec = place.adapt(args, planned)
-        books = _books(args, spec, store)
-        if args.dry_run:
-            if not args.json:
-                books.introduce(dataset, start_nothing=True)
-            return _show_plan(spec, args, dataset)
-        out = _out(spec, args)
-        _introduce(spec, args, dataset)
-        books.introduce(dataset)
-        place.prepare(args, spec)
-        runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
-        attempts, first_round, first_line = dict.fromkeys(range(spec.num_workers), 1), 0, 0
+    return _resume(args, place, store) if args.resume else _begin(args, place, store)
+
+
+def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
+    dataset, planned = plan(args)
+    first = starting.read(args.init, planned) if args.init else None
+    spec = place.adapt(args, replace(planned, init=first.digest if first else None))
+    books = Books(args, spec, store, place)
+    if args.dry_run:
+        return _show_plan(spec, args, dataset, books)
+    out = _out(spec, args)
+    _introduce(spec, args, dataset)
+    place.prepare(args, spec)
+    books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
+    runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
+    attempts = dict.fromkeys(range(spec.num_workers), 1)
+    return _drive(args, place, books, attempts, Progress(spec, 0, args.json), out)
+
+
+def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
+    spec = runs.find(store, args.resume, args.checkpoint_store)
+    books = Books(args, spec, store, place)
+    if args.dry_run:
+        return _show_plan(spec, args, None, books)
+    out, standing = _out(spec, args), runs.last_known(store, spec)
+    if standing is not None and standing.status == DONE and not out.exists():
+        return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
+    place.prepare(args, spec)
+    if place.PROBES_COST:
+        books.ask(f"{spec.num_workers} workers", books.introduce(None))
+    attempts, first_round = runs.reopen(store, spec)
+    first_line = rounds_made(spec, standing) if standing is not None else 0
+    return _drive(args, place, books, attempts, Progress(spec, first_line, args.json), out, first_round)
+
+
+def _drive(
+    args: argparse.Namespace, place: Place, books: Books, attempts: dict[int, int], progress: Progress, out: Path,
+    first_round: int = 0,
+) -> int:  # fmt: skip
+    store, spec = books.store, books.spec
     driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
     if args.detach:
         return _leave_alone(driver, attempts, args)
     driver.goes_on_alone = lambda: place.goes_on_alone(args, spec, store)
-    return _drive(driver, attempts, Progress(spec, first_line, args.json), out, args, books)
-
-
-def _drive(
-    driver: runs.Driver,
-    attempts: dict[int, int],
-    progress: Progress,
-    out: Path,
-    args: argparse.Namespace,
-    books: _cost.Books | _cost.Billed,
-) -> int:
-    store, spec, began_s = driver.store, driver.spec, time.monotonic()
-    driver.tell = books.account.listening(progress.tell)
+    driver.tell, began_s = books.account.listening(progress.tell), time.monotonic()
     try:
         last = driver.drive(attempts)
         books.account.finish(driver.platform)
@@ -101,25 +107,12 @@ def _drive(
 
 
 def _finish(
-    store: Store,
-    spec: RunSpec,
-    last: Head,
-    out: Path,
-    seconds: float,
-    args: argparse.Namespace,
-    books: _cost.Books | _cost.Billed,
+    store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books
 ) -> int:
     """Write the weights of a run that is done, and say so."""
     model_file.save(out, runs.result(store, spec, last))
     _show_result(spec, last, out, seconds, args, books)
     return 0
-
-
-def _books(args: argparse.Namespace, spec: RunSpec, store: Store) -> _cost.Books | _cost.Billed:
-    """What this machine's processes use; where a platform sends bills, the run's own leases say what it cost."""
-    if spec.rates.platform == "lambda":
-        return _cost.Billed(spec, store)
-    return _cost.Books(args, spec, store, _on_local.num_processes(args, spec))
 
 
 def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
@@ -143,9 +136,7 @@ def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     defaults = vars(_parser().parse_args([]))
-    for platform in _platforms.PLATFORMS:
-        if platform != args.platform:
-            _platforms.refuse_foreign(args, defaults, platform)
+    _platforms.refuse_foreign(args, defaults)
     allowed = NOT_OF_THE_RUN | _cost.OPTIONS | _platforms.find(args.platform).RESUMABLE
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
@@ -201,11 +192,12 @@ def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -
         print(f"{name:<10} {value}", file=sys.stderr)
 
 
-def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None) -> int:
+def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None, books: Books) -> int:
     """--dry-run: what would be done, on stdout."""
     if args.json:
         print(json.dumps({"event": "plan", **json.loads(spec.to_json())}))
         return 0
+    books.introduce(dataset, start_nothing=True)
     for name, value in _facts(spec, args, dataset).items():
         print(f"{name:<10} {value}")
     print()
@@ -214,9 +206,7 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
     return 0
 
 
-def _show_result(
-    spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: _cost.Books | _cost.Billed
-) -> None:
+def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books) -> None:
     cost = books.cost(seconds)
     if args.json:
         values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
@@ -266,9 +256,11 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
     where.add_argument("--checkpoint-store", metavar="URL", help="where those are safe if the store may forget them")
     where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the weights)")
+    where.add_argument("--init", metavar="FILE", help="begin with the weights of a safetensors file, like tune's best")
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
     _platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")

@@ -19,54 +19,76 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, searches
 from nnlite.runtime.searches import Found
 from nnlite.store import Store, open_store
+from tools import _platforms, _prices
 from tools._command import run
+from tools._cost import Books
 from tools._leaderboard import Leaderboard, configuration
-from tools._on_local import open as open_platform
+from tools._platforms import DEFAULT_STORE, Place
 from tools._trials import Plan, add_options, plan
-from tools.train import DEFAULT_STORE
 
 EXAMPLES = """examples:
   python -m tools.tune --case c --dataset fashion-sample --trials 9
   python -m tools.tune --case c --data ../shared/data --trials 50 --parallel 8 --sampler random
   python -m tools.tune --case my_case.py --sampler asha --rounds 27 --eta 3 --max-minutes 10
+  python -m tools.tune --case c --platform lambda --trials 50 --parallel 20 --budget-usd 1
   python -m tools.tune --resume tune-c-20260101-120000-3f2a
 """
+
+USUAL_PARALLEL = 8  # where somebody else's processors are used
+NOT_OF_THE_SEARCH = {"resume", "platform", "store", "out", "json", "dry_run", "debug", "region", "arch", "prices"}
 
 
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a search, drive it to its end, and write what it found."""
-    store = open_store(args.store)
+    place = _platforms.find(args.platform)
     _check(args)
-    if args.resume:
-        spec, search = searches.read(store, args.resume)
-        standing = runs.standing(store, spec)
-        if args.dry_run:
-            return _show(_facts(spec, search, args))
-        out = _out(spec, args)
-        if standing is not None and (standing.status == DONE or standing.result is not None):
-            return _finish(store, spec, search, standing, _board(store, search, args), 0.0, out, args)
-        attempts, _ = runs.reopen(store, spec)
-    else:
-        planned = plan(args)
-        spec, search = planned.spec, planned.search
-        if args.dry_run:
-            return _show({**_facts(spec, search, args), **_drawn(planned)})
-        out = _out(spec, args)
-        _say(_facts(spec, search, args))
-        searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
-        attempts = dict.fromkeys(range(spec.num_workers), 1)
-    driver = runs.Driver(store, spec, open_platform(args, spec, store))
-    return _drive(driver, search, attempts, out, args)
+    args.workers = args.parallel if args.parallel is not None else _usual_parallel(args)
+    place.check(args)
+    args.store = place.store(args)
+    store = open_store(args.store)
+    return _resume(args, place, store) if args.resume else _begin(args, place, store)
+
+
+def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
+    planned = plan(args, lambda spec: place.adapt(args, spec))
+    spec, search, books = planned.spec, planned.search, Books(args, planned.spec, store, place)
+    expected = books.expect_search(search, [trial.spec for trial in planned.trials])
+    facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
+    if args.dry_run:
+        return _show({**facts, **_drawn(planned)})
+    out = _out(spec, args)
+    _say(facts)
+    place.prepare(args, spec)
+    books.ask(f"{search.num_trials} trials, {spec.num_workers} at a time,", expected)
+    searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
+    return _drive(args, place, books, search, dict.fromkeys(range(spec.num_workers), 1), out)
+
+
+def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
+    spec, search = searches.read(store, args.resume)
+    standing, books = runs.standing(store, spec), Books(args, spec, store, place)
+    if args.dry_run:
+        return _show(_facts(spec, search, args))
+    out = _out(spec, args)
+    if standing is not None and (standing.status == DONE or standing.result is not None):
+        return _finish(books, search, standing, _board(store, search, args), 0.0, out)
+    place.prepare(args, spec)
+    if spec.rates.worker_second_usd:
+        trials = [searches.trial(store, spec.run, number).spec for number in range(search.num_trials)]
+        books.ask("what is left of this search", books.expect_search(search, trials))
+    attempts, _ = runs.reopen(store, spec)
+    return _drive(args, place, books, search, attempts, out)
 
 
 def _drive(
-    driver: runs.Driver, search: SearchSpec, attempts: dict[int, int], out: Path, args: argparse.Namespace
+    args: argparse.Namespace, place: Place, books: Books, search: SearchSpec, attempts: dict[int, int], out: Path
 ) -> int:
-    store, spec, began_s = driver.store, driver.spec, time.monotonic()
+    store, spec, began_s = books.store, books.spec, time.monotonic()
     board = _board(store, search, args)
-    driver.tell = board.tell
+    driver = runs.Driver(store, spec, place.open(args, spec, store), tell=books.account.listening(board.tell))
     try:
         last = driver.drive(attempts)
+        books.account.finish(driver.platform)
     except KeyboardInterrupt:
         print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
         return 130
@@ -74,7 +96,7 @@ def _drive(
         board.close()
     if last.status != DONE and last.result is None:
         raise RunError(f"search {spec.run} {last.status}: {last.reason}; go on with {_resume_command(spec, args)}")
-    return _finish(store, spec, search, last, board, time.monotonic() - began_s, out, args)
+    return _finish(books, search, last, board, time.monotonic() - began_s, out)
 
 
 def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leaderboard:
@@ -82,12 +104,9 @@ def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leader
     return Leaderboard(search, drawn, args.json)
 
 
-def _finish(
-    store: Store, spec: RunSpec, search: SearchSpec, last: Head, board: Leaderboard,
-    seconds: float, out: Path, args: argparse.Namespace,
-) -> int:  # fmt: skip
+def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, seconds: float, out: Path) -> int:
     """Score the winner, write its weights and its description, and say so."""
-    found = searches.result(store, spec)
+    found, cost = searches.result(books.store, books.spec), books.cost(seconds)
     trial, outcome = found.trial.spec, found.outcome
     weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
     model_file.save(weights, found.model)
@@ -98,10 +117,11 @@ def _finish(
     except OSError as error:
         raise StoreError(f"cannot write {described}: {error.strerror}") from None
     files = {"weights": str(weights), "case": str(described)}
-    if args.json:
-        print(json.dumps(_result(spec, search, last, found, board, seconds, files)))
+    if books.args.json:
+        values = _result(books.spec, search, last, found, board, seconds, files)
+        print(json.dumps({**values, "cost": books.values(cost)}))
         return 0
-    _show_result(search, last, found, board, seconds, files)
+    _show_result(search, last, found, board, seconds, files, books.shown(cost))
     return 0
 
 
@@ -129,14 +149,13 @@ def _result(
 
 
 def _show_result(
-    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str]
+    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str], cost: str
 ) -> None:
     outcome, ladder = found.outcome, search.ladder
     print("\n".join(["", *board.rows(found.leaderboard), ""]))
     trained, whole = found.num_rounds(ladder), search.num_trials * ladder.rounds[-1]
     print(f"trained    {trained} rounds of the {whole} of all trials to the end, {seconds:.1f} s ({last.reason})")
-    if board.usd:
-        print(f"cost       ${board.usd:.4f} at list prices")
+    print(f"cost       {cost}")
     print(
         f"best       trial {outcome.trial}, after {outcome.rounds} rounds: {configuration(found.trial.configuration)}"
     )
@@ -144,6 +163,7 @@ def _show_result(
     print(f"test       {outcome.test_accuracy:.4f}, the winner's alone, looked at once ({outcome.num_test:,} rows)")
     print(f"weights    {files['weights']}")
     print(f"train it   python -m tools.train --case {shlex.quote(files['case'])}")
+    print(f"go on      the same, with --init {shlex.quote(files['weights'])}")
 
 
 # ---- what people see before
@@ -182,9 +202,15 @@ def _show(facts: dict[str, str]) -> int:
 
 
 def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
-    store = "" if args.store == DEFAULT_STORE else f" --store {shlex.quote(args.store)}"
+    default = args.platform == "lambda" or args.store == DEFAULT_STORE
+    store = "" if default else f" --store {shlex.quote(args.store)}"
     out = f" --out {shlex.quote(args.out)}" if args.out else ""
-    return f"python -m tools.tune --resume {spec.run}{store}{out}"
+    options = _platforms.find(args.platform).resume_options(args)
+    return f"python -m tools.tune --resume {spec.run}{options}{store}{out}"
+
+
+def _usual_parallel(args: argparse.Namespace) -> int:
+    return os.cpu_count() or 1 if args.platform == "local" else min(args.trials, USUAL_PARALLEL)
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
@@ -199,12 +225,10 @@ def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
-    if args.processes is not None and args.processes < 0:
-        raise UsageError(f"--processes {args.processes}: wanted 0 (train in this process) or more")
-    if args.processes and args.store.startswith("memory://"):
-        raise UsageError(f"--processes {args.processes}: other processes cannot see a store in memory; leave it out")
     defaults = vars(build_parser().parse_args([]))
-    for name in sorted(defaults.keys() - {"resume", "store", "processes", "out", "json", "dry_run", "debug"}):
+    _platforms.refuse_foreign(args, defaults, but={"budget_usd"})
+    allowed = NOT_OF_THE_SEARCH | _platforms.find(args.platform).RESUMABLE
+    for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the search as it began: leave --{name.replace('_', '-')} out")
 
@@ -222,14 +246,19 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=["local"], default="local", help="where trials run (default local)")
-    where.add_argument("--parallel", type=int, metavar="P", help="trials at a time (default: as many as cores)")
-    where.add_argument("--processes", type=int, metavar="N", help="local: default P, as far as there are cores")
+    where.add_argument(
+        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where trials run (default local)"
+    )
+    where.add_argument("--parallel", type=int, metavar="P",
+                       help=f"trials at a time (default: as many as cores; elsewhere {USUAL_PARALLEL})")  # fmt: skip
     where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})")
     where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the results)")
     where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
     where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
     where.add_argument("--out", metavar="NAME", help="write NAME.safetensors and NAME.json (default: the search's id)")
+    _prices.add_options(parser.add_argument_group("cost"))
+    _platforms.add_options(parser)
+    parser.set_defaults(memory_mb=None, calibrate=False, checkpoint_store=None)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the trials, start nothing")
     return parser

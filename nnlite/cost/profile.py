@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
+from typing import Any
 
 from nnlite.errors import RunError
+
+KINDS: dict[str, Any] = {"int": int, "float": float}
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Profile:
     peak_mb: float = 0.0  #: the largest size of a worker's process
     memory_mb: int = 0  #: of the function; 0: not limited
     jitter: float = 0.05  #: standard deviation of a worker's time in a round, as a fraction of it
+    warm_start_s: float = 0.0  #: as cold_start_s, in a process that has worked before
+    num_warm: int = 0  #: such processes that are ready now
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -38,7 +43,6 @@ class Profile:
         """Read what `to_json` wrote. Raises RunError for anything else."""
         try:
             values = json.loads(text)
-            return cls(**{f.name: float(values[f.name]) for f in fields(cls) if f.name != "memory_mb"},
-                       memory_mb=int(values["memory_mb"]))  # fmt: skip
+            return cls(**{f.name: KINDS[str(f.type)](values[f.name]) for f in fields(cls)})
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{where} is not a profile: {error!r}") from None

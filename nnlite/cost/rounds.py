@@ -7,7 +7,7 @@ all. `RunModel` is the seam: whatever says `seconds`, `usage` of a shape can sta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log2
+from math import ceil, log, log2
 from statistics import NormalDist
 
 from nnlite.cost.profile import Profile
@@ -30,6 +30,9 @@ class Shape:
     processes: int
     poll_s: float
     max_poll_s: float
+    beat_s: float
+    look_s: float
+    trace: bool
 
     @classmethod
     def of(cls, spec: RunSpec, model_bytes: int, processes: int | None = None) -> Shape:
@@ -46,6 +49,9 @@ class Shape:
             processes=min(processes or spec.num_workers, spec.num_workers),
             poll_s=spec.poll_s,
             max_poll_s=spec.max_poll_s,
+            beat_s=spec.beat_s,
+            look_s=spec.look_s,
+            trace=spec.trace,
         )
 
 
@@ -110,10 +116,11 @@ class RunModel:
     @property
     def notice_s(self) -> float:
         """From the next checkpoint until the slowest has noticed: looks begin shortly before it is expected, and come
-        every 6 % of a round; half of that passes until one of them finds it."""
-        step_s = 0.06 * self.turns * self.train_s
+        every 10 % of a round. Who made it need not look; of n others, each somewhere between two looks, the last finds
+        it after n / (n + 1) of the pause."""
+        step_s, num = 0.1 * self.turns * self.train_s, self.shape.num_workers
         pause_s = min(max(self.shape.poll_s, step_s), self.shape.max_poll_s)
-        return (pause_s if self.shape.num_workers > 1 else self.shape.poll_s) + self.profile.latency_s
+        return pause_s * (num - 1) / num + self.profile.latency_s
 
     @property
     def round_s(self) -> float:
@@ -122,13 +129,26 @@ class RunModel:
         return alone + self.late_s + self.climb_s + self.notice_s
 
     @property
+    def start_s(self) -> float:
+        """Until all can begin: nobody begins without the last."""
+        is_warm = self.profile.num_warm >= self.shape.processes
+        return self.profile.warm_start_s if is_warm else self.profile.cold_start_s
+
+    @property
     def seconds(self) -> float:
         """The whole run: start-up, rounds, scorings, and the last round, that only scores."""
         shape, profile = self.shape, self.profile
         scoring = shape.num_scorings * self.turns * self.score_s
         last = self.round_s - self.turns * self.train_s - self.late_s
-        first = profile.cold_start_s + self.turns * profile.warm_up_s
+        first = self.start_s + self.turns * profile.warm_up_s
         return first + shape.num_rounds * self.round_s + scoring + last
+
+    @property
+    def _num_batches(self) -> float:
+        """Of a worker's trace: one after a second, then each 5 s, later each tenth of its age; and the last."""
+        if not self.shape.trace:
+            return 0.0
+        return 1.0 + (self.seconds > 1.0) + min(self.seconds, 50.0) // 5 + max(0.0, log(self.seconds / 50.0, 1.1))
 
     @property
     def usage(self) -> Usage:
@@ -137,14 +157,17 @@ class RunModel:
         num, workers, rounds = shape.processes, shape.num_workers, shape.num_rounds
         merges = sum(shape.tree.widths[1:])  # parts that are merged into something, in a round
         trained = rounds * self.train_s + shape.num_scorings * self.score_s + profile.warm_up_s
-        looks = 3 - 2 / workers + (self.late_s + 0.1 * self.train_s) / shape.max_poll_s  # for the next checkpoint
+        longest_s = max(shape.max_poll_s, 0.25 * self.turns * self.train_s)  # between two looks
+        looks = 3 - 2 / workers + (self.late_s + 0.1 * self.train_s) / longest_s  # for the next checkpoint
         nodes = sum(shape.tree.widths[:-1])
         asked = 2.4 * (merges - nodes)  # who is not the last of its siblings asks for some of them, too
         reads = (rounds + 1) * (workers * looks + asked + 1) + 3 * workers
-        writes = (rounds + 1) * (workers + nodes + 3) + workers
+        writes: float = (rounds + 1) * (workers + nodes + 3) + workers
+        reads += workers * trained / shape.look_s  # at the head, while training
+        writes += workers * (self.seconds // shape.beat_s + self._num_batches)
         return Usage(
             seconds=num * self.seconds,
-            init_s=num * profile.cold_start_s,
+            init_s=num * self.start_s,
             compute_s=workers * trained,
             merge_s=(rounds + 1) * (2 * workers + merges) * self.pass_s,
             num_invocations=num,

@@ -109,6 +109,7 @@ class RunSpec:
     max_attempts: int = 10
     wait_s: float | None = None  #: so long an invocation waits for others before it hands over; None: to its deadline
     format: int = field(default=FORMAT)
+    init: str | None = None  #: names the file of weights that checkpoint 0 was made of; None: they are drawn
     trace: bool = True  #: workers write down what they spend their time on, see `traces`
 
     def __post_init__(self) -> None:

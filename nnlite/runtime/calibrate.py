@@ -1,49 +1,62 @@
-"""Calibration: a profile of a case on this machine, from a short run of about a second; and its cache."""
+"""Calibration: a profile of a case at a venue, from a short run of about a second; its cache; and rough guesses."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import platform
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
 from nnlite.cost.profile import Profile
-from nnlite.data import Dataset, to_float
+from nnlite.data import Dataset
 from nnlite.errors import NnliteError
-from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import trainer
 from nnlite.runtime.short_run import Timed, short_run, shortened
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 from nnlite.store.file import FileStore
 
 ROUND_S, NUM_ROUNDS = 0.15, 4  # of the short run; its first round comes on top
+MOST_WORKERS = 8  # of a short run where each is a function of its own
 KEEP_S = 7 * 86_400.0  # machines change, and so do their neighbours
 MOST_PROBED_BYTES = 4_000_000
-VERSION = 1  # of what is measured, and how
+MOST_TRIALS = 9  # of a search, that are timed
+WARM_RATE = 0.15  # of a cold start, where no warm one was seen
+VERSION = 2  # of what is measured, and how
 
 
-def calibrated(spec: RunSpec, dataset: Dataset, store: Store, processes: int, cache: Path | None = None) -> Profile:
-    """The profile of a run on this machine, from the cache if it was measured there lately."""
-    path = (cache or cache_folder()) / f"{_fingerprint(spec, store, processes)}.json"
+def known(spec: RunSpec, store: Store, venue: Venue, cache: Path | None = None) -> Profile | None:
+    """The profile of a run at this venue, if it was measured there lately."""
+    path = _path(spec, store, venue, cache)
     try:
         if time.time() - path.stat().st_mtime < KEEP_S:
             return Profile.from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, NnliteError):
-        pass  # not measured yet, or damaged: measure
-    profile = calibrate(spec, dataset, store, processes)
+        pass  # not measured yet, or damaged
+    return None
+
+
+def calibrated(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue, cache: Path | None = None) -> Profile:
+    """The profile, measured unless it is known. Raises NnliteError when the short run fails."""
+    found = known(spec, store, venue, cache)
+    if found is not None:
+        return found
+    profile = calibrate(spec, dataset, store, venue)
+    path = _path(spec, store, venue, cache)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(profile.to_json(), encoding="utf-8")
+        fresh.write_text(replace(profile, num_warm=0).to_json(), encoding="utf-8")  # they will have cooled down
         fresh.replace(path)
     except OSError:
         pass  # a cache that cannot be written is measured again next time
@@ -55,43 +68,50 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite" / "profiles"
 
 
-def _fingerprint(spec: RunSpec, store: Store, processes: int) -> str:
-    """What a profile depends on."""
+def _path(spec: RunSpec, store: Store, venue: Venue, cache: Path | None) -> Path:
+    """Named after all that a profile depends on."""
     case = [spec.network, spec.optimizer, spec.batch_size, spec.threads, spec.data.augment, spec.case_file]
     rows = [spec.data.name, spec.data.num_train // spec.num_workers]
-    machine = [platform.node(), platform.machine(), os.cpu_count(), platform.python_version(), np.__version__]
-    kernels = os.environ.get("OPENBLAS_CORETYPE")
     place = store.url.partition("?")[0]
-    text = json.dumps([VERSION, case, rows, machine, kernels, place, processes], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    text = json.dumps([VERSION, case, rows, venue.name, place, num_workers(venue)], sort_keys=True)
+    return (cache or cache_folder()) / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 
-def calibrate(spec: RunSpec, dataset: Dataset, store: Store, processes: int, cpu_share: float | None = None) -> Profile:
-    """Measure: a short run in as many worker processes as the run will have, and a few requests to its store.
+def num_workers(venue: Venue) -> int:
+    """Of a short run: as many as the run will have at a time; of functions, which do not crowd each other, some."""
+    return venue.processes if venue.speaks else min(venue.processes, MOST_WORKERS)
 
-    cpu_share: of a core, that each process is held to; None: all it gets.
-    """
-    steps = steps_for(spec, dataset, ROUND_S)
-    short, few = shortened(spec, dataset, Tree.for_workers(processes), steps, NUM_ROUNDS)
-    timed = short_run(short, few, lambda s, at: LocalPlatform(s.run, at.url, processes, cpu_share=cpu_share))
-    profile = profile_of(timed, *time_store(store, model_bytes(spec)))
-    row_bytes = dataset.train.x[:1].nbytes
+
+def calibrate(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue) -> Profile:
+    """Measure: a short run at the venue, and what a request to its store takes."""
+    steps = steps_for(spec, ROUND_S, venue.share)
+    short, few = shortened(spec, dataset, Tree.for_workers(num_workers(venue)), steps, NUM_ROUNDS)
+    timed = short_run(short, few, venue)
+    seen = timed.reach or time_store(store, model_bytes(spec))
+    profile = profile_of(timed, *seen, memory_mb=venue.memory_mb, cold_start_s=venue.cold_start_s)
     rows = [data.num_train / s.num_workers + data.num_test / s.num_workers for s in (spec, short) for data in (s.data,)]
-    turns = -(-spec.num_workers // processes)
-    return replace(profile, peak_mb=max(0.0, profile.peak_mb + (turns * rows[0] - rows[1]) * row_bytes / 1e6))
+    turns = -(-spec.num_workers // venue.processes)
+    more_mb = (turns * rows[0] - rows[1]) * row_bytes(spec) / 1e6
+    more_s = timed.shard_s * rows[0] / rows[1]
+    return replace(profile, peak_mb=max(0.0, profile.peak_mb + more_mb), warm_up_s=profile.warm_up_s + more_s)
 
 
-def profile_of(timed: Timed, latency_s: float, store_bytes_per_s: float, memory_mb: int = 0) -> Profile:
-    """What a short run, and a look at the store, say of the case."""
+def profile_of(
+    timed: Timed, latency_s: float, store_bytes_per_s: float, memory_mb: int = 0, cold_start_s: float = 0.0
+) -> Profile:
+    """What a short run, and a look at the store, say of the case. cold_start_s: what is assumed if none was seen."""
     spec, size = timed.spec, model_bytes(timed.spec)
     merges = sum(spec.tree_widths[1:]) + 2 * spec.num_workers
     merge_s = sum(account.merge_s for account in timed.accounts)
     usual_s = median(timed.train_s)
+    cold_s = timed.cold_start_s if timed.cold_start_s is not None else cold_start_s
     return Profile(
         step_s=timed.step_s,
         score_row_s=timed.score_s * spec.num_workers / spec.data.num_test,
         warm_up_s=max(0.0, timed.first_train_s - usual_s),
-        cold_start_s=median(account.init_s for account in timed.accounts),
+        cold_start_s=cold_s,
+        warm_start_s=timed.warm_start_s if timed.warm_start_s is not None else WARM_RATE * cold_s,
+        num_warm=spec.num_workers if timed.reach is not None else 0,
         merge_bytes_per_s=(spec.num_rounds + 1) * merges * size / max(merge_s, 1e-9),
         latency_s=latency_s,
         store_bytes_per_s=store_bytes_per_s,
@@ -107,21 +127,26 @@ def model_bytes(spec: RunSpec) -> int:
     return trainer.State.of(spec, network, optimizer).vector.nbytes
 
 
-def steps_for(spec: RunSpec, dataset: Dataset, seconds: float, share: float = 1.0) -> int:
+def row_bytes(spec: RunSpec) -> int:
+    """Of one sample in a shard."""
+    return prod(trainer.build(spec)[0].input_shape) + 1
+
+
+def steps_for(spec: RunSpec, seconds: float, share: float = 1.0) -> int:
     """How many steps take so long on a share of a core; at least 2."""
-    return max(2, int(seconds * share / step_seconds(spec, dataset)))
+    return max(2, int(seconds * share / step_seconds(spec)))
 
 
-def step_seconds(spec: RunSpec, dataset: Dataset) -> float:
-    """Of training on one minibatch, timed in this process."""
+def step_seconds(spec: RunSpec) -> float:
+    """Of training on one minibatch of noise, timed in this process."""
     network, _ = trainer.build(spec)
-    rows = dataset.train.take(np.arange(min(spec.batch_size, len(dataset.train))))
-    x = to_float(rows.x, dataset.mean, dataset.std)
-    rng = np.random.default_rng(0)
+    rng, num_rows = np.random.default_rng(0), min(spec.batch_size, spec.data.num_train)
+    x, outputs = rng.random((num_rows, *network.input_shape), np.float32), network.output_shape[0]
+    y = (np.arange(num_rows) % outputs).astype(np.uint8) if outputs > 1 else np.ones(num_rows, np.int8)
     weights, gradient, times = network.init(rng), network.empty(), list[float]()
     while len(times) < 3 or (sum(times) < 0.02 and len(times) < 20):
         began_s = time.perf_counter()
-        network.loss_and_gradient(weights, x, rows.y, out=gradient, rng=rng)
+        network.loss_and_gradient(weights, x, y, out=gradient, rng=rng)
         times.append(time.perf_counter() - began_s)
     return min(times)
 
@@ -149,22 +174,31 @@ def _time_store(store: Store, size: int, repetitions: int) -> tuple[float, float
     return latency_s, len(large) / max(median(large_s) - latency_s, 1e-7)
 
 
-def rough(spec: RunSpec, dataset: Dataset) -> Profile:
+def rough(spec: RunSpec, venue: Venue) -> Profile:
     """A profile from timing a few steps in this process, and else from experience; in a few hundredths of a second."""
-    step_s = step_seconds(spec, dataset)
+    step_s = step_seconds(spec) / venue.share
+    shard_bytes = (spec.data.num_train + spec.data.num_test) * row_bytes(spec) / spec.num_workers
+    read_s = venue.latency_s + shard_bytes / venue.store_bytes_per_s
     return Profile(
         step_s=step_s,
         score_row_s=step_s / spec.batch_size / 3,
-        warm_up_s=3 * step_s,
-        cold_start_s=0.25,
-        merge_bytes_per_s=5e8,
-        latency_s=5e-4,
-        store_bytes_per_s=1e9,
-        peak_mb=resident_guess_mb(spec, dataset),
+        warm_up_s=3 * step_s + read_s,
+        cold_start_s=venue.cold_start_s / venue.share,
+        warm_start_s=WARM_RATE * venue.cold_start_s / venue.share,
+        merge_bytes_per_s=5e8 * venue.share,
+        latency_s=venue.latency_s,
+        store_bytes_per_s=venue.store_bytes_per_s,
+        peak_mb=35 + (shard_bytes + 8 * model_bytes(spec)) / 1e6,  # Python and NumPy, its shard, the model a few times
+        memory_mb=venue.memory_mb,
     )
 
 
-def resident_guess_mb(spec: RunSpec, dataset: Dataset) -> float:
-    """What a process with one worker may need: Python and NumPy, its shard, and the model a few times."""
-    shard_bytes = (dataset.train.x.nbytes + dataset.test.x.nbytes) / spec.num_workers
-    return 35 + (shard_bytes + 8 * model_bytes(spec)) / 1e6
+def search_round_s(trials: Sequence[RunSpec], venue: Venue) -> float:
+    """Of a trial's round, on the mean: timed in this process for some of them, scoring included."""
+    some = trials[:: -(-len(trials) // MOST_TRIALS)]
+    return sum(_trial_round_s(spec) for spec in some) / len(some) / venue.share
+
+
+def _trial_round_s(spec: RunSpec) -> float:
+    scored = spec.data.num_test / (3 * min(spec.batch_size, spec.data.num_train))
+    return step_seconds(spec) * ((spec.steps_per_round or 1) + scored)

@@ -18,17 +18,21 @@ from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import trainer
+from nnlite.runtime import starting, trainer
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
+from nnlite.runtime.starting import First
 from nnlite.runtime.workers import Workers, open_durable, read_spec
 from nnlite.store import ABSENT, Data, Store, open_store
 
 
-def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset) -> None:
-    """Put everything there that workers will look for. Raises RunError when the run's id is taken."""
+def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset, first: First | None = None) -> None:
+    """Put everything there that workers will look for; `first` is what `spec.init` names. Raises RunError when the
+    run's id is taken."""
     upload(data_store, spec, dataset)
+    if first is not None:
+        create(store, starting.key(spec), first.data)
     claim(store, spec, "--run")
     complete(store, spec)
 
@@ -53,11 +57,11 @@ def claim(store: Store, spec: RunSpec, flag: str) -> None:
 
 
 def complete(store: Store, spec: RunSpec) -> None:
-    """Create what follows from the specification alone: checkpoint 0 and the first head."""
+    """Create what follows from the specification, and the file it may name: checkpoint 0 and the first head."""
     keys, durable = Keys(spec.run), open_durable(spec)
     for one in filter(None, (durable, store)):
         if not _exists(one, keys.head):
-            create(one, keys.checkpoint(0), contribution.encode(trainer.initial(spec), Tally()))
+            create(one, keys.checkpoint(0), contribution.encode(starting.model(store, spec), Tally()))
             create(one, keys.head, Head().to_json())
 
 
@@ -81,18 +85,13 @@ def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
     A mark behind the last shard saves the next run with as many workers from sending them all again; a store that
     forgets (memcached) gets none.
     """
-    data = spec.data
-    for part, split, count in (
-        ("train", dataset.train, spec.num_workers),
-        ("test", dataset.test, spec.num_test_slices),
-    ):
-        keys = [shards.key(data.name, data.digest, part, count, shard) for shard in range(count)]
-        mark = f"{keys[0].rpartition('/')[0]}/complete"
-        marks = not store.url.startswith("memcached://")
+    splits = {"train": dataset.train, "test": dataset.test}
+    for part, keys in _shard_keys(spec).items():
+        mark, marks = _mark(keys), not store.url.startswith("memcached://")
         if marks and _exists(store, mark):
             continue
-        for key, rows in zip(keys, shards.assign(len(split), count), strict=True):
-            create(store, key, shards.encode(split.take(rows)))
+        for key, rows in zip(keys, shards.assign(len(splits[part]), len(keys)), strict=True):
+            create(store, key, shards.encode(splits[part].take(rows)))
         if marks:
             create(store, mark, b"")
 
@@ -118,6 +117,25 @@ def find(store: Store, run: str, copies_url: str | None = None) -> RunSpec:
         place = spec.checkpoint_store or "no checkpoint store"
         raise UsageError(f"run {run} keeps its checkpoints in {place}, not in {copies.url}: name that, or none")
     return spec
+
+
+def _shard_keys(spec: RunSpec) -> dict[str, list[str]]:
+    """Part -> the keys of its shards."""
+    data, counts = spec.data, {"train": spec.num_workers, "test": spec.num_test_slices}
+    return {
+        part: [shards.key(data.name, data.digest, part, count, shard) for shard in range(count)]
+        for part, count in counts.items()
+    }
+
+
+def _mark(keys: list[str]) -> str:
+    """Of shards that are all there."""
+    return f"{keys[0].rpartition('/')[0]}/complete"
+
+
+def data_keys(spec: RunSpec) -> list[str]:
+    """All that `upload` puts there."""
+    return [key for keys in _shard_keys(spec).values() for key in (_mark(keys), *keys)]
 
 
 def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -15,16 +14,17 @@ import numpy as np
 
 from nnlite.cost.usage import Usage
 from nnlite.data import Dataset
-from nnlite.errors import RunError
-from nnlite.platform.base import Platform
+from nnlite.errors import NnliteError, RunError
 from nnlite.protocol.head import DONE
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
-from nnlite.runtime import runs
+from nnlite.report.reading import Invocation
+from nnlite.runtime import runs, traced
 from nnlite.runtime.account import Account
+from nnlite.runtime.venue import Venue
 from nnlite.store import Store, open_store
 
-OpenPlatform = Callable[[RunSpec, Store], Platform]
 MOST_ROWS = 10_000  # of a shard: enough that caches are as cold as in a longer run
 
 
@@ -39,6 +39,10 @@ class Timed:
     first_train_s: float  #: of the first round
     accounts: list[Usage]  #: of each process
     jitter: float  #: how much a worker's time in a round varies, as a fraction
+    cold_start_s: float | None  #: of a fresh process
+    warm_start_s: float | None = None  #: of one that has worked before
+    reach: tuple[float, float] | None = None  #: the store's latency and bandwidth, as functions saw them
+    shard_s: float = 0.0  #: for reading a worker's shards, where that is not among the first round's seconds
 
     @property
     def step_s(self) -> float:
@@ -82,25 +86,55 @@ def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_round
     return short, few
 
 
-def short_run(spec: RunSpec, dataset: Dataset, open_platform: OpenPlatform, store_url: str | None = None) -> Timed:
-    """Do the run, in a store of its own unless the platform needs `store_url`, and time it. Raises RunError."""
+def short_run(spec: RunSpec, dataset: Dataset, venue: Venue) -> Timed:
+    """Do the run at a venue, and time it. What it wrote is deleted, as far as a later run would not use it. Raises
+    RunError."""
     account, round_s = Account(), list[float]()
+    spec = spec if venue.speaks else replace(spec, trace=True)
 
     def tell(event: str, values: dict[str, Any]) -> None:
         if event == "round" and values["num_samples"]:
             round_s.append(float(values["seconds"]))
 
     with ExitStack() as stack:
-        where = store_url or stack.enter_context(tempfile.TemporaryDirectory(prefix="nnlite-"))
+        where = venue.store_url or stack.enter_context(tempfile.TemporaryDirectory(prefix="nnlite-"))
         store = stack.enter_context(open_store(where))
         runs.begin(store, store, spec, dataset)
-        platform = open_platform(spec, store)
+        platform = venue.open(spec, store)
         driver = runs.Driver(store, spec, platform, tell=account.listening(tell))
         last = driver.drive(dict.fromkeys(range(spec.num_workers), 1))
         account.finish(platform)
+        found = [] if venue.speaks else traced.invocations(store, spec.run)
+        if venue.store_url:
+            _forget(store, spec, found)
     if last.status != DONE:
         raise RunError(f"a probe of {spec.case} {last.status}: {last.reason}")
-    return _timed(spec, round_s, account)
+    if venue.speaks:
+        timed = _timed(spec, round_s, account)
+        return replace(timed, cold_start_s=median(one.init_s for one in timed.accounts))
+    traced.take(account, found)
+    cold_s, warm_s = traced.starts(found)
+    return replace(
+        _timed(spec, round_s, account), cold_start_s=cold_s, warm_start_s=warm_s,
+        reach=traced.reach(found, venue.store_bytes_per_s), shard_s=traced.shard_s(found),
+    )  # fmt: skip
+
+
+def _forget(store: Store, spec: RunSpec, found: list[Invocation]) -> None:
+    """Delete what a short run has left, if none of its workers can still miss it; and its data, which is nobody else's.
+
+    What stays, like the run of a worker that died, goes when the runs of its store do.
+    """
+    keys, rounds, of = runs.data_keys(spec), range(spec.num_rounds + 2), Keys(spec.run)
+    if all(one.end is not None for one in found):
+        keys += [of.trace(one.worker, one.attempt, batch) for one in found for batch in range(one.num_batches)]
+        keys += [of.lease(worker) for worker in range(spec.num_workers)]
+        keys += [key for number in rounds for key in (of.checkpoint(number), of.summary(number))]
+        widths = list(enumerate(spec.tree_widths))
+        keys += [of.node(r, level, node) for r in rounds for level, width in widths for node in range(width)]
+        keys += [of.head, of.spec]
+    with suppress(NnliteError):
+        store.delete_many(keys)
 
 
 def _timed(spec: RunSpec, round_s: list[float], account: Account) -> Timed:
@@ -118,6 +152,7 @@ def _timed(spec: RunSpec, round_s: list[float], account: Account) -> Timed:
         first_train_s=float(table[:, 0].mean()),
         accounts=list(account.processes.values()),
         jitter=_jitter(middle),
+        cold_start_s=None,
     )
 
 

@@ -19,6 +19,7 @@ from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.traces import Span
 from nnlite.runtime.gauge import COMPUTES, Gauge
+from nnlite.runtime.own_process import peak_memory_bytes
 from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.store import Store, Versioned
 from nnlite.store.wrapper import Wrapper
@@ -126,7 +127,8 @@ class Spans:
                 self.add(traces.WAIT, self._asleep_s, self.clock())
             lines = self._take(self.gauge.tell_usage())
             if reason is not None:
-                lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason})
+                peak_mb = round(peak_memory_bytes() / 1e6, 1)
+                lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason, "peak_mb": peak_mb})
             if self._is_held and self.writer is not None:
                 self.writer.keep(lines)
         if self.writer is not None:

@@ -73,7 +73,7 @@ def test_many_workers_want_a_tree():
 @pytest.mark.parametrize("widths", [(1,), (1, 2), (1, 5), (1, 4, 16), (1, 2, 8, 40)])
 def test_requests_are_those_of_the_protocol_itself(widths):
     """Counted in the simulator, where the very program of the workers runs."""
-    spec = toy.spec(widths[-1], num_rounds=6, widths=widths, max_poll_s=2.0, beat_s=1e4, lease_ttl_s=1e5)
+    spec = toy.spec(widths[-1], num_rounds=6, widths=widths, max_poll_s=2.0, beat_s=1e4, lease_ttl_s=1e5, trace=False)
     simulation = toy.simulate(spec, seed=1, faults=Faults(latency_s=0.002))
     simulation.run()
     asked = Counter()

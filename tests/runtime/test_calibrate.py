@@ -3,6 +3,7 @@
 import math
 import os
 import resource
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from nnlite.errors import RunError, UsageError
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import calibrate, probe
 from nnlite.runtime.short_run import short_run, shortened
+from nnlite.runtime.venue import local
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
@@ -21,7 +23,7 @@ ROWS = small.dataset()
 def test_a_calibration_tells_of_a_real_run_and_leaves_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(calibrate, "ROUND_S", 0.05)
     spec, store = small.spec(ROWS, num_workers=2, num_rounds=5), FileStore(tmp_path / "store")
-    profile = calibrate.calibrated(spec, ROWS, store, processes=2, cache=tmp_path / "cache")
+    profile = calibrate.calibrated(spec, ROWS, store, local(2), tmp_path / "cache")
     assert not (tmp_path / "store").exists()
     assert 0 < profile.step_s < 1
     assert 0 < profile.cold_start_s < 60
@@ -33,12 +35,12 @@ def test_a_calibration_tells_of_a_real_run_and_leaves_nothing(tmp_path, monkeypa
 
 def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch):
     measured = []
-    known = calibrate.rough(small.spec(ROWS), ROWS)
+    known = calibrate.rough(small.spec(ROWS), local(1))
     monkeypatch.setattr(calibrate, "calibrate", lambda *_: measured.append(1) or known)
     spec, store = small.spec(ROWS), MemoryStore()
 
     def ask(spec=spec, processes=1):
-        return calibrate.calibrated(spec, ROWS, store, processes, tmp_path)
+        return calibrate.calibrated(spec, ROWS, store, local(processes), tmp_path)
 
     assert ask() == ask() == known
     assert len(measured) == 1
@@ -55,19 +57,26 @@ def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch
     assert len(measured) == 6
 
 
+def test_functions_are_measured_by_a_few_processes_by_all():
+    here = local(100)
+    assert calibrate.num_workers(here) == 100  # they take each other's processors
+    assert calibrate.num_workers(replace(here, speaks=False)) == 8
+    assert calibrate.num_workers(replace(here, speaks=False, processes=3)) == 3
+
+
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):
-    known = calibrate.rough(small.spec(ROWS), ROWS)
+    known = calibrate.rough(small.spec(ROWS), local(1))
     monkeypatch.setattr(calibrate, "calibrate", lambda *_: known)
     (tmp_path / "file").write_text("in the way")
-    assert calibrate.calibrated(small.spec(ROWS), ROWS, MemoryStore(), 1, tmp_path / "file" / "cache") == known
+    assert calibrate.calibrated(small.spec(ROWS), ROWS, MemoryStore(), local(1), tmp_path / "file" / "cache") == known
 
 
 def test_a_probe_is_held_to_a_share_of_the_processor():
     """Its process gets an eighth of the time that passes, start-up included; a busy machine only lowers that."""
     spec = small.spec(ROWS)
-    steps = calibrate.steps_for(spec, ROWS, 0.04)
+    steps = calibrate.steps_for(spec, 0.04)
     before_s = processor_s()
-    probed = probe.Probe(spec, ROWS, steps, probe.open_local, (1e-4, 1e9))(221, 1)
+    probed = probe.Probe(spec, ROWS, steps, probe.local_at(spec), (1e-4, 1e9))(221, 1)
     assert len(probed.round_s) == probe.NUM_ROUNDS
     assert processor_s() - before_s < 1.5 * probed.usage.seconds * 221 / 1769 + 0.2
 
@@ -79,9 +88,7 @@ def processor_s() -> float:
 
 
 def test_a_probe_that_needs_more_memory_than_it_has_says_so():
-    asked = probe.Probe(
-        small.spec(ROWS), ROWS, 3000, lambda spec, at, mb: probe.open_local(spec, at, 1769), (1e-4, 1e9)
-    )
+    asked = probe.Probe(small.spec(ROWS), ROWS, 3000, lambda mb, num: local(1), (1e-4, 1e9))
     probed = asked(20, 1)
     assert probed.round_s == (math.inf,)
     assert probed.usage.peak_mb > 20
@@ -110,4 +117,4 @@ def test_a_short_run_that_fails_is_an_error():
     spec = small.spec(ROWS, optimizer=small.nn.SGD(3e38))
     short, few = shortened(spec, ROWS, Tree((1,)), 50, 2)
     with pytest.raises(RunError, match="no longer a number"):
-        short_run(short, few, lambda s, at: small.LocalPlatform(s.run, at.url, 1))
+        short_run(short, few, local(1))

@@ -68,7 +68,7 @@ def test_for_people_a_table_and_a_picture(optimize, case_file):
 
 
 def test_a_dry_run_starts_nothing(optimize, case_file, monkeypatch):
-    monkeypatch.setattr(tool, "PROBES", {"local": lambda *_: pytest.fail("probed")})
+    monkeypatch.setattr(tool, "Hunt", lambda *_: pytest.fail("probed"))
     done = optimize(*quick(case_file), "--dry-run")
     assert (done.code, done.err) == (0, "")
     assert "at most 3 and one more" in done.out
@@ -95,7 +95,7 @@ def test_a_dry_run_starts_nothing(optimize, case_file, monkeypatch):
     ],
 )
 def test_what_cannot_be_meant_is_said_in_one_line(argv, words, optimize, case_file, monkeypatch):
-    monkeypatch.setattr(tool, "PROBES", {"local": lambda *_: pytest.fail("probed")})
+    monkeypatch.setattr(tool, "Hunt", lambda *_: pytest.fail("probed"))
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     done = optimize(*quick(case_file), *argv)
     assert (done.code, done.out) == (2, "")

@@ -95,7 +95,7 @@ def test_a_long_run_is_calibrated_by_itself_and_a_failing_calibration_does_not_s
     monkeypatch.setattr(_cost.calibrate, "calibrated", fails)
     done = train(*quick())
     assert (done.code, asked) == (0, [1])
-    assert "no estimate: too busy" in done.err
+    assert "not calibrated: too busy" in done.err
 
 
 def test_a_user_s_own_layers_do_not_run_in_the_command_itself(train, case_file, monkeypatch):

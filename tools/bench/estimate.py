@@ -7,12 +7,12 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 CASES = {"a": [], "c": [], "emnist": [], "b": ["--rounds", "2"]}  # case -> options of tools.train
-WORKERS = 2
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -20,13 +20,16 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser = commands.add_parser(
         "estimate",
         help="estimates of runs beside their cost",
-        description="Calibrate, estimate, and run a case on two local workers, several times in turn; print GB-seconds "
-        "estimated and used, and the median of their ratios.",
+        description="Calibrate, estimate, and run a case, several times in turn; print dollars at list prices and "
+        "GB-seconds, estimated and used, and the medians of their ratios.",
         epilog="example: python -m tools.bench estimate --case a --data ../shared/data",
     )
     parser.add_argument("--case", choices=CASES, action="append", help="only this case; may be given again")
     parser.add_argument("--data", metavar="DIR", help="where dataset files are")
+    parser.add_argument("--workers", type=int, default=2, help="of each run (default %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="repetitions (default %(default)s)")
+    parser.add_argument("--platform", choices=["local", "lambda"], default="local",
+                        help="where (default local); on Lambda the runs are paid for")  # fmt: skip
     parser.add_argument("--share", type=float, help="hold each worker to this share of a core, so that what else this "
                         "machine does matters less (default: all it gets)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
@@ -35,54 +38,60 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Print a row for each case."""
-    for row in measure(args.case or list(CASES), args.data, args.rounds, args.share):
-        shown = (
-            f"case {row['case']:8} {row['estimated_gb_s']:9.3f} GB-seconds estimated, {row['used_gb_s']:9.3f} used "
-            f"(medians); ratio {row['ratio']:.2f}, from {min(row['ratios']):.2f} to {max(row['ratios']):.2f}"
+    for row in measure(args):
+        shown = f"case {row['case']:8}" + "".join(
+            f" {row['estimated_' + unit]:10.4g} {words} estimated, {row['used_' + unit]:10.4g} used, ratio "
+            f"{row[unit + '_ratio']:.2f} ({min(row[unit + '_ratios']):.2f} to {max(row[unit + '_ratios']):.2f});"
+            for unit, words in (("usd", "USD"), ("gb_s", "GB-seconds"))
         )
-        print(json.dumps(row) if args.json else shown, flush=True)
+        print(json.dumps(row) if args.json else shown.rstrip(";"), flush=True)
     return 0
 
 
-def measure(
-    names: list[str], data_dir: str | None, repetitions: int, share: float | None = None
-) -> Iterator[dict[str, Any]]:
-    """A row for each case, with the ratio of every repetition."""
-    for name in names:
-        pairs = [_pair(name, data_dir, share) for _ in range(repetitions)]
-        ratios = [estimated / used for estimated, used in pairs]
-        yield {
-            "case": name,
-            "estimated_gb_s": round(median(e for e, _ in pairs), 4),
-            "used_gb_s": round(median(u for _, u in pairs), 4),
-            "ratio": round(median(ratios), 3),
-            "ratios": [round(ratio, 3) for ratio in ratios],
-        }
+def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A row for each case, with the ratio of every repetition; medians over these."""
+    for name in args.case or list(CASES):
+        pairs = [_pair(name, args) for _ in range(args.rounds)]
+        row: dict[str, Any] = {"case": name, "platform": args.platform}
+        for unit in ("usd", "gb_s"):
+            ratios = [estimated[unit] / used[unit] for estimated, used in pairs]
+            row["estimated_" + unit] = median(estimated[unit] for estimated, _ in pairs)
+            row["used_" + unit] = median(used[unit] for _, used in pairs)
+            row[unit + "_ratio"] = round(median(ratios), 3)
+            row[unit + "_ratios"] = [round(ratio, 3) for ratio in ratios]
+        row["last"] = {"estimated": pairs[-1][0], "used": pairs[-1][1]}
+        yield row
 
 
-def _pair(name: str, data_dir: str | None, share: float | None) -> tuple[float, float]:
-    """GB-seconds, estimated from a fresh calibration and then used."""
-    from nnlite.cost.bill import cost
-    from nnlite.cost.estimate import estimate
-    from nnlite.platform.local import LocalPlatform
+def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The cost of a run, estimated from a fresh calibration and then as it was."""
     from nnlite.runtime import calibrate, runs
-    from nnlite.runtime.account import Account
+    from nnlite.runtime.venue import local
     from nnlite.store import open_store
-    from tools import train
+    from tools import _platforms, train
+    from tools._cost import Books
     from tools._plan import plan
 
-    found = ["--data", data_dir] if data_dir else []
-    args = train._parser().parse_args(["--case", name, "--workers", str(WORKERS), *found, *CASES[name]])
-    dataset, spec = plan(args)
-    processes = min(WORKERS, os.cpu_count() or 1)
-    with tempfile.TemporaryDirectory() as folder:
-        store = open_store(str(Path(folder) / "store"))
-        profile = calibrate.calibrate(spec, dataset, store, processes, share)
-        expected = estimate(spec, profile, calibrate.model_bytes(spec), processes=processes)
+    found = ["--data", args.data] if args.data else []
+    place, argv = _platforms.find(args.platform), ["--case", name, "--workers", str(args.workers), *found, *CASES[name]]
+    asked = train._parser().parse_args([*argv, "--platform", args.platform, "--calibrate", "--yes"])
+    with ExitStack() as stack:
+        if args.platform == "local":
+            asked.store = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "store")
+        asked.store = place.store(asked)
+        store = stack.enter_context(open_store(asked.store))
+        dataset, planned = plan(asked)
+        spec = place.adapt(asked, planned)
+        books = Books(asked, spec, store, place)
+        if args.platform == "local":
+            books.venue = local(min(args.workers, os.cpu_count() or 1), args.share)
+        expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
         runs.begin(store, store, spec, dataset)
-        account, platform = Account(), LocalPlatform(spec.run, store.url, processes, cpu_share=share)
-        driver = runs.Driver(store, spec, platform, tell=account.listening(lambda *_: None))
-        driver.drive(dict.fromkeys(range(WORKERS), 1))
-        account.finish(platform)
-    used = account.total()
-    return expected.cost.total_gb_s, cost(used, used.peak_mb, None).total_gb_s
+        platform = books.venue.open(spec, store)
+        driver = runs.Driver(store, spec, platform, tell=books.account.listening(lambda *_: None))
+        driver.drive(dict.fromkeys(range(args.workers), 1))
+        books.account.finish(platform)
+        cost = books.cost(expected.estimate.seconds)
+    estimated, used = expected.estimate, books.used()
+    asked_for = lambda of: {"reads": of.num_reads, "writes": of.num_writes}  # noqa: E731
+    return {**estimated.cost.values(), **asked_for(estimated.usage)}, {**cost.values(), **asked_for(used)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import tempfile
 import time
@@ -67,12 +68,12 @@ def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]
     from nnlite.protocol.head import DONE
     from nnlite.runtime import runs, searches
     from nnlite.store import open_store
-    from tools import tune
+    from tools import _on_local, tune
     from tools._trials import plan
 
     chosen: dict[str, Any] = {"case": args.case, "dataset": args.dataset, "data": args.data, "rounds": args.rounds}
     options = vars(tune.build_parser().parse_args([]))
-    chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed}
+    chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed, "workers": os.cpu_count() or 1}
     options = argparse.Namespace(**{**options, **chosen})
     planned = plan(options)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +81,7 @@ def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]
         store = open_store(folder)
         searches.begin(store, planned.spec, planned.search, planned.trials, (planned.seen, planned.whole))
         seconds: list[float] = []
-        driver = runs.Driver(store, planned.spec, tune.open_platform(options, planned.spec, store))
+        driver = runs.Driver(store, planned.spec, _on_local.open(options, planned.spec, store))
         driver.tell = lambda event, values: seconds.append(values["seconds"]) if event == "trial" else None
         began_s = time.monotonic()
         last = driver.drive(dict.fromkeys(range(planned.spec.num_workers), 1))

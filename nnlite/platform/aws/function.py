@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from typing import Any
 from nnlite.errors import RunError
 from nnlite.platform.aws.account import Account, explaining
 from nnlite.platform.aws.limits import UNRESERVED
+
+RESIZE_POLL_S, RESIZE_POLLS = 0.5, 240
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class Configuration:
     timeout_s: int
     architecture: str
     reserved: int | None  #: concurrency that is kept for it; 0: it is cut off
+    code: str = ""  #: a hash of it
 
 
 class Function:
@@ -39,9 +43,8 @@ class Function:
             found = self._client.get_function_configuration(FunctionName=self.name)
             reserved = self._client.get_function_concurrency(FunctionName=self.name)
         architecture = (found.get("Architectures") or ["x86_64"])[0]
-        return Configuration(
-            found["MemorySize"], found["Timeout"], architecture, reserved.get("ReservedConcurrentExecutions")
-        )
+        limit = reserved.get("ReservedConcurrentExecutions")
+        return Configuration(found["MemorySize"], found["Timeout"], architecture, limit, found.get("CodeSha256", ""))
 
     def available_concurrency(self) -> int:
         """How many invocations can run at a time, at best: its reservation, or what the account has for all."""
@@ -51,6 +54,27 @@ class Function:
         with explaining("lambda", "read the account's limits"):
             limits = self._client.get_account_settings()["AccountLimit"]
         return int(limits.get("UnreservedConcurrentExecutions", limits["ConcurrentExecutions"]))
+
+    def resize(self, memory_mb: int) -> None:
+        """Give it so much memory, and wait until new invocations have it. Those that run keep what they have."""
+        found = self._look()
+        if found["MemorySize"] != memory_mb:
+            with self._explaining("change the memory of"):
+                self._client.update_function_configuration(FunctionName=self.name, MemorySize=memory_mb)
+        for _ in range(RESIZE_POLLS):
+            found = self._look()
+            status = found.get("LastUpdateStatus", "Successful")
+            if status == "Failed":
+                raise RunError(f"the function {self.name} has no {memory_mb} MB: {found.get('LastUpdateStatusReason')}")
+            if status == "Successful" and found["MemorySize"] == memory_mb:
+                return
+            time.sleep(RESIZE_POLL_S)
+        raise RunError(f"the function {self.name} is not changed to {memory_mb} MB yet: look at it in Lambda's console")
+
+    def _look(self) -> dict[str, Any]:
+        with self._explaining("look at"):
+            found: dict[str, Any] = self._client.get_function_configuration(FunctionName=self.name)
+        return found
 
     def cut_off(self) -> None:
         """Let nothing of it start any more, whoever asks."""
@@ -88,8 +112,8 @@ class Function:
                 ) from error
 
 
-def check_concurrency(function: Function, num_workers: int) -> None:
-    """Raise RunError when so many workers could not run at the same time."""
+def check_concurrency(function: Function, num_workers: int, flag: str = "--workers") -> None:
+    """Raise RunError when so many workers, which `flag` chooses, could not run at the same time."""
     available = function.available_concurrency()
     if available == 0:
         raise RunError(
@@ -97,7 +121,7 @@ def check_concurrency(function: Function, num_workers: int) -> None:
         )
     if num_workers > available:
         raise RunError(
-            f"{num_workers} workers, but only {available} invocations of {function.name} can run at a time: use at "
-            f"most {available} workers, deploy with more --reserved-concurrency, or ask AWS for more (Service Quotas: "
+            f"{flag} {num_workers}, but only {available} invocations of {function.name} can run at a time: use at "
+            f"most {available}, deploy with more --reserved-concurrency, or ask AWS for more (Service Quotas: "
             f"'Concurrent executions'; of an account's, {UNRESERVED} cannot be reserved)"
         )

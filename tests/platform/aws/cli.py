@@ -18,10 +18,11 @@ class Done(NamedTuple):
 def call(tool: str, *argv: object) -> Done:
     """Run a command, with its code and what it said; nobody is there to be asked."""
     module = importlib.import_module(f"tools.{tool}")
+    parser = module.build_parser() if hasattr(module, "build_parser") else module._parser()
     out, err = io.StringIO(), io.StringIO()
     _on_lambda._stack.cache_clear()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _no_terminal():
-        code = run(module.main, module._parser(), [str(a) for a in argv])
+        code = run(module.main, parser, [str(a) for a in argv])
     return Done(code, out.getvalue(), err.getvalue())
 
 

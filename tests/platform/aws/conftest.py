@@ -1,16 +1,12 @@
 """One AWS account for the tests of this folder, with the stack in it, built for the Python that runs them."""
 
-import platform
-import sys
 from pathlib import Path
 
-import numpy
-import pymemcache
 import pytest
 
-from lambda_pkg import bundle as bundles
 from tests.platform.aws.account import AwsAccount, aws_account
 from tests.platform.aws.cli import call
+from tests.platform.aws.within import build
 from tests.servers import credentials, s3
 
 __all__ = ["credentials", "s3"]
@@ -19,10 +15,8 @@ __all__ = ["credentials", "s3"]
 @pytest.fixture(scope="session")
 def local_bundle(tmp_path_factory) -> Path:
     """The zip for this very Python, with this very NumPy: so weights can be compared to the last bit."""
-    target = bundles.Target(f"3.{sys.version_info.minor}", platform.machine().replace("aarch64", "arm64"))
-    pinned = (f"numpy=={numpy.__version__}", f"pymemcache=={pymemcache.__version__}")
     path = tmp_path_factory.mktemp("bundle") / "local.zip"
-    path.write_bytes(bundles.build(target, pinned, limit_bytes=20_000_000).data)
+    path.write_bytes(build())
     return path
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from tests.platform.aws.web import Answer, Request, Web
 
+PERIOD_S = 0.08  # of a quota; processor time is counted in hundredths of a second
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -31,7 +33,10 @@ class Outcome:
 class Container:
     """Handles one invocation at a time; dead after a deadline, a memory limit, or an exit."""
 
-    def __init__(self, root: Path, handler: str, environment: dict[str, str], memory_mb: int, log: Path) -> None:
+    def __init__(
+        self, root: Path, handler: str, environment: dict[str, str], memory_mb: int, log: Path,
+        share: float | None = None,
+    ) -> None:  # fmt: skip
         self.memory_mb, self.alive, self.num_invocations = memory_mb, True, 0
         self._next: queue.SimpleQueue[tuple[str, bytes, float] | None] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[tuple[str, str, bytes]] = queue.SimpleQueue()
@@ -47,6 +52,30 @@ class Container:
                 [sys.executable, "-m", "awslambdaric", handler],
                 cwd=root, env=environment, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
             )  # fmt: skip
+        if share is not None:
+            threading.Thread(target=self._hold, args=(share,), daemon=True).start()
+
+    def _hold(self, share: float) -> None:
+        """Let it have so much of a core in every period, as Linux' quota does: what is over is stopped till it is due.
+        Starting up is at full speed, as on Lambda."""
+        while self.alive and not self.num_invocations:
+            time.sleep(PERIOD_S)
+        used_s, is_stopped, credit_s, at_s = self._cpu_s(), False, 0.0, time.monotonic()
+        while self.alive and self.process.poll() is None:
+            time.sleep(PERIOD_S / 4)
+            now_s, cpu_s = time.monotonic(), self._cpu_s()
+            credit_s = min(credit_s + share * (now_s - at_s) - (cpu_s - used_s), share * PERIOD_S)
+            at_s, used_s = now_s, cpu_s
+            if is_stopped != (credit_s < 0):
+                is_stopped = credit_s < 0
+                with contextlib.suppress(ProcessLookupError):
+                    self.process.send_signal(signal.SIGSTOP if is_stopped else signal.SIGCONT)
+
+    def _cpu_s(self) -> float:
+        with contextlib.suppress(OSError, IndexError):
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0.0
 
     def invoke(self, event: bytes, told_s: float, timeout_s: float) -> Outcome:
         """Hand it an event, and wait; the time for starting up does not count.

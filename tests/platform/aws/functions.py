@@ -68,7 +68,7 @@ class Functions:
     ) -> None:  # fmt: skip
         self.deployed, self.environment, self.folder, self.lost = deployed, environment, folder, lost
         self.concurrency, self.max_retries, self.retry_s, self.max_age_s = 10, 2, 0.3, 60.0
-        self.faults = Faults()
+        self.faults, self.holds = Faults(), False  #: whether processes get the share of a core that memory buys
         self.records: list[Record] = []
         self.calls: list[tuple[float, dict]] = []  #: every call of Invoke that was taken, with its time
         self._lock, self._open, self._epoch = threading.Lock(), True, 0
@@ -153,7 +153,9 @@ class Functions:
         environment = self.environment | {
             "AWS_LAMBDA_FUNCTION_NAME": function.name, "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         }  # fmt: skip
-        return Container(function.root, function.handler, environment, memory_mb, self.folder / f"{function.name}.log")
+        share = min(1.0, memory_mb / 1769) if self.holds and memory_mb < 1769 else None
+        log = self.folder / f"{function.name}.log"
+        return Container(function.root, function.handler, environment, memory_mb, log, share)
 
     def log(self, name: str) -> str:
         path = self.folder / f"{name}.log"

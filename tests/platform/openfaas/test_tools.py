@@ -20,6 +20,7 @@ from nnlite.store import open_store
 from tests.platform.openfaas.conftest import SECRET
 from tests.platform.openfaas.gateway import PASSWORD, FakeGateway, running
 from tests.servers import Memcached, free_ports, need_memcached
+from tools import optimize, tune
 from tools import train as tool
 from tools._command import run
 
@@ -82,6 +83,51 @@ def test_a_function_a_worker_and_one_invocation_a_round(cluster, packed, secrets
     assert {(0, 1), (0, 2), (1, 1), (1, 2)} <= set(calls)
     for worker in (1, 2):
         cluster.functions.pop(f"worker-{worker}").scale(0)
+
+
+def test_the_estimate_is_measured_by_calls_and_the_account_is_by_traces(cluster, memcached, capsys):
+    before = len(cluster.calls)
+    argv = ("--store", f"memcached://{memcached.address}/tools", "--workers", 2)
+    assert train(*argv, "--dry-run") == 0
+    assert "; rough: --calibrate measures it first" in capsys.readouterr().out
+    assert len(cluster.calls) == before
+    assert train(*argv, "--calibrate", "--json", "--out", "w.safetensors") == 0
+    told = capsys.readouterr()
+    (line,) = [line for line in told.err.splitlines() if line.startswith("estimate ")]
+    assert "$0 here" in line
+    assert "rough" not in line
+    assert len({call["run"] for call in cluster.calls[before:]}) == 2  # the short run, and the run
+    cost = json.loads(told.out.splitlines()[-1])["cost"]
+    assert (cost["usd"], cost["invocations"]) == (0, 2)
+    assert cost["gb_s"] > 0 < cost["list_usd"]
+    assert 20 < cost["memory_mb"] < 1000
+
+
+def test_a_search_finds_what_it_finds_at_home(cluster, memcached, capsys, tmp_path):
+    def found(*argv):
+        words = ("--case", "c", "--dataset", "fashion-sample", "--trials", 4, "--rounds", 3, "--json", "--parallel", 2)
+        assert run(tune.main, tune.build_parser(), [*map(str, words), *argv, "--search", "mine", "--out", "mine"]) == 0
+        result = json.loads(capsys.readouterr().out.splitlines()[-1])
+        same = ("trial", "configuration", "validation_accuracy", "test_accuracy", "trained_rounds")
+        return [result[name] for name in same], (tmp_path / "mine.safetensors").read_bytes()
+
+    away = found("--platform", "openfaas", "--store", f"memcached://{memcached.address}/search")
+    assert away == found()
+
+
+def test_workers_are_chosen_for_the_memory_that_the_function_has(cluster, memcached, capsys, monkeypatch):
+    monkeypatch.setattr(optimize, "PROBE_ROUND_S", 0.1)
+    words = ["--case", "c", "--dataset", "fashion-sample", "--platform", "openfaas", "--workers", "1:2"]
+    words += ["--store", f"memcached://{memcached.address}/tools"]
+    assert run(optimize.main, optimize._parser(), [*words, "--memory-mb", "256:512"]) == 2
+    assert "on OpenFaaS memory is a limit of the deployed function: change `limits` in faas/stack.yaml" in (
+        capsys.readouterr().err
+    )
+    assert run(optimize.main, optimize._parser(), [*words, "--json"]) == 0
+    *probes, choice = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [probe["event"] for probe in probes] == ["probe", "probe"]  # one, and one that confirms
+    assert choice["run"]["workers"] in (1, 2)
+    assert choice["probing"]["gb_s"] > 0
 
 
 # ---- what is wrong is said in one line

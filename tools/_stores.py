@@ -1,0 +1,18 @@
+"""Stores, as a command line names them."""
+
+from __future__ import annotations
+
+from nnlite.store import open_store
+
+
+def absolute(url: str | None) -> str | None:
+    """The URL by which workers, wherever they start, find a store."""
+    if url is None:
+        return None
+    with open_store(url) as store:
+        return store.url
+
+
+def is_near(url: str) -> bool:
+    """Whether a store is files or memory of this machine."""
+    return "://" not in url or url.startswith(("file://", "memory://"))

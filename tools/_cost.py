@@ -171,10 +171,9 @@ class Books:
 
     def values(self, of: Cost) -> dict[str, Any]:
         """For JSON: `usd` is what is paid, `list_usd` what it would cost at list prices."""
-        values, used = of.values(), self.account.total()
+        values = of.values()
         paid = values["usd"] if self.spec.rates.worker_second_usd or self.args.memory_mb else 0.0
-        asked = {"invocations": used.num_invocations, "reads": used.num_reads, "writes": used.num_writes}
-        return {**values, "usd": paid, "list_usd": values["usd"], **asked, "worker_seconds": round(used.seconds, 3)}
+        return {**values, "usd": paid, "list_usd": values["usd"], **self.account.total().asked()}
 
 
 def duration(seconds: float) -> str:

@@ -110,8 +110,9 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
         raise UsageError(f"--budget-usd {args.budget_usd}: wanted a positive number of dollars")
     prices_of = tariff(args, args.store)
     return replace(
-        spec, rates=prices_of.rates(found.memory_mb), tariff=asdict(prices_of), budget_usd=args.budget_usd, lease_ttl_s=30.0,
-        straggler_timeout_s=20.0, poll_s=0.05, max_poll_s=0.5, hand_over_s=min(5.0, found.timeout_s / 4),
+        spec, rates=prices_of.rates(found.memory_mb), tariff=asdict(prices_of), budget_usd=args.budget_usd,
+        lease_ttl_s=30.0, straggler_timeout_s=20.0, poll_s=0.05, max_poll_s=0.5,
+        hand_over_s=min(5.0, found.timeout_s / 4),
     )  # fmt: skip
 
 

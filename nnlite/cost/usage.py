@@ -31,6 +31,11 @@ class Usage:
         """What is left: waiting for others, and for the store."""
         return max(0.0, self.seconds - self.init_s - self.compute_s - self.merge_s)
 
+    def asked(self) -> dict[str, float]:
+        """What has been asked for, for JSON."""
+        counts = {"invocations": self.num_invocations, "reads": self.num_reads, "writes": self.num_writes}
+        return {**counts, "worker_seconds": round(self.seconds, 3)}
+
     def __add__(self, other: Usage) -> Usage:
         mine, theirs = asdict(self), asdict(other)
         values = {name: mine[name] + theirs[name] for name in mine}

@@ -31,8 +31,9 @@ def tile(report: Report) -> list[tuple[str, str]]:
 
 def values(report: Report) -> dict[str, Any]:
     """For JSON: `usd` is what is paid, `list_usd` what it would cost at list prices."""
-    found = of(report).values()
-    return {**found, "usd": found["usd"] if is_paid(report) else 0.0, "list_usd": found["usd"]}
+    found, used = of(report).values(), report.record.used
+    paid = found["usd"] if is_paid(report) else 0.0
+    return {**found, "usd": paid, "list_usd": found["usd"], **used.asked()}
 
 
 def section(report: Report) -> str:

@@ -25,7 +25,15 @@ SMALLER = {  # what would take minutes is run with a little less of it
     "python -m pytest tests/nn -q -k conv": f"--collect-only --rootdir {ROOT}",
 }
 WITH_COMMANDS = [name for name in DOCUMENTS if any(b.language == "sh" and not b.needs for b in blocks(name))]
-OTHERS = {"--editable", "--set", "--password", "--from-file", "--recursive"}  # options of pip, arkade, faas-cli, aws
+OTHERS = {
+    "--editable",
+    "--set",
+    "--password",
+    "--from-file",
+    "--recursive",
+    "--memory-size",
+    "--hold",
+}  # options of pip, arkade, faas-cli, aws, and of tests
 
 
 def run(arguments, folder):

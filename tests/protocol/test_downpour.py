@@ -156,7 +156,7 @@ def test_without_the_combine_lease_create_once_is_enough_and_without_both_update
         return plain(self, effect, invocation)
 
     monkeypatch.setattr(Simulation, "perform", overwriting)
-    assert broken(20) is not None
+    assert broken() is not None
 
 
 def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monkeypatch):

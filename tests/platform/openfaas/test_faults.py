@@ -127,7 +127,8 @@ def test_exec_timeout(packed, secrets, memcached, told):
         last = train(cluster, store, slow, story=story)
         assert_sound(store, slow, last)
         attempts = max(call["attempt"] for call in cluster.calls)
-        assert attempts > 1 or time.monotonic() - began_s < 2, story
+        if told:  # those that are cut off may come through all the same, beside the next
+            assert attempts > 1 or time.monotonic() - began_s < 2, story
         if told and not story.all("unavailable"):
             assert not story.all("replaced")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -19,10 +20,13 @@ import numpy as np
 
 from nnlite import data
 from nnlite.errors import RunError, UsageError
+from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import runs, standard
-from nnlite.store import open_store
+from nnlite.store import Store, open_store
+from tools import _on_openfaas as openfaas
 from tools.bench.original import Original, Shared
 
 LOOK_EVERY = 100  # minibatches between two looks at the original's accuracy
@@ -59,8 +63,24 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="repetitions, in turns (default %(default)s)")
     parser.add_argument("--minibatches", type=int, default=50, help="of the original to time a round")
     parser.add_argument("--memcached", metavar="HOST:PORT", help="default: one of its own, ended afterwards")
+    add_places(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.set_defaults(do=main)
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Where ours runs: its options."""
+    parser.add_argument("--platform", choices=["local", "openfaas"], default="local", help="default %(default)s")
+    for flag, about in openfaas.OPTIONS.items():
+        parser.add_argument(flag, **about)
+
+
+def platform_of(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
+    """Where ours runs: as these options say."""
+    if args.platform == "local":
+        return LocalPlatform(spec.run, store.url, min(spec.num_workers, os.cpu_count() or 1))
+    openfaas.prepare(args, spec)
+    return openfaas.open(args, spec, store)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -69,22 +89,25 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("--rounds, --minibatches and --batch-size: wanted at least 1; --target: between 0 and 1")
     dataset = data.load(args.dataset, data_dir=Path(args.data) if args.data else None)
     with memcached(args.memcached) as (host, port):
+        args.store = f"memcached://{host}:{port}/bench"
+        if args.platform == "openfaas":
+            openfaas.check(args)
         setting = Setting(dataset, args.batch_size, args.target, host, port)
-        for row in measure(setting, args.workers, args.rounds, args.minibatches):
+        for row in measure(setting, args):
             print(json.dumps(row) if args.json else shown(row), flush=True)
     return 0
 
 
-def measure(setting: Setting, workers: tuple[int, ...], rounds: int, minibatches: int) -> Iterator[dict[str, Any]]:
+def measure(setting: Setting, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """A row for the original, as it came and without delays in its client, and for ours with each number of workers."""
-    needed = minibatches_to_target(setting)
+    workers, needed = args.workers, minibatches_to_target(setting)
     step_s: dict[bool, list[float]] = {False: [], True: []}
     ours: dict[int, list[tuple[float, float]]] = {count: [] for count in workers}
-    for repetition in range(rounds):
+    for repetition in range(args.rounds):
         for no_delay, seconds in step_s.items():
-            seconds.append(original_step_s(setting, no_delay, minibatches))
+            seconds.append(original_step_s(setting, no_delay, args.minibatches))
         for count, times in ours.items():
-            times.append(ours_s(setting, count, f"bench-{count}-{repetition}-{time.time_ns()}"))
+            times.append(ours_s(setting, args, count, f"bench-{count}-{repetition}-{time.time_ns()}"))
     first_s = median(step_s[False]) * needed
     for no_delay, seconds in step_s.items():
         name = "original, TCP_NODELAY" if no_delay else "original"
@@ -153,9 +176,9 @@ def original_step_s(setting: Setting, no_delay: bool, minibatches: int) -> float
 # ---- ours
 
 
-def ours_s(setting: Setting, workers: int, run: str) -> tuple[float, float]:
-    """Seconds from the start of the worker processes to the end of the run; and those of its rounds alone, which is
-    what warm functions take."""
+def ours_s(setting: Setting, args: argparse.Namespace, workers: int, run: str) -> tuple[float, float]:
+    """Seconds from the first invocation to the end of the run; and those of its rounds alone, without the start of
+    processes, and without what comes before and after."""
     choices = {
         "case": "emnist", "workers": workers, "run": run, "batch_size": setting.batch_size, "rounds": 100,
         "steps_per_round": STEPS_PER_ROUND, "target_accuracy": setting.target, "learning_rate": LEARNING_RATE * workers,
@@ -163,10 +186,10 @@ def ours_s(setting: Setting, workers: int, run: str) -> tuple[float, float]:
         "max_poll_s": 0.03,
     }  # fmt: skip
     _, spec = standard.standard(choices, setting.dataset)
-    with open_store(f"memcached://{setting.host}:{setting.port}/bench") as store:
+    with open_store(args.store) as store:
         runs.begin(store, store, spec, setting.dataset)
+        platform = platform_of(args, spec, store)
         began_s = time.perf_counter()
-        platform = LocalPlatform(spec.run, store.url, workers)
         last = runs.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
         if last.accuracy is None or last.accuracy < setting.target:
             raise RunError(f"ours did not reach {setting.target}, but {last.accuracy}")

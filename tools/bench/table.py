@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,13 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import data
-from nnlite.platform.base import Platform
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import runs, standard
 from nnlite.store import Store, open_store
 from tools import _on_openfaas as openfaas
-from tools.bench.emnist import counts, memcached
+from tools.bench.emnist import add_places, counts, memcached, platform_of
 
 LEARNING_RATE = 0.06  # SGD, of each worker: its momentum comes from the others being late (Mitliagkas et al. 2016)
 
@@ -40,10 +36,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--batch", type=counts, default=(16, 32, 64, 128), metavar="16,32,64,128")
     parser.add_argument("--every", type=counts, default=(1, 5, 10), metavar="1,5,10", help="steps; push and pull")
     parser.add_argument("--samples", type=int, default=100_000, help="to train on, all together (default %(default)s)")
-    parser.add_argument("--platform", choices=["local", "openfaas"], default="local", help="default %(default)s")
     parser.add_argument("--store", metavar="URL", help="default: a memcached of its own")
-    for flag, about in openfaas.OPTIONS.items():
-        parser.add_argument(flag, **about)
+    add_places(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.set_defaults(do=main)
 
@@ -90,7 +84,7 @@ def measure(args: argparse.Namespace, dataset: data.Dataset, store: Store) -> It
             choices["wait_s"] = 0.2
         _, spec = standard.standard(choices, dataset)
         runs.begin(store, store, spec, dataset)
-        platform = _platform(args, spec, store)
+        platform = platform_of(args, spec, store)
         began_s = time.perf_counter()
         last = runs.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
         seconds = time.perf_counter() - began_s
@@ -100,10 +94,3 @@ def measure(args: argparse.Namespace, dataset: data.Dataset, store: Store) -> It
             "workers": workers, "batch_size": batch, "every": every, "seconds": round(seconds, 2),
             "samples": workers * steps * batch, "test_accuracy": last.accuracy or 0.0,
         }  # fmt: skip
-
-
-def _platform(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
-    if args.platform == "local":
-        return LocalPlatform(spec.run, store.url, min(spec.num_workers, os.cpu_count() or 1))
-    openfaas.prepare(args, spec)
-    return openfaas.open(args, spec, store)

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import io
+import socket
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -87,6 +89,39 @@ def test_values_are_plain_objects(store: S3Store, s3: str) -> None:
     prefix = store.url.split("/")[3].partition("?")[0]
     found = s3_client(s3).get_object(Bucket=BUCKET, Key=f"{prefix}/runs/r1/head.json")
     assert found["Body"].read() == b"{}"
+
+
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_a_writer_that_dies_between_headers_and_body_leaves_what_was_there(store: S3Store, old: bytes | None) -> None:
+    """SeaweedFS makes an empty object of the headers alone, if they do not say what is to follow."""
+    if old is not None:
+        store.put("a", old)
+
+    class Died(Exception):
+        pass
+
+    def die(request: Any, **_: Any) -> None:
+        place = urlsplit(request.url)
+        headers = {**request.headers, "Host": place.netloc}
+        lines = [f"PUT {place.path} HTTP/1.1", *(f"{k}: {_text(v)}" for k, v in headers.items()), "", ""]
+        with socket.create_connection((place.hostname, place.port)) as connection:
+            connection.sendall("\r\n".join(lines).encode())
+        raise Died
+
+    events = store._s3().meta.events
+    events.register("before-send.s3.PutObject", die)
+    with pytest.raises(Died):
+        store.put("a", b"x" * 1000, if_version=ABSENT if old is None else None)
+    events.unregister("before-send.s3.PutObject", die)
+    time.sleep(0.5)  # the server has to find out
+    if old is None:
+        store.put("a", b"y" * 1000, if_version=ABSENT)  # nobody has taken the name
+    else:
+        assert store.get("a").data == old
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def test_without_a_prefix(s3: str) -> None:

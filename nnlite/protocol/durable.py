@@ -110,7 +110,7 @@ def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]
         found = yield Get(keys.head)
         standing = yield from _standing(keys)
         if standing is not None:
-            if spec.protocol == "downpour" and standing.life != back.life:
+            if spec.protocol == "downpour" and back.status == RUNNING and standing.life != back.life:
                 yield Delete(keys.checkpoint(back.round))  # of a life that nobody lives
             return standing
         if found is not None:

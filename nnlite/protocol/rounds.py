@@ -147,6 +147,9 @@ class Rounds:
         are not there; none, if the round is closed now. A quorum of the others is enough to close it."""
         missing: list[int] = []
         data = yield from self._rebuild(round, 0, 0, missing)
+        if data is None and missing:  # meanwhile others may have come, and left to us what we have merged
+            missing.clear()
+            data = yield from self._rebuild(round, 0, 0, missing)
         if data is None and self.spec.quorum is not None and self.spec.num_workers - len(missing) >= self.spec.quorum:
             data = yield from self._rebuild(round, 0, 0, [], is_enough=True)
         if data is not None:

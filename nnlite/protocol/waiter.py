@@ -33,6 +33,8 @@ class Pace:
     def __init__(self, spec: RunSpec):
         self.poll_s, self.max_poll_s = spec.poll_s, spec.max_poll_s
         self.long_s = max(spec.max_poll_s, min(spec.look_s, spec.hand_over_s / 2))  #: while nothing is to be expected
+        if spec.wait_s is not None:  # then others may need our place
+            self.long_s = min(self.long_s, max(spec.max_poll_s, spec.wait_s))
         self.began_s = 0.0  #: when this round began for us
         self.is_first = True
         self.took_s: deque[float] = deque(maxlen=3)  #: the last rounds

@@ -6,10 +6,10 @@ import json
 
 from nnlite.protocol import combine, durable, head, lease
 from nnlite.protocol.durable import LIFE
-from nnlite.protocol.effects import Casualties, Get, GetMany, Invoke, Note, Now, Program
+from nnlite.protocol.effects import Casualties, Found, Get, GetMany, Invoke, Note, Now, Program
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
+from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave, Waiter
 
@@ -83,6 +83,8 @@ class Watcher(Waiter):
         going = [worker for worker in range(self.spec.num_workers) if worker not in now_head.finished]
         found = yield GetMany(tuple(self.keys.lease(worker) for worker in going))
         for worker, one in zip(going, found, strict=True):
+            if self.spec.wait_s is not None and not _is_held(one):
+                continue  # its call may be in a queue, behind others for long
             if self.watch.is_dead(self.keys.lease(worker), one, now_s):
                 yield from self.replace(worker, one)
 
@@ -93,6 +95,10 @@ class Watcher(Waiter):
             current = Lease.from_json(found.data, self.keys.lease(worker)).attempt if found else attempt
             if current == attempt:
                 yield from self.replace(worker, found)
+
+
+def _is_held(found: Found | None) -> bool:
+    return found is not None and Lease.from_json(found.data, "a lease").holder != OPEN
 
 
 def stop(spec: RunSpec, reason: str) -> Program[Head | None]:

@@ -73,6 +73,7 @@ def carry_out(
             raise StoreUnavailable(str(error)) from error
         try:
             key = workers.add(payload.worker, payload.attempt)
+            gauge.begin()
             workers.scheduler.run(until=key)
         finally:
             workers.close(None)

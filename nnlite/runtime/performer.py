@@ -199,7 +199,7 @@ class Scheduler:
             performer.settle()
             if spans is not None:
                 spans.performed(effect, answer, began_s, asked_s)
-            if isinstance(effect, (fx.Train, fx.Score)) and (self._ready or self._sleeping):
+            if isinstance(effect, (fx.Train, fx.Score, fx.Evaluate)) and (self._ready or self._sleeping):
                 self._ready.append((program, performer, answer))
                 return
 

@@ -81,6 +81,7 @@ def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_round
         checkpoint_store=None,
         rounds_per_invocation=0,
         slice_s=0.05,
+        init=None,
         data=data,
     )
     return short, few

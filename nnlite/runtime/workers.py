@@ -13,7 +13,6 @@ from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.traces import INIT
 from nnlite.runtime.gauge import Gauge
-from nnlite.runtime.own_process import process_age_s
 from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
 from nnlite.runtime.spans import ReadingShards, Spans
 from nnlite.runtime.trace_writer import TraceWriter
@@ -54,7 +53,6 @@ class Workers:
         gauge: Gauge | None = None,
         is_cold: bool = False,
     ):
-        self._began_s = time.monotonic() - (process_age_s() if is_cold else 0.0)
         self._is_cold = is_cold
         self.store, self.spec = store, read_spec(store, run)
         self.gauge = gauge or Gauge()
@@ -75,7 +73,7 @@ class Workers:
         def tell(event: str, values: dict[str, object]) -> None:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
-        began_s = self._began_s if self._is_cold else time.monotonic()
+        began_s = self.gauge.began_s if self._is_cold else time.monotonic()
         spans = self._spans(worker, attempt, began_s)
         performer = Performer(
             self.store,

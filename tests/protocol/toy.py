@@ -20,6 +20,7 @@ from nnlite.protocol.effects import (
     Get,
     GetMany,
     Model,
+    Now,
     Progress,
     Spent,
     Standing,

@@ -57,19 +57,23 @@ class Function:
 
     def resize(self, memory_mb: int) -> None:
         """Give it so much memory, and wait until new invocations have it. Those that run keep what they have."""
-        found = self._look()
+        found = self._settled()
         if found["MemorySize"] != memory_mb:
             with self._explaining("change the memory of"):
                 self._client.update_function_configuration(FunctionName=self.name, MemorySize=memory_mb)
+            found = self._settled()
+            if found.get("LastUpdateStatus") != "Failed" and found["MemorySize"] == memory_mb:
+                return
+            raise RunError(f"the function {self.name} has no {memory_mb} MB: {found.get('LastUpdateStatusReason')}")
+
+    def _settled(self) -> dict[str, Any]:
+        """How it is deployed, once no change of it is under way: until then AWS refuses another one."""
         for _ in range(RESIZE_POLLS):
             found = self._look()
-            status = found.get("LastUpdateStatus", "Successful")
-            if status == "Failed":
-                raise RunError(f"the function {self.name} has no {memory_mb} MB: {found.get('LastUpdateStatusReason')}")
-            if status == "Successful" and found["MemorySize"] == memory_mb:
-                return
+            if found.get("LastUpdateStatus") != "InProgress":
+                return found
             time.sleep(RESIZE_POLL_S)
-        raise RunError(f"the function {self.name} is not changed to {memory_mb} MB yet: look at it in Lambda's console")
+        raise RunError(f"the function {self.name} is being changed for too long: look at it in Lambda's console")
 
     def _look(self) -> dict[str, Any]:
         with self._explaining("look at"):

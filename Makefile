@@ -4,13 +4,20 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: train test lint bench clean memcached chromium
+.PHONY: test-platforms test-rest train test lint bench clean memcached chromium
 
 train: $(VENV)/.installed
 	$(BIN)/python -m tools.train --case b --dataset fashion-sample --workers 2 --rounds 8 --out fashion.safetensors
 
 test: $(VENV)/.installed-test memcached chromium
-	$(BIN)/python -m pytest -q
+	$(MAKE) --jobs 2 --output-sync=target test-platforms test-rest
+
+# Tests of platforms mostly wait, so the rest runs beside them.
+test-platforms:
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/platforms tests/platform
+
+test-rest:
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/rest --ignore tests/platform
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -4,20 +4,22 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: test-platforms test-rest train test lint bench clean memcached chromium
+.PHONY: test-far test-near train test lint bench clean memcached chromium
 
 train: $(VENV)/.installed
 	$(BIN)/python -m tools.train --case b --dataset fashion-sample --workers 2 --rounds 8 --out fashion.safetensors
 
 test: $(VENV)/.installed-test memcached chromium
-	$(MAKE) --jobs 2 --output-sync=target test-platforms test-rest
+	$(MAKE) --jobs 2 --output-sync=target test-far test-near
 
-# Tests of platforms mostly wait, so the rest runs beside them.
-test-platforms:
-	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/platforms tests/platform
+# Tests of platforms and stores mostly wait, so the others run beside them.
+FAR := tests/platform tests/store
 
-test-rest:
-	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/rest --ignore tests/platform
+test-far:
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/far $(FAR)
+
+test-near:
+	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/near $(FAR:%=--ignore %)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

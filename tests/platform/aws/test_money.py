@@ -192,7 +192,8 @@ def test_it_probes_the_deployed_function_at_several_sizes_and_puts_it_back(optim
     assert done.code == 0, done.err
     *probes, choice = map(json.loads, done.out.splitlines())
     assert [probe["memory_mb"] for probe in probes[:2]] == [300, 1769]
-    assert set(started) == {probe["memory_mb"] for probe in probes}
+    assert {*started, DEPLOYED_MB} >= {probe["memory_mb"] for probe in probes}  # of that size one may be warm
+    assert len(set(started) - {DEPLOYED_MB}) >= 2
     assert choice["probing"]["usd"] > 0
     assert choice["probing"]["prices_date"] == LIST.date
     assert choice["confirmed_s"] > 0

@@ -59,16 +59,24 @@ def raw_client(server: Memcached) -> Client:
 
 
 @pytest.fixture
-def raw(memcached: Memcached) -> Iterator[Client]:
+def fresh() -> Iterator[Memcached]:
+    """A server whose items can be counted: in one that has been used, deleted ones still go."""
+    need_memcached()
+    with Memcached("-m", "64") as server:
+        yield server
+
+
+@pytest.fixture
+def raw(fresh: Memcached) -> Iterator[Client]:
     """What sees the items themselves."""
-    client = raw_client(memcached)
+    client = raw_client(fresh)
     yield client
     client.close()
 
 
 @pytest.fixture
-def url(memcached: Memcached) -> str:
-    return f"memcached://{memcached.address}/p{fresh_prefix()}?chunk_bytes=4096"
+def url(fresh: Memcached) -> str:
+    return f"memcached://{fresh.address}/p{fresh_prefix()}?chunk_bytes=4096"
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ class Books:
 
     def shown(self, of: Cost) -> str:
         """In one line."""
-        here = "" if self.spec.rates.worker_second_usd or self.args.memory_mb else "$0 here, "
+        here = "" if self.is_paid else "$0 here, "
         of_what = "" if self.memory_mb else " (peak)"
         return (
             f"{of.total_gb_s:,.3f} GB-seconds at {of.memory_mb:,.0f} MB{of_what}: {here}{dollars(of.total_usd)} at AWS "
@@ -170,10 +170,13 @@ class Books:
         )
 
     def values(self, of: Cost) -> dict[str, Any]:
-        """For JSON: `usd` is what is paid, `list_usd` what it would cost at list prices."""
-        values = of.values()
-        paid = values["usd"] if self.spec.rates.worker_second_usd or self.args.memory_mb else 0.0
-        return {**values, "usd": paid, "list_usd": values["usd"], **self.account.total().asked()}
+        """For JSON."""
+        return of.values_of_run(self.account.total(), self.is_paid)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether somebody sends a bill, or the run is counted as if (`--memory-mb`)."""
+        return bool(self.spec.rates.worker_second_usd or self.args.memory_mb)
 
 
 def duration(seconds: float) -> str:

@@ -52,6 +52,11 @@ class Cost:
             "usd_by_part": {part: round(value, 9) for part, value in self.usd.items()},
         }
 
+    def values_of_run(self, used: Usage, is_paid: bool) -> dict[str, object]:
+        """The same of a run: `usd` is what is paid, `list_usd` what it would cost at list prices; and what was used."""
+        values = self.values()
+        return {**values, "usd": values["usd"] if is_paid else 0.0, "list_usd": values["usd"], **used.asked()}
+
 
 def cost(usage: Usage, memory_mb: float, tariff: Tariff | None, wall_s: float = 0.0) -> Cost:
     """What `usage` costs on functions of `memory_mb`; without a tariff, nothing.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from nnlite.cost.bill import Cost, cost
 from nnlite.cost.prices import Tariff
 from nnlite.report.axes import spell_bytes, spell_usd
@@ -29,11 +27,9 @@ def tile(report: Report) -> list[tuple[str, str]]:
     return [("at list prices" if is_paid(report) else "list price on AWS Lambda", spell_usd(usd))] if usd else []
 
 
-def values(report: Report) -> dict[str, Any]:
-    """For JSON: `usd` is what is paid, `list_usd` what it would cost at list prices."""
-    found, used = of(report).values(), report.record.used
-    paid = found["usd"] if is_paid(report) else 0.0
-    return {**found, "usd": paid, "list_usd": found["usd"], **used.asked()}
+def values(report: Report) -> dict[str, object]:
+    """For JSON, as `tools.train` tells it."""
+    return of(report).values_of_run(report.record.used, is_paid(report))
 
 
 def section(report: Report) -> str:

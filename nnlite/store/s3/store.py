@@ -124,10 +124,11 @@ class S3Store(Store):
             if not _ETAG.fullmatch(if_version):  # an empty one would be no condition at all, and * any
                 raise self._conflict(key, if_version)
             condition = {"IfMatch": if_version}
+        body = b"".join(parts)
+        request = {"Bucket": self._bucket, "Key": name, "Body": body, **condition, **self._checksum(body)}
         for turn in range(NUM_CONFLICT_RETRIES):
             try:
-                body = b"".join(parts)
-                self._s3().put_object(Bucket=self._bucket, Key=name, Body=body, **condition, **self._checksum(body))
+                self._s3().put_object(**request)
                 return
             except Exception as error:
                 self._check_refusal(error, key, if_version)

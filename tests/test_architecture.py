@@ -25,22 +25,26 @@ ROOT = Path(__file__).resolve().parents[1]
 # inside functions, under TYPE_CHECKING. Every area may import itself and nnlite.errors.
 AREAS: dict[str, tuple[set[str], set[str]]] = {
     "errors": (set(), set()),
+    "places": (set(), set()),
     "nn": (set(), {"numpy"}),
-    "data": (set(), {"numpy"}),
+    "data": ({"places"}, {"numpy"}),
     "weights": (set(), {"numpy"}),
-    "store": (set(), set()),
+    "store": ({"places"}, set()),
     "store.s3": ({"store"}, {"boto3", "botocore"}),
     "store.memcached": ({"store"}, {"pymemcache"}),
     "protocol": ({"weights"}, {"numpy"}),
     "platform": (set(), set()),
     "cost": ({"protocol"}, {"numpy"}),
     "platform.aws": ({"platform"}, {"boto3", "botocore"}),
-    "platform.openfaas": ({"platform"}, {"urllib3"}),
+    "platform.openfaas": ({"platform", "places"}, {"urllib3"}),
     "space": (set(), {"numpy"}),
     "cases": ({"nn", "data", "space"}, {"numpy"}),
     "configured": ({"nn", "data", "space", "cases"}, {"numpy"}),
     "report": ({"protocol", "store", "cost"}, {"matplotlib"}),
-    "runtime": ({"nn", "data", "store", "protocol", "platform", "weights", "cases", "cost", "report"}, {"numpy"}),
+    "runtime": (
+        {"nn", "data", "store", "protocol", "platform", "weights", "cases", "cost", "report", "places"},
+        {"numpy"},
+    ),
     "": (set(), set()),  # nnlite/__init__.py
 }
 # (module, what it imports although the table does not allow it)
@@ -159,6 +163,7 @@ def test_every_exception_is_needed():
         ("nnlite/platform/local.py", "from nnlite.runtime import workers"),
         ("nnlite/errors.py", "from nnlite import nn"),
         ("nnlite/errors.py", "import numpy"),
+        ("nnlite/places.py", "from nnlite import data"),
         ("nnlite/cases.py", "from nnlite import runtime"),
         ("nnlite/cost/x.py", "from nnlite import store"),
         ("nnlite/runtime/x.py", "import tools"),

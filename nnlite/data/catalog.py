@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from nnlite import places
 from nnlite.data import bits, cifar, download, emnist, mnist
 from nnlite.data.dataset import Dataset, Split
 from nnlite.data.download import Progress
@@ -66,9 +67,9 @@ def find(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = No
         return None
     source = "--data"
     if data_dir is None:
-        data_dir, source = environment()[0], "NNLITE_DATA"
+        data_dir, source = environment(), "NNLITE_DATA"
     if data_dir is not None:
-        data_dir = data_dir.expanduser()
+        data_dir = places.expanded(data_dir)
         found = _search(known, [*(data_dir / folder for folder in known.folders), data_dir])
         if found is None:
             raise DataNotFound(
@@ -104,15 +105,14 @@ def fetch(
 
 def cache_folder(name: str, cache_dir: Path | None = None) -> Path:
     """Where downloads of a dataset are kept; the splits of EMNIST share one, as they share one archive."""
-    root = environment()[1] if cache_dir is None else cache_dir
+    root = places.cache() if cache_dir is None else places.expanded(cache_dir)
     return root / entry(name).folders[0]
 
 
-def environment() -> tuple[Path | None, Path]:
-    """(data folder or None, root of the cache): the one place here where the environment is read."""
+def environment() -> Path | None:
+    """The data folder that NNLITE_DATA names, if it does: the one place here where the environment is read."""
     data_dir = os.environ.get("NNLITE_DATA")
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return (Path(data_dir) if data_dir else None), Path(cache) / "nnlite"
+    return Path(data_dir) if data_dir else None
 
 
 def _search(known: Entry, folders: list[Path]) -> Path | None:

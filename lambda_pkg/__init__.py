@@ -1,1 +1,1 @@
-"""What runs on AWS Lambda: the handler, the bundle that carries it, and the stack it lives in."""
+"""What runs on AWS Lambda: the handler; and the template of the stack it lives in."""

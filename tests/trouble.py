@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 
 from nnlite import weights
+from nnlite.commands import train
+from nnlite.commands._command import run
 from nnlite.platform import local
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol import contribution, updates
@@ -41,8 +43,6 @@ from nnlite.runtime import process
 from nnlite.store import open_store
 from nnlite.store.retry import Retrying
 from tests.servers import BUCKET, CREDENTIALS, Memcached, seaweedfs
-from tools import train
-from tools._command import run
 
 RECORD = "NNLITE_TEST_RECORD"  # names the folder in which processes write down what they saw
 RUN = "trouble"

@@ -1,1 +1,1 @@
-"""The commands: one short file each, run as `python -m tools.NAME`."""
+"""Doors to the commands in a clone, run as `python -m tools.NAME`; and `tools.bench`, which is for developers."""

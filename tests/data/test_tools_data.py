@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from nnlite.commands import data as tool
+from nnlite.commands._command import run
 from nnlite.data import catalog, download
 from nnlite.data.entries import ENTRIES
 from nnlite.errors import DataError, DataNotFound, UsageError
-from tools import data as tool
-from tools._command import run
 
 REPOSITORY = Path(__file__).parents[2]
 

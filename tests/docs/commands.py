@@ -5,16 +5,18 @@ A block marked `sh` is run. One that begins with `# needs ...` is only read; so 
 
 import argparse
 import contextlib
-import importlib
 import io
 import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from nnlite.commands import door
+from tools.bench import __main__ as bench
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-TOOLS = ["train", "status", "stop", "report", "tune", "optimize", "simulate", "deploy", "data", "bench"]
+TOOLS = [*door.COMMANDS, "bench"]
 STAND_FOR = {"N": "2", "LO:HI": "2:4"}  # what readers fill in, where a tool wants a number
 
 
@@ -52,10 +54,7 @@ def commands_in(text):
 
 def parser_of(tool, words):
     """The parser with which `python -m tools.{tool}` reads these words."""
-    module = importlib.import_module("tools.bench.__main__" if tool == "bench" else f"tools.{tool}")
-    if tool == "deploy":
-        return module._parser(words)
-    return (getattr(module, "build_parser", None) or module._parser)()
+    return bench.build_parser() if tool == "bench" else door.parser_of(tool, words)
 
 
 def parsers(parser):

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nnlite.commands import train as tool
+from nnlite.commands._command import run
 from nnlite.data import cifar, emnist, idx, mnist
 from tests.disks import small_disk
 from tests.servers import credentials, memcached, s3
-from tools import train as tool
-from tools._command import run
 
 __all__ = ["credentials", "memcached", "s3", "small_disk"]
 REPOSITORY = Path(__file__).parents[2]

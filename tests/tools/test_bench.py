@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from nnlite.commands._command import run
 from nnlite.cost.curve import OBJECTIVES
-from tools._command import run
 from tools.bench import original
 from tools.bench.__main__ import build_parser, main
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from nnlite.commands import optimize as tool
+from nnlite.commands._command import run
 from tests.tools.conftest import Done
-from tools import optimize as tool
-from tools._command import run
 
 FIELDS = {
     "event", "objective", "memory_mb", "within", "certainty", "curve", "run", "default", "saving", "confirmed_s",

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from nnlite.commands import report as tool
+from nnlite.commands._command import run
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.store.file import FileStore
 from tests.tools.conftest import Done
-from tools import report as tool
-from tools._command import run
 
 
 @pytest.fixture

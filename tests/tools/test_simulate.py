@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from nnlite.commands import simulate
+from nnlite.commands._command import run
 from nnlite.runtime.simulated.profile import ASSUMED, ComputeProfile, Profile
-from tools import simulate
-from tools._command import run
 from tools.bench import coordination
 from tools.bench import store as bench_store
 from tools.bench.__main__ import build_parser, main

@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from nnlite.commands import status as status_tool
+from nnlite.commands import stop as stop_tool
+from nnlite.commands._command import run
 from nnlite.errors import UsageError
 from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
@@ -17,9 +20,6 @@ from nnlite.store.file import FileStore
 from nnlite.store.listing import run_ids
 from tests.runtime import small
 from tests.tools.conftest import Done
-from tools import status as status_tool
-from tools import stop as stop_tool
-from tools._command import run
 
 ROWS = small.dataset()
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from nnlite.commands import _cost
 from nnlite.cost import prices
-from tools import _cost
 
 LIST = prices.tariff("us-east-1")
 PARTS = {"compute", "waiting", "merging", "start-up", "requests", "storage"}

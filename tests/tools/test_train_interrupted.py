@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from nnlite.commands._progress import rounds_made, samples_per_round
 from nnlite.errors import StoreError
 from nnlite.protocol.head import Head
 from nnlite.runtime import model_file
 from nnlite.runtime.workers import read_spec
 from nnlite.store.file import FileStore
 from nnlite.weights import load as load_file
-from tools._progress import rounds_made, samples_per_round
 
 MARK = "NNLITE_TEST_MARK"
 

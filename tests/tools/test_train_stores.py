@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from nnlite.commands import report, status, stop
+from nnlite.commands._command import run
 from nnlite.errors import NotFound
 from nnlite.protocol import watcher
 from nnlite.protocol.head import FAILED, Head
@@ -15,8 +17,6 @@ from nnlite.store import open_store
 from tests.servers import BUCKET, Memcached, free_ports, need_memcached
 from tests.tools.conftest import Done
 from tests.tools.test_train_bad_input import QUICK, check
-from tools import report, status, stop
-from tools._command import run
 
 CASE = ("--case", "c", "--dataset", "fashion-sample", "--workers", 2, "--processes", 0)
 SOME = (*CASE, "--rounds", 2, "--steps-per-round", 2)

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 import nnlite
+from nnlite.commands import tune as tool
+from nnlite.commands._command import run
 from nnlite.protocol.search_spec import SearchKeys
 from nnlite.runtime import searches
 from nnlite.store import open_store
 from nnlite.weights import load as load_file
 from tests.tools.conftest import Done
 from tests.tools.test_train_interrupted import MARK, marked, until_gone
-from tools import tune as tool
-from tools._command import run
 
 SPACE = """
 from dataclasses import replace
@@ -40,7 +40,7 @@ def tune(capfd):
 
     def call(*argv: object) -> Done:
         capfd.readouterr()
-        code = run(tool.main, tool.build_parser(), [str(a) for a in argv])
+        code = run(tool.main, tool._parser(), [str(a) for a in argv])
         return Done(code, *capfd.readouterr())
 
     return call

@@ -9,8 +9,8 @@ import sys
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
 
+from nnlite.commands._command import run
 from nnlite.errors import UsageError
-from tools._command import run
 from tools.bench import bytes_, emnist, estimate, optimize, search, simulate, start, steps, store, table
 
 BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate, emnist, table)

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nnlite import nn
+from nnlite.commands._speed import crowding, measured
 from nnlite.runtime.simulated.profile import Profile, StoreProfile, Verb
 from nnlite.store import ABSENT, Store
-from tools._speed import crowding, measured
 from tools.bench.rounds import ROOT, Contestant
 from tools.bench.workload import CASES, Workload
 

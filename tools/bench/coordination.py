@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
+from nnlite.commands._supposed import Supposed
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import DataSpec, RunSpec
@@ -21,7 +22,6 @@ from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import Workers
 from nnlite.store import Store
 from nnlite.store.trace import Traced
-from tools._supposed import Supposed
 
 NUM_STEPS = 3000  # of the worker that pushes and pulls: a second of EMNIST
 FEW_TEST = 20  # samples to score: scoring is not what is measured

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import data
+from nnlite.commands import _on_openfaas as openfaas
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
@@ -26,7 +27,6 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import runs, standard
 from nnlite.store import Store, open_store
-from tools import _on_openfaas as openfaas
 from tools.bench.original import Original, Shared
 
 LOOK_EVERY = 100  # minibatches between two looks at the original's accuracy

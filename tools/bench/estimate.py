@@ -65,12 +65,12 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The cost of a run, estimated from a fresh calibration and then as it was."""
+    from nnlite.commands import _platforms, train
+    from nnlite.commands._cost import Books
+    from nnlite.commands._plan import plan
     from nnlite.runtime import calibrate, runs
     from nnlite.runtime.venue import local
     from nnlite.store import open_store
-    from tools import _platforms, train
-    from tools._cost import Books
-    from tools._plan import plan
 
     found = ["--data", args.data] if args.data else []
     place, argv = _platforms.find(args.platform), ["--case", name, "--workers", str(args.workers), *found, *CASES[name]]

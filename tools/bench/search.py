@@ -65,14 +65,14 @@ def _rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]:
     """One search, in processes of this machine as `tools.tune` runs it."""
+    from nnlite.commands import _on_local, tune
+    from nnlite.commands._trials import plan
     from nnlite.protocol.head import DONE
     from nnlite.runtime import runs, searches
     from nnlite.store import open_store
-    from tools import _on_local, tune
-    from tools._trials import plan
 
     chosen: dict[str, Any] = {"case": args.case, "dataset": args.dataset, "data": args.data, "rounds": args.rounds}
-    options = vars(tune.build_parser().parse_args([]))
+    options = vars(tune._parser().parse_args([]))
     chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed, "workers": os.cpu_count() or 1}
     options = argparse.Namespace(**{**options, **chosen})
     planned = plan(options)

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import data
+from nnlite.commands._plan import plan
+from nnlite.commands.train import _parser as train_parser
 from nnlite.errors import UsageError
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import RunSpec
@@ -20,9 +22,7 @@ from nnlite.runtime import runs, trainer
 from nnlite.runtime.simulated.forecast import Subject, forecast
 from nnlite.runtime.simulated.profile import Profile
 from nnlite.store import Store, open_store
-from tools._plan import plan
 from tools.bench.calibrate import calibrate
-from tools.train import _parser as train_parser
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:

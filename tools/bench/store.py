@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from tools._supposed import Supposed
+    from nnlite.commands._supposed import Supposed
     from tools.bench.calibrate import calibrate
 
     supposed = Supposed.of_case(args.case, args.dataset)

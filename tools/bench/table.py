@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import data
+from nnlite.commands import _on_openfaas as openfaas
 from nnlite.runtime import runs, standard
 from nnlite.store import Store, open_store
-from tools import _on_openfaas as openfaas
 from tools.bench.emnist import add_places, counts, memcached, platform_of
 
 LEARNING_RATE = 0.06  # SGD, of each worker: its momentum comes from the others being late (Mitliagkas et al. 2016)

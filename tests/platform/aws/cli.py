@@ -1,12 +1,10 @@
 """The commands of `tools`, in this process."""
 
 import contextlib
-import importlib
 import io
 from typing import NamedTuple
 
-from tools import _on_lambda
-from tools._command import run
+from nnlite.commands import _on_lambda, door
 
 
 class Done(NamedTuple):
@@ -17,12 +15,10 @@ class Done(NamedTuple):
 
 def call(tool: str, *argv: object) -> Done:
     """Run a command, with its code and what it said; nobody is there to be asked."""
-    module = importlib.import_module(f"tools.{tool}")
-    parser = module.build_parser() if hasattr(module, "build_parser") else module._parser()
     out, err = io.StringIO(), io.StringIO()
     _on_lambda._stack.cache_clear()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), _no_terminal():
-        code = run(module.main, parser, [str(a) for a in argv])
+        code = door.enter(tool, [str(a) for a in argv])
     return Done(code, out.getvalue(), err.getvalue())
 
 

@@ -8,9 +8,9 @@ import zipfile
 
 import pytest
 
-from lambda_pkg import bundle as bundles
-from lambda_pkg.bundle import LIMIT_BYTES, Target
 from nnlite.errors import RunError, UsageError
+from nnlite.platform.aws import bundle as bundles
+from nnlite.platform.aws.bundle import LIMIT_BYTES, Target
 from tests.platform.aws.cli import call
 
 AARCH64 = 183  # e_machine in the header of an ELF file

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import nnlite
+from nnlite.commands import _platforms
 from nnlite.protocol.keys import Keys
 from nnlite.runtime import detached
 from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
 from tests.runtime import small
-from tools import _platforms
 
 STORE = f"s3://nnlite-{ACCOUNT}-{REGION}/nnlite?region={REGION}"
 LAMBDA = ("--platform", "lambda")
@@ -173,7 +173,7 @@ def test_ctrl_c_at_a_terminal_offers_to_detach(stack, monkeypatch, answer, detac
             return True
 
     place, rule = _platforms.find("lambda"), lambda: stack.client("events").describe_rule(Name="nnlite-repair")["State"]
-    args = importlib.import_module("tools.train")._parser().parse_args(list(LAMBDA))
+    args = importlib.import_module("nnlite.commands.train")._parser().parse_args(list(LAMBDA))
     args.store = STORE
     spec = replace(small.spec(small.dataset()), run="asked")
     monkeypatch.setattr(sys, "stdin", Terminal(answer + "\n"))

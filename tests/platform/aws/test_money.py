@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nnlite.commands import _on_lambda
 from nnlite.cost import prices
 from nnlite.platform.aws.account import Account
 from nnlite.platform.aws.function import Configuration, Function
@@ -16,7 +17,6 @@ from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
 from tests.runtime import small
-from tools import _on_lambda
 
 STORE = f"s3://nnlite-{ACCOUNT}-{REGION}/nnlite?region={REGION}"
 NAME = "nnlite-worker"
@@ -175,7 +175,7 @@ def test_a_search_ends_before_its_budget_is_spent(stack):
 @pytest.fixture
 def optimize(stack, monkeypatch):
     """optimize(*argv): the command with short probes, on functions that are as fast as their memory allows."""
-    monkeypatch.setattr(importlib.import_module("tools.optimize"), "PROBE_ROUND_S", 0.3)
+    monkeypatch.setattr(importlib.import_module("nnlite.commands.optimize"), "PROBE_ROUND_S", 0.3)
     stack.functions.holds = True
     yield lambda *argv: call("optimize", *SMALL, *argv)
     stack.functions.holds = False

@@ -12,8 +12,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from lambda_pkg import template
-from nnlite.platform.aws import limits
+from nnlite.platform.aws import limits, template
 from tests.platform.aws.account import ACCOUNT, REGION
 
 PREFIX = f"arn:aws:s3:::nnlite-{ACCOUNT}-{REGION}"

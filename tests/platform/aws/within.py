@@ -17,7 +17,7 @@ import numpy
 import pymemcache
 import pytest
 
-from lambda_pkg import bundle as bundles
+from nnlite.platform.aws import bundle as bundles
 from tests.platform.aws.account import AwsAccount, aws_account
 from tests.platform.aws.cli import call
 from tests.servers import CREDENTIALS, seaweedfs

@@ -13,13 +13,13 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from nnlite.commands import _deploy_openfaas as deploy
+from nnlite.commands.deploy import _parser
 from nnlite.errors import RunError
 from nnlite.platform.openfaas.function import Settings, duration_s
 from nnlite.runtime.standard import CHOICES
 from tests.platform.openfaas.gateway import ROOT, pack
 from tests.test_architecture import imports_of
-from tools import _deploy_openfaas as deploy
-from tools.deploy import _parser
 
 FAAS = ROOT / "faas"
 STACK = yaml.safe_load((FAAS / "stack.yaml").read_text())

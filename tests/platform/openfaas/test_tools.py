@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from nnlite.commands import optimize, tune
+from nnlite.commands import train as tool
+from nnlite.commands._command import run
 from nnlite.platform.openfaas import signing
 from nnlite.protocol import watcher
 from nnlite.runtime import runs
@@ -20,9 +23,6 @@ from nnlite.store import open_store
 from tests.platform.openfaas.conftest import SECRET
 from tests.platform.openfaas.gateway import PASSWORD, FakeGateway, running
 from tests.servers import Memcached, free_ports, need_memcached
-from tools import optimize, tune
-from tools import train as tool
-from tools._command import run
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_estimate_is_measured_by_calls_and_the_account_is_by_traces(cluster,
 def test_a_search_finds_what_it_finds_at_home(cluster, memcached, capsys, tmp_path):
     def found(*argv):
         words = ("--case", "c", "--dataset", "fashion-sample", "--trials", 4, "--rounds", 3, "--json", "--parallel", 2)
-        assert run(tune.main, tune.build_parser(), [*map(str, words), *argv, "--search", "mine", "--out", "mine"]) == 0
+        assert run(tune.main, tune._parser(), [*map(str, words), *argv, "--search", "mine", "--out", "mine"]) == 0
         result = json.loads(capsys.readouterr().out.splitlines()[-1])
         same = ("trial", "configuration", "validation_accuracy", "test_accuracy", "trained_rounds")
         return [result[name] for name in same], (tmp_path / "mine.safetensors").read_bytes()

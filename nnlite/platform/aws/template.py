@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+
+from nnlite.platform.sources import folder
 
 FIRST = ("Bucket", "BucketPolicy")
 
 
 def whole() -> str:
     """All of it, as YAML."""
-    return Path(__file__).with_suffix(".yaml").read_text()
+    return (folder("lambda_pkg") / "template.yaml").read_text()
 
 
 def bucket_alone() -> str:

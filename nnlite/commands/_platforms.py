@@ -17,9 +17,9 @@ from nnlite.runtime.venue import Venue
 from nnlite.store import Store
 
 PLATFORMS = {
-    "local": "tools._on_local",
-    "lambda": "tools._on_lambda",
-    "openfaas": "tools._on_openfaas",
+    "local": "nnlite.commands._on_local",
+    "lambda": "nnlite.commands._on_lambda",
+    "openfaas": "nnlite.commands._on_openfaas",
 }  # name -> module
 DEFAULT_STORE = ".nnlite"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 
+from nnlite.commands import _prices
 from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
@@ -16,7 +17,6 @@ from nnlite.protocol.spec import Rates, RunSpec
 from nnlite.runtime.probe import VenueAt, check_cores, local_at
 from nnlite.runtime.venue import Venue, local
 from nnlite.store import Store
-from tools import _prices
 
 OWN = RESUMABLE = frozenset({"processes"})
 PROBES_COST = False

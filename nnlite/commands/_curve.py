@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.commands._optimum import Hunt
 from nnlite.cost.curve import score
 from nnlite.errors import UsageError
-from tools._optimum import Hunt
 
 
 def rows(hunt: Hunt) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
+from nnlite.commands import _prices
 from nnlite.cost.curve import ONE_CORE_MB as DEFAULT_MB
 from nnlite.cost.prices import Tariff
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
@@ -23,7 +24,6 @@ from nnlite.protocol.tree import Tree
 from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store
-from tools import _prices
 
 DEFAULT_FUNCTION = "emnist-train"
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nnlite.commands import _prices
+from nnlite.commands._ask import confirm
+from nnlite.commands._platforms import Place
 from nnlite.cost.bill import Cost, cost
 from nnlite.cost.estimate import Estimate, estimate, estimate_search
 from nnlite.cost.profile import Profile
@@ -22,9 +25,6 @@ from nnlite.runtime import calibrate, traced
 from nnlite.runtime.account import Account
 from nnlite.runtime.survey import Surveyor
 from nnlite.store import Store
-from tools import _prices
-from tools._ask import confirm
-from tools._platforms import Place
 
 OPTIONS = {"memory_mb", "region", "arch", "prices", "calibrate"}  # they change nothing in a run
 WORTH_S = 10.0  # a run that takes longer is worth the second that its calibration takes, where that is free

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import cases, configured, data, nn
+from nnlite.commands._stores import absolute, is_near
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, RunSpec
 from nnlite.runtime import standard
-from tools._stores import absolute, is_near
 
 SCHEDULES = ("constant", "cosine")
 DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless somebody says otherwise
@@ -57,6 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def widths(text: str) -> tuple[int, ...]:
+    """The widths of a merge tree: 1,4,20."""
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
@@ -172,7 +173,7 @@ def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Datase
 
 def _steps_per_epoch(args: argparse.Namespace, dataset: data.Dataset, batch_size: int) -> int:
     """Minibatches of one worker's shard."""
-    return -(-len(dataset.train) // (max(1, args.workers) * max(1, batch_size)))
+    return -(-len(dataset.train) // (max(1, int(args.workers)) * max(1, batch_size)))
 
 
 def _falling(optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from nnlite.cost.belief import Belief
 from nnlite.cost.bill import Cost, cost
@@ -67,9 +68,11 @@ class Hunt:
         """Of a worker in a function of this size: constants fitted over all probes."""
         known = [(p.memory_mb, p.profile) for p in self.probes if p.profile is not None and p.num_workers == 1]
         nearest = min(known, key=lambda item: abs(math.log(item[0] / memory_mb)))[1]
-        fitted = {name: self._fitted([(mb, getattr(p, name)) for mb, p in known], memory_mb) for name in FITTED}
+        values: dict[str, Any] = {}
+        for name in FITTED:
+            values[name] = self._fitted([(mb, getattr(p, name)) for mb, p in known], memory_mb)
         per_byte = self._fitted([(mb, 1 / p.merge_bytes_per_s) for mb, p in known], memory_mb)
-        return replace(nearest, **fitted, merge_bytes_per_s=1 / max(per_byte, 1e-15), memory_mb=memory_mb)
+        return replace(nearest, **values, merge_bytes_per_s=1 / max(per_byte, 1e-15), memory_mb=memory_mb)
 
     def _fitted(self, timings: list[tuple[int, float]], memory_mb: int) -> float:
         positive = [(mb, seconds) for mb, seconds in timings if seconds > 0]

@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import nnlite
 from nnlite.errors import RunError, UsageError
+from nnlite.platform import sources
 
 HANDLER = "lambda_pkg.handler.handle"
 LIMIT_BYTES = 14_000_000  #: ours: what is larger starts slower
 ZIP_LIMIT_BYTES, UNZIPPED_LIMIT_BYTES = 50 * 2**20, 250 * 2**20  #: Lambda's
 ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  #: Lambda's name -> that of wheels
 PYTHONS = ("3.12", "3.13", "3.14")  #: runtimes on Amazon Linux 2023, which NumPy's wheels need
-DEPLOYING = ("bundle", "template")  #: modules of this folder that a function never uses
 GLIBCS = (34, 28, 27, 17)  #: 2.x, of the manylinux tags that Amazon Linux 2023 (2.34) can load
 REQUIREMENTS = ("numpy>=1.26", "pymemcache>=4.0")
 
@@ -35,7 +34,9 @@ _NUMPY_NEVER = re.compile(
     r"|numpy/_core/(_(multiarray|umath|rational|operand_flag|struct_ufunc)_tests?|_simd)\."
     r"|numpy/.*\.(pyi|pxd|pyx|h|c|a|typed)$"
 )
-_NNLITE_NEVER = re.compile(r"nnlite/data/samples/|.*__pycache__/|.*\.pyc$|.*/py\.typed$")
+_NNLITE_NEVER = re.compile(
+    r"nnlite/(data/samples|commands|functions)/|nnlite/__main__\.py|.*__pycache__/|.*\.pyc$|.*/py\.typed$"
+)
 _METADATA_NEVER = re.compile(r"[^/]+\.dist-info/(?!licenses/|LICENSE)|[^/]+\.data/|bin/")
 
 
@@ -149,14 +150,13 @@ def _wheel_files(wheel: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _own_files() -> Iterator[tuple[str, bytes]]:
-    root = Path(nnlite.__file__).parent
+    root = sources.NNLITE
     for path in root.rglob("*"):
         name = PurePosixPath("nnlite", *path.relative_to(root).parts)
         if path.is_file() and not _NNLITE_NEVER.match(str(name)):
             yield str(name), path.read_bytes()
-    for path in Path(__file__).parent.glob("*.py"):
-        if path.stem not in DEPLOYING:
-            yield f"lambda_pkg/{path.name}", path.read_bytes()
+    for path in sources.folder("lambda_pkg").glob("*.py"):
+        yield f"lambda_pkg/{path.name}", path.read_bytes()
 
 
 def _zipped(files: dict[str, bytes]) -> bytes:

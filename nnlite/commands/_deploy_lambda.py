@@ -7,13 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-from lambda_pkg import bundle as bundles
-from lambda_pkg import template as templates
+from nnlite.commands import _aws
+from nnlite.commands._ask import confirm
 from nnlite.errors import RunError, UsageError
+from nnlite.platform.aws import bundle as bundles
 from nnlite.platform.aws import limits
+from nnlite.platform.aws import template as templates
 from nnlite.platform.aws.stack import Stack, Standing
-from tools import _aws
-from tools._ask import confirm
 
 TARGET = bundles.Target()
 OPTIONS = {  # of the command line -> parameters of the template; what is not given stays as it is

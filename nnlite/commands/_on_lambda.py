@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 
+from nnlite.commands import _aws
+from nnlite.commands._platforms import DEFAULT_STORE
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
 from nnlite.errors import RunError, UsageError
@@ -27,8 +29,6 @@ from nnlite.runtime.invocation import Payload
 from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store, listing, open_store
-from tools import _aws
-from tools._platforms import DEFAULT_STORE
 
 RESUMABLE = frozenset({"stack_name", "profile", "detach", "yes"})
 OWN = RESUMABLE | {"budget_usd"}

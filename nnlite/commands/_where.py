@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
+from nnlite.commands import _aws
+from nnlite.commands._platforms import DEFAULT_STORE, PLATFORMS
 from nnlite.errors import RunError, UsageError
 from nnlite.store import Store, listing, open_store
-from tools import _aws
-from tools._platforms import DEFAULT_STORE, PLATFORMS
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,38 @@
+"""The door to the commands: `nnlite train`, `python -m nnlite train`, `python -m tools.train`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
+
+from nnlite.commands._command import EXIT_USAGE, run
+
+COMMANDS = {
+    "train": "train a network",
+    "tune": "search for hyper-parameters",
+    "status": "see how runs stand",
+    "stop": "stop runs",
+    "report": "a page about a run",
+    "data": "datasets: list, fetch, show",
+    "simulate": "a run in virtual time: how long, for how much",
+    "optimize": "the memory and workers that cost least",
+    "deploy": "put nnlite on AWS Lambda or OpenFaaS, or remove it",
+}  # name, and module of this folder -> what it does
+
+
+def enter(name: str, argv: Sequence[str]) -> int:
+    """Run the command of that name. Returns its exit code."""
+    module = importlib.import_module(f"nnlite.commands.{name}")
+    try:
+        parser = parser_of(name, argv)
+    except SystemExit as error:  # argparse has said which platforms there are
+        return error.code if isinstance(error.code, int) else EXIT_USAGE
+    return run(module.main, parser, argv)
+
+
+def parser_of(name: str, argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of a command; that of `deploy` has the options of the platform that the command line names."""
+    make = importlib.import_module(f"nnlite.commands.{name}")._parser
+    parser: argparse.ArgumentParser = make(argv) if name == "deploy" else make()
+    return parser

@@ -1,0 +1,183 @@
+"""Forecast a run: `python -m tools.simulate --workers 1,10,100 --case b --store s3`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
+
+from nnlite import cases
+from nnlite.commands._plan import widths
+from nnlite.commands._speed import measured
+from nnlite.commands._supposed import Supposed, rates
+from nnlite.errors import UsageError
+from nnlite.protocol.spec import PROTOCOLS, RunSpec
+from nnlite.runtime.simulated import faults, profile
+from nnlite.runtime.simulated.forecast import Forecast, forecast
+from nnlite.runtime.simulated.profile import Profile
+
+EXAMPLES = """A profile of your own machine and store: python -m tools.bench store --calibrate FILE --store URL --case b
+
+examples:
+  python -m tools.simulate --case b --workers 1,10,100 --store s3 --memory-mb 1769
+  python -m tools.simulate --case emnist --workers 1,10,100,1000 --protocol downpour --store memcached --plot scale.png
+"""
+LIMIT_S = 900.0  # of AWS Lambda
+POLLS_PER_S = 1_000  # of all workers together, at most; S3 takes 5,500 of one prefix, and they have work to do, too
+HEADINGS = (
+    f"{'workers':>7} {'s/round':>9} {'total s':>9} {'req/w/round':>11} {'requests':>10} {'MB read':>10} "
+    f"{'MB written':>10} {'staleness':>9} {'GB-s':>10} {'USD':>9}"
+)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Simulate one run after the other, and print a row for each."""
+    _check(args)
+    supposed = Supposed.of_case(args.case, args.dataset, args.batch_size)
+    timeout_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
+    trouble = replace(faults.parse(args.faults), timeout_s=timeout_s)
+    world, subject = _profile(args, supposed), supposed.subject(args.protocol)
+    rows: list[Forecast] = []
+    if not args.json:
+        print(HEADINGS)
+    for num_workers in args.workers:
+        spec = _spec(args, supposed, num_workers)
+        began_s = time.monotonic()
+        row = forecast(spec, subject, world, args.seed, trouble)
+        rows.append(row)
+        _show(row, spec, args, time.monotonic() - began_s)
+    if args.plot:
+        from nnlite.commands._scale_plot import draw
+
+        draw(rows, _title(args), args.plot)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored."""
+    if args.tree and len(args.workers) > 1:
+        raise UsageError(f"--tree fits one number of workers, and --workers has {len(args.workers)}: give one")
+    for name in ("memory_mb", "limit_s", "max_poll_s", "straggler_timeout_s"):
+        value = getattr(args, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise UsageError(f"--{name.replace('_', '-')} {value}: wanted a positive number")
+
+
+def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> RunSpec:
+    poll_s = 0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)
+    return supposed.spec(
+        num_workers,
+        args.tree,
+        seed=args.seed,
+        num_rounds=args.rounds,
+        protocol=args.protocol,
+        push_every=args.push_every,
+        pull_every=args.pull_every,
+        wire=args.wire,
+        steps_per_round=args.steps_per_round,
+        rates=rates(args.store, args.memory_mb),
+        max_poll_s=args.max_poll_s or poll_s,
+        **({"straggler_timeout_s": args.straggler_timeout_s} if args.straggler_timeout_s else {}),
+    )
+
+
+def _profile(args: argparse.Namespace, supposed: Supposed) -> Profile:
+    """The constants: from a file, or what is assumed of such a store and measured of this machine."""
+    if args.profile:
+        try:
+            found = Profile.from_json(Path(args.profile).read_bytes(), args.profile)
+        except OSError as error:
+            raise UsageError(f"--profile {args.profile}: {error.strerror}") from None
+        if found.case != supposed.case.name:
+            raise UsageError(
+                f"--profile {args.profile} was measured with --case {found.case}, not {supposed.case.name}"
+            )
+        return found
+    compute = measured(supposed.network(), supposed.optimizer, supposed.batch_size)
+    say = f"a step takes {(compute.step_s + supposed.batch_size * compute.row_s) * 1e3:.3g} ms on this machine"
+    print(f"{say}; the constants of {args.store} are assumed (--profile FILE: as measured)", file=sys.stderr)
+    start_s, spread = (0.3, 0.1) if args.store == "file" else (1.0, 0.3)
+    world = Profile(
+        profile.ASSUMED[args.store], compute, supposed.case.name, supposed.batch_size, start_s, spread, args.store
+    )
+    if args.store == "file":
+        return world
+    world = replace(world, compute=replace(compute, spread=0.05, crowding=()))
+    return world.with_memory(args.memory_mb)
+
+
+def _show(row: Forecast, spec: RunSpec, args: argparse.Namespace, took_s: float) -> None:
+    if args.json:
+        values = {"protocol": spec.protocol, "store": args.store, "rounds": spec.num_rounds, "tree": spec.tree_widths}
+        print(json.dumps({**asdict(row), **values, "simulated_in_s": round(took_s, 3)}), flush=True)
+        return
+    staleness = f"{row.staleness_mean:.1f}" if spec.protocol == "downpour" else "-"
+    print(
+        f"{row.workers:>7,} {row.round_s:>9.3f} {row.total_s:>9.2f} {row.requests_per_worker_round:>11.1f} "
+        f"{row.requests:>10,} {row.bytes_read / 1e6:>10,.1f} {row.bytes_written / 1e6:>10,.1f} {staleness:>9} "
+        f"{row.gb_s:>10,.1f} {row.usd:>9.4f}" + ("" if row.status == "done" else f"  {row.status}: {row.reason}"),
+        flush=True,
+    )
+
+
+def _title(args: argparse.Namespace) -> str:
+    return f"case {args.case}, {args.protocol}, {args.store}, simulated"
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers of workers, like 1,10,100")
+    return found
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.simulate",
+        description="Run the real protocol in virtual time, with modelled stores, networks and machines, and print "
+        "what a run would take with each number of workers. Nothing is started, nothing is paid.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--workers", type=_counts, default=[1, 10, 100], metavar="1,10,100", help="how many, in turn")
+    parser.add_argument("--case", default="b", help=f"{', '.join(cases.CASES)}, or a case file (default %(default)s)")
+    parser.add_argument("--dataset", help="instead of the case's; only its size and shape matter here")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="averaging")
+    parser.add_argument("--store", choices=sorted(profile.ASSUMED), default="s3", help="(default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
+    parser.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
+    parser.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates (10)")
+    parser.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: between checkpoints (10)")
+    parser.add_argument("--wire", default="float32", help="downpour: float32 (default), float16 or topk:1%%")
+    parser.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, with one --workers")
+    parser.add_argument(
+        "--memory-mb", type=int, default=1_769, metavar="M", help="of a function (default 1769: a vCPU)"
+    )
+    parser.add_argument(
+        "--limit-s", type=float, default=900.0, metavar="S", help="when the platform ends a worker (900)"
+    )
+    parser.add_argument(
+        "--max-poll-s", type=float, metavar="S", help="between looks at the head (0.25, or 1,000 a second in all)"
+    )
+    parser.add_argument(
+        "--straggler-timeout-s", type=float, metavar="S", help="after which waiters repair (30, or a second a worker)"
+    )
+    parser.add_argument(
+        "--faults", default="", metavar="HOW", help="crash=0.001,lose=0.01,double=0.05,straggler=0.02:10 (none)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all chances; same seed and profile, same rows")
+    parser.add_argument("--profile", metavar="FILE", help="measured constants instead of assumed ones")
+    parser.add_argument("--plot", metavar="FILE", help="draw time and cost over workers (needs matplotlib)")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    return parser

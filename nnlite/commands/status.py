@@ -1,0 +1,117 @@
+"""See how runs stand: `python -m tools.status [RUN]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+
+from nnlite.commands import _where
+from nnlite.errors import NnliteError
+from nnlite.protocol.head import RUNNING
+from nnlite.runtime.survey import LATE, LOST, STATES, Survey, Surveyor
+from nnlite.runtime.workers import read_spec
+from nnlite.store import Store
+
+POLL_S = 1.0
+EXAMPLES = """examples:
+  python -m tools.status
+  python -m tools.status b-20260101-120000-3f2a --follow
+  python -m tools.status --platform lambda --region eu-west-1
+"""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Show all runs, or one, once or until it is over."""
+    _where.check(args)
+    with _where.open_runs(args) as store:
+        runs = _where.runs_in(store, args.run)
+        if args.run is None:
+            for name in runs:
+                _show_briefly(store, name, args)
+        else:
+            _show(Surveyor(store, read_spec(store, args.run)), args)
+    return 0
+
+
+def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> None:
+    """One look at a run among others; who lives takes longer to see."""
+    try:
+        spec = read_spec(store, name)
+        survey = Surveyor(store, spec).look()
+    except NnliteError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return
+    if args.json:
+        print(json.dumps(_values(Surveyor(store, spec), survey)))
+        return
+    head = survey.head
+    rounds = f"{head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
+    accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
+    accuracy += "  (a copy)" if survey.is_copy else ""
+    print(f"{name:<34} {head.status:<8} {rounds:>9}  {spec.num_workers:>4} workers  ${survey.usd:.4f}{accuracy}")
+
+
+def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:
+    """Look until it is known who lives; with --follow, until the run is over."""
+    began_s, last = time.monotonic(), None
+    while True:
+        survey = surveyor.look()
+        is_over = survey.head.status != RUNNING
+        known = surveyor.settled(survey) or time.monotonic() - began_s > surveyor.patience_s + 2 * POLL_S
+        line = _line(surveyor, survey)
+        if (is_over or known or args.follow) and line != last:
+            print(json.dumps(_values(surveyor, survey)) if args.json else line, flush=True)
+            last = line
+        if is_over or survey.is_copy or (known and not args.follow):
+            return
+        time.sleep(POLL_S)
+
+
+def _line(surveyor: Surveyor, survey: Survey) -> str:
+    head, spec = survey.head, surveyor.spec
+    made = f"round {head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
+    workers = ", ".join(f"{survey.count(state)} {state}" for state in STATES if survey.count(state))
+    names = [str(w) for w, state in enumerate(survey.workers) if state in (LATE, LOST)]
+    late = f" (late or lost: {', '.join(names[:20])})" if names else ""
+    accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
+    reason = f" ({head.reason})" if head.reason else ""
+    cap = "" if spec.budget_usd is None else f" of ${spec.budget_usd:g}"
+    if survey.is_copy:
+        return (
+            f"{spec.run}  {head.status} when it was copied here, to its checkpoint store{reason}  {made}{accuracy}; "
+            f"if its own store has forgotten it: python -m tools.train --resume {spec.run} --store URL "
+            f"--checkpoint-store {shlex.quote(surveyor.store.url)}"
+        )
+    prices = f" at list prices of {spec.tariff['date']}" if survey.usd and spec.tariff else ""
+    return (
+        f"{spec.run}  {head.status}{reason}  {made}{accuracy}  workers: {workers}{late}  "
+        f"{survey.attempts} invocations, {survey.seconds:.0f} s, ${survey.usd:.4f}{cap}{prices}"
+    )
+
+
+def _values(surveyor: Surveyor, survey: Survey) -> dict[str, object]:
+    head, spec = survey.head, surveyor.spec
+    return {
+        "event": "status", "run": spec.run, "status": head.status, "reason": head.reason, "round": head.round,
+        "num_rounds": spec.num_rounds, "test_accuracy": head.accuracy, "platform": spec.rates.platform,
+        "workers": {state: survey.count(state) for state in STATES}, "invocations": survey.attempts,
+        "copy": survey.is_copy, "seconds": round(survey.seconds, 3), "usd": survey.usd, "budget_usd": spec.budget_usd,
+        "prices_date": spec.tariff["date"] if spec.tariff else None,
+    }  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.status",
+        description="Show the runs of a store; or of one run its round, its workers and its cost so far.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help="default: all, each in a line")
+    parser.add_argument("--follow", action="store_true", help="go on until the run is over")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    _where.add_options(parser)
+    return parser

@@ -1,0 +1,88 @@
+"""Stop runs, or cut the whole function off: `python -m tools.stop RUN`."""
+
+from __future__ import annotations
+
+import argparse
+
+from nnlite.commands import _aws, _where
+from nnlite.errors import RunError, UsageError
+from nnlite.platform.aws.function import Function
+from nnlite.platform.aws.stack import Stack
+from nnlite.protocol import watcher
+from nnlite.protocol.head import RUNNING
+from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.runs import standing
+from nnlite.runtime.survey import Surveyor
+from nnlite.runtime.workers import read_spec
+from nnlite.store import Store
+
+EXAMPLES = """examples:
+  python -m tools.stop b-20260101-120000-3f2a
+  python -m tools.stop --all --platform lambda
+  python -m tools.stop --force
+  python -m tools.stop --release
+"""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Stop one run, all, or everything at once."""
+    if sum(map(bool, (args.run, args.all, args.force, args.release))) != 1:
+        raise UsageError("stop what? Name a RUN, or say --all, or --force (and --release to undo that)")
+    if args.force or args.release:
+        return _cut_off(_aws.stack_of(args), args.release)
+    _where.check(args)
+    with _where.open_runs(args) as store:
+        for name in _where.runs_in(store, args.run):
+            _stop(store, name, must_run=args.run is not None)
+    return 0
+
+
+def _stop(store: Store, name: str, must_run: bool) -> None:
+    spec = read_spec(store, name)
+    before = standing(store, spec)
+    if before is not None and Surveyor(store, spec).look().is_copy:
+        if must_run:
+            raise RunError(f"{store.url} has copies of run {name}, and not the run: name its own --store")
+        return
+    if before is None or before.status != RUNNING:
+        if must_run:
+            raise RunError(f"run {name} is {before.status if before else 'not begun'}: there is nothing to stop")
+        return
+    after = perform(watcher.stop(spec, "stopped by tools.stop"), Performer(store))
+    status = after.status if after else "gone"
+    print(f"{name}: {status}; its workers leave within seconds, its newest checkpoint stays")
+
+
+def _cut_off(stack: Stack, release: bool) -> int:
+    """Reserved concurrency 0 on every function of the stack, or what was reserved before."""
+    names = stack.functions()
+    if not names:
+        raise RunError(f"the stack {stack.name} in {stack.account.region} has no function: nothing runs in it")
+    standing = stack.standing()
+    reserved = int(standing.parameters.get("ReservedConcurrency", "-1")) if standing else -1
+    for name in names:
+        function = Function(name, stack.account)
+        if release:
+            function.release(None if reserved < 0 else reserved)
+            print(f"{name} in {stack.account.region}: released; stopped runs go on with tools.train --resume")
+        else:
+            function.cut_off()
+            print(f"{name} in {stack.account.region}: cut off, nothing of it starts any more")
+    if not release:
+        print("what runs at this moment ends at its timeout at the latest; undo: python -m tools.stop --release")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.stop",
+        description="Stop a run: its workers leave within seconds, its newest checkpoint stays, --resume goes on.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", nargs="?", metavar="RUN", help="the run to stop")
+    parser.add_argument("--all", action="store_true", help="every run of the store")
+    parser.add_argument("--force", action="store_true", help="let no function of the stack start any more (Lambda)")
+    parser.add_argument("--release", action="store_true", help="undo --force")
+    _where.add_options(parser)
+    return parser

@@ -1,0 +1,266 @@
+"""Train a network: `python -m tools.train --case b`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nnlite import data, nn
+from nnlite.commands import _cost, _platforms
+from nnlite.commands._cost import Books
+from nnlite.commands._plan import add_options, plan, widths
+from nnlite.commands._platforms import DEFAULT_STORE, Place
+from nnlite.commands._progress import Progress, rounds_made
+from nnlite.errors import RunError, UsageError
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.spec import RunSpec
+from nnlite.runtime import model_file, runs, starting, trainer
+from nnlite.store import Store, open_store
+
+EXAMPLES = """examples:
+  python -m tools.train --case b --dataset fashion-sample --workers 2
+  python -m tools.train --case c --data ../shared/data --target-accuracy 0.97
+  python -m tools.train --case my_case.py --optimizer adam --learning-rate 0.001
+  python -m tools.train --case tuned.json --init tuned.safetensors --rounds 5
+  python -m tools.train --case b --platform lambda --workers 20 --budget-usd 1
+  python -m tools.train --case emnist --platform openfaas --store memcached://127.0.0.1:11211/nnlite --workers 3
+  python -m tools.train --resume b-20260101-120000-3f2a
+"""
+
+
+def main(args: argparse.Namespace) -> int:
+    """Begin or resume a run, drive it to its end, and write its weights."""
+    place = _platforms.find(args.platform)
+    _check(args)
+    place.check(args)
+    args.store = place.store(args)
+    store = open_store(args.store)
+    return _resume(args, place, store) if args.resume else _begin(args, place, store)
+
+
+def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
+    dataset, planned = plan(args)
+    first = starting.read(args.init, planned) if args.init else None
+    spec = place.adapt(args, replace(planned, init=first.digest if first else None))
+    books = Books(args, spec, store, place)
+    if args.dry_run:
+        return _show_plan(spec, args, dataset, books)
+    out = _out(spec, args)
+    _introduce(spec, args, dataset)
+    place.prepare(args, spec)
+    books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
+    runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
+    attempts = dict.fromkeys(range(spec.num_workers), 1)
+    return _drive(args, place, books, attempts, Progress(spec, 0, args.json), out)
+
+
+def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
+    spec = runs.find(store, args.resume, args.checkpoint_store)
+    books = Books(args, spec, store, place)
+    if args.dry_run:
+        return _show_plan(spec, args, None, books)
+    out, standing = _out(spec, args), runs.last_known(store, spec)
+    if standing is not None and standing.status == DONE and not out.exists():
+        return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
+    place.prepare(args, spec)
+    if place.PROBES_COST:
+        books.ask(f"{spec.num_workers} workers", books.introduce(None))
+    attempts, first_round = runs.reopen(store, spec)
+    first_line = rounds_made(spec, standing) if standing is not None else 0
+    return _drive(args, place, books, attempts, Progress(spec, first_line, args.json), out, first_round)
+
+
+def _drive(
+    args: argparse.Namespace, place: Place, books: Books, attempts: dict[int, int], progress: Progress, out: Path,
+    first_round: int = 0,
+) -> int:  # fmt: skip
+    store, spec = books.store, books.spec
+    driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
+    if args.detach:
+        return _leave_alone(driver, attempts, args)
+    driver.goes_on_alone = lambda: place.goes_on_alone(args, spec, store)
+    driver.tell, began_s = books.account.listening(progress.tell), time.monotonic()
+    try:
+        last = driver.drive(attempts)
+        books.account.finish(driver.platform)
+    except KeyboardInterrupt:
+        progress.close()
+        if driver.left_alone:
+            _tell_how_to_follow(spec, args)
+            return 0
+        print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
+        return 130
+    finally:
+        progress.close()
+    if last.status != DONE and last.result is None:
+        stays = f"; its checkpoints stay in {store.url}" if runs.standing(store, spec) else ""
+        raise RunError(f"run {spec.run} {last.status}: {last.reason}{stays}")
+    return _finish(store, spec, last, out, time.monotonic() - began_s, args, books)
+
+
+def _finish(
+    store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books
+) -> int:
+    """Write the weights of a run that is done, and say so."""
+    model_file.save(out, runs.result(store, spec, last))
+    _show_result(spec, last, out, seconds, args, books)
+    return 0
+
+
+def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
+    """--detach: start the workers, and let their platform look after them."""
+    from nnlite.commands import _on_lambda
+
+    assert driver.platform is not None
+    _on_lambda.detach(args, driver.spec, driver.store)
+    driver.platform.start(attempts.items())
+    _tell_how_to_follow(driver.spec, args)
+    return 0
+
+
+def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
+    options = _platforms.find(args.platform).resume_options(args)
+    print(f"{spec.run} goes on alone. See it: python -m tools.status {spec.run} --follow{options}", file=sys.stderr)
+    print(f"stop it: python -m tools.stop {spec.run}{options}", file=sys.stderr)
+    print(f"fetch its weights in the end: {_resume_command(spec, args)}", file=sys.stderr)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored, or go wrong later."""
+    defaults = vars(_parser().parse_args([]))
+    _platforms.refuse_foreign(args, defaults)
+    allowed = NOT_OF_THE_RUN | _cost.OPTIONS | _platforms.find(args.platform).RESUMABLE
+    for name in sorted(defaults.keys() - allowed):
+        if args.resume and getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
+
+
+def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
+    """The file for the weights; now, not after an hour of training, is the time to find it unwritable."""
+    out = Path(args.out or f"{spec.run}.safetensors")
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder: name a file")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    return out
+
+
+# ---- what people see
+
+
+def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None) -> dict[str, Any]:
+    network, optimizer = trainer.build(spec)
+    per_round = f"{spec.steps_per_round} steps" if spec.steps_per_round else "one local epoch"
+    note = f" ({dataset.note})" if dataset and dataset.note else ""
+    return {
+        "run": spec.run,
+        "case": spec.case,
+        "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
+        "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
+        "optimizer": repr(optimizer),
+        "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
+        "protocol": _protocol(spec),
+        "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
+        "store": args.store,
+        **_platforms.find(args.platform).describe(args, spec),
+    }
+
+
+def _protocol(spec: RunSpec) -> str:
+    if spec.protocol == "averaging":
+        return "averaging" + (f", {spec.quorum} workers are a quorum" if spec.quorum is not None else "")
+    parts = [f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"]
+    if spec.max_staleness is not None:
+        parts.append(f"staleness at most {spec.max_staleness}")
+    if spec.staleness_aware:
+        parts.append("smaller steps for late updates")
+    if spec.wire != "float32":
+        parts.append(f"updates as {spec.wire}")
+    return ", ".join(parts)
+
+
+def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -> None:
+    for name, value in _facts(spec, args, dataset).items():
+        print(f"{name:<10} {value}", file=sys.stderr)
+
+
+def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None, books: Books) -> int:
+    """--dry-run: what would be done, on stdout."""
+    if args.json:
+        print(json.dumps({"event": "plan", **json.loads(spec.to_json())}))
+        return 0
+    books.introduce(dataset, start_nothing=True)
+    for name, value in _facts(spec, args, dataset).items():
+        print(f"{name:<10} {value}")
+    print()
+    print(nn.Sequential.from_config(spec.network).summary())
+    print("\nnothing was started (--dry-run)")
+    return 0
+
+
+def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books) -> None:
+    cost = books.cost(seconds)
+    if args.json:
+        values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
+        values |= {"seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}
+        print(json.dumps({**values, "cost": books.values(cost)}))
+        return
+    accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
+    made = "rounds" if spec.protocol == "averaging" else "checkpoints"
+    print(f"test accuracy {accuracy} after {last.result} {made}, {seconds:.1f} s ({last.reason})")
+    print(f"cost      {books.shown(cost)}")
+    print(f"weights   {out}")
+    print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
+    print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
+    print("          a dense weight is (in, out): .T for torch; a conv weight (h, w, in, out): .permute(3, 2, 0, 1)")
+
+
+def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
+    default = args.platform == "lambda" or args.store == DEFAULT_STORE
+    store = "" if default else f" --store {shlex.quote(args.store)}"
+    out = f" --out {shlex.quote(args.out)}" if args.out else ""
+    options = _platforms.find(args.platform).resume_options(args)
+    copies = f" --checkpoint-store {shlex.quote(spec.checkpoint_store)}" if spec.checkpoint_store else ""
+    return f"python -m tools.train --resume {spec.run}{options}{store}{copies}{out}"
+
+
+# ---- the command line
+
+NOT_OF_THE_RUN = {"resume", "platform", "store", "checkpoint_store", "out", "json", "dry_run", "debug"}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.train",
+        description="Train a network on workers that average their weights after every round.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    _cost.add_options(parser)
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)"
+    )
+    where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
+    where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
+    where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
+    where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
+    where.add_argument("--checkpoint-store", metavar="URL", help="where those are safe if the store may forget them")
+    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the weights)")
+    where.add_argument("--init", metavar="FILE", help="begin with the weights of a safetensors file, like tune's best")
+    where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
+    where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
+    where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
+    _platforms.add_options(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")
+    return parser

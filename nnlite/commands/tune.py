@@ -1,0 +1,263 @@
+"""Search hyper-parameters: `python -m tools.tune --case c`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from nnlite import configured
+from nnlite.commands import _platforms, _prices
+from nnlite.commands._cost import Books
+from nnlite.commands._leaderboard import Leaderboard, configuration
+from nnlite.commands._platforms import DEFAULT_STORE, Place
+from nnlite.commands._trials import Plan, add_options, plan
+from nnlite.errors import RunError, StoreError, UsageError
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.spec import RunSpec
+from nnlite.runtime import model_file, runs, searches
+from nnlite.runtime.searches import Found
+from nnlite.store import Store, open_store
+
+EXAMPLES = """examples:
+  python -m tools.tune --case c --dataset fashion-sample --trials 9
+  python -m tools.tune --case c --data ../shared/data --trials 50 --parallel 8 --sampler random
+  python -m tools.tune --case my_case.py --sampler asha --rounds 27 --eta 3 --max-minutes 10
+  python -m tools.tune --case c --platform lambda --trials 50 --parallel 20 --budget-usd 1
+  python -m tools.tune --resume tune-c-20260101-120000-3f2a
+"""
+
+USUAL_PARALLEL = 8  # where somebody else's processors are used
+NOT_OF_THE_SEARCH = {"resume", "platform", "store", "out", "json", "dry_run", "debug", "region", "arch", "prices"}
+
+
+def main(args: argparse.Namespace) -> int:
+    """Begin or resume a search, drive it to its end, and write what it found."""
+    place = _platforms.find(args.platform)
+    _check(args)
+    args.workers = args.parallel if args.parallel is not None else _usual_parallel(args)
+    place.check(args)
+    args.store = place.store(args)
+    store = open_store(args.store)
+    return _resume(args, place, store) if args.resume else _begin(args, place, store)
+
+
+def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
+    planned = plan(args, lambda spec: place.adapt(args, spec))
+    spec, search, books = planned.spec, planned.search, Books(args, planned.spec, store, place)
+    expected = books.expect_search(search, [trial.spec for trial in planned.trials])
+    facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
+    if args.dry_run:
+        return _show({**facts, **_drawn(planned)})
+    out = _out(spec, args)
+    _say(facts)
+    place.prepare(args, spec)
+    books.ask(f"{search.num_trials} trials, {spec.num_workers} at a time,", expected)
+    searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
+    return _drive(args, place, books, search, dict.fromkeys(range(spec.num_workers), 1), out)
+
+
+def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
+    spec, search = searches.read(store, args.resume)
+    standing, books = runs.standing(store, spec), Books(args, spec, store, place)
+    if args.dry_run:
+        return _show(_facts(spec, search, args))
+    out = _out(spec, args)
+    if standing is not None and (standing.status == DONE or standing.result is not None):
+        return _finish(books, search, standing, _board(store, search, args), 0.0, out)
+    place.prepare(args, spec)
+    if spec.rates.worker_second_usd:
+        trials = [searches.trial(store, spec.run, number).spec for number in range(search.num_trials)]
+        books.ask("what is left of this search", books.expect_search(search, trials))
+    attempts, _ = runs.reopen(store, spec)
+    return _drive(args, place, books, search, attempts, out)
+
+
+def _drive(
+    args: argparse.Namespace, place: Place, books: Books, search: SearchSpec, attempts: dict[int, int], out: Path
+) -> int:
+    store, spec, began_s = books.store, books.spec, time.monotonic()
+    board = _board(store, search, args)
+    driver = runs.Driver(store, spec, place.open(args, spec, store), tell=books.account.listening(board.tell))
+    try:
+        last = driver.drive(attempts)
+        books.account.finish(driver.platform)
+    except KeyboardInterrupt:
+        print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
+        return 130
+    finally:
+        board.close()
+    if last.status != DONE and last.result is None:
+        raise RunError(f"search {spec.run} {last.status}: {last.reason}; go on with {_resume_command(spec, args)}")
+    return _finish(books, search, last, board, time.monotonic() - began_s, out)
+
+
+def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leaderboard:
+    drawn = searches.configurations(store, search.search, search.num_trials)
+    return Leaderboard(search, drawn, args.json)
+
+
+def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, seconds: float, out: Path) -> int:
+    """Score the winner, write its weights and its description, and say so."""
+    found, cost = searches.result(books.store, books.spec), books.cost(seconds)
+    trial, outcome = found.trial.spec, found.outcome
+    weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
+    model_file.save(weights, found.model)
+    try:
+        described.write_bytes(
+            configured.describe(search.about, trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
+        )
+    except OSError as error:
+        raise StoreError(f"cannot write {described}: {error.strerror}") from None
+    files = {"weights": str(weights), "case": str(described)}
+    if books.args.json:
+        values = _result(books.spec, search, last, found, board, seconds, files)
+        print(json.dumps({**values, "cost": books.values(cost)}))
+        return 0
+    _show_result(search, last, found, board, seconds, files, books.shown(cost))
+    return 0
+
+
+def _result(
+    spec: RunSpec, search: SearchSpec, last: Head, found: Found, board: Leaderboard,
+    seconds: float, files: dict[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    outcome = found.outcome
+    return {
+        "event": "result",
+        "search": spec.run,
+        "trial": outcome.trial,
+        "configuration": found.trial.configuration,
+        "rounds": outcome.rounds,
+        "validation_accuracy": outcome.validation_accuracy,
+        "test_accuracy": outcome.test_accuracy,
+        "num_trials": len(found.leaderboard),
+        "trained_rounds": found.num_rounds(search.ladder),
+        "of_rounds": search.num_trials * search.ladder.rounds[-1],
+        "seconds": round(seconds, 3),
+        "usd": board.usd,
+        "reason": last.reason,
+        **files,
+    }
+
+
+def _show_result(
+    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str], cost: str
+) -> None:
+    outcome, ladder = found.outcome, search.ladder
+    print("\n".join(["", *board.rows(found.leaderboard), ""]))
+    trained, whole = found.num_rounds(ladder), search.num_trials * ladder.rounds[-1]
+    print(f"trained    {trained} rounds of the {whole} of all trials to the end, {seconds:.1f} s ({last.reason})")
+    print(f"cost       {cost}")
+    print(
+        f"best       trial {outcome.trial}, after {outcome.rounds} rounds: {configuration(found.trial.configuration)}"
+    )
+    print(f"validation {outcome.validation_accuracy:.4f}, of {search.num_trials} trials the best: a little flattered")
+    print(f"test       {outcome.test_accuracy:.4f}, the winner's alone, looked at once ({outcome.num_test:,} rows)")
+    print(f"weights    {files['weights']}")
+    print(f"train it   python -m tools.train --case {shlex.quote(files['case'])}")
+    print(f"go on      the same, with --init {shlex.quote(files['weights'])}")
+
+
+# ---- what people see before
+
+
+def _facts(spec: RunSpec, search: SearchSpec, args: argparse.Namespace) -> dict[str, str]:
+    rungs = ", ".join(map(str, search.ladder.rounds))
+    sampler = f"asha, rungs of {rungs} rounds, eta {search.ladder.eta}" if search.sampler == "asha" else "random"
+    rows = f"{spec.data.num_train:,} train, {spec.data.num_test:,} validation, {search.test.num_test:,} test"
+    return {
+        "search": spec.run,
+        "case": spec.case,
+        "dataset": f"{spec.data.name}: {rows}",
+        "space": "; ".join(f"{name} {domain}" for name, domain in search.space.items()),
+        "trials": f"{search.num_trials} of up to {search.ladder.rounds[-1]} rounds, {sampler}, seed {spec.seed}",
+        "parallel": f"{spec.num_workers} on {args.platform}",
+        "store": args.store,
+    }
+
+
+def _drawn(planned: Plan) -> dict[str, str]:
+    return {f"trial {number}": configuration(t.configuration) for number, t in enumerate(planned.trials)}
+
+
+def _say(facts: dict[str, str]) -> None:
+    for name, value in facts.items():
+        print(f"{name:<10} {value}", file=sys.stderr)
+
+
+def _show(facts: dict[str, str]) -> int:
+    """--dry-run: what would be done, on stdout."""
+    for name, value in facts.items():
+        print(f"{name:<10} {value}")
+    print("\nnothing was started (--dry-run)")
+    return 0
+
+
+def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
+    default = args.platform == "lambda" or args.store == DEFAULT_STORE
+    store = "" if default else f" --store {shlex.quote(args.store)}"
+    out = f" --out {shlex.quote(args.out)}" if args.out else ""
+    options = _platforms.find(args.platform).resume_options(args)
+    return f"python -m tools.tune --resume {spec.run}{options}{store}{out}"
+
+
+def _usual_parallel(args: argparse.Namespace) -> int:
+    return os.cpu_count() or 1 if args.platform == "local" else min(args.trials, USUAL_PARALLEL)
+
+
+def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
+    """Beginning of the names of the files to write; now is the time to find the folder unwritable."""
+    out = Path(args.out or spec.run)
+    if out.is_dir() or not out.name:
+        raise UsageError(f"--out {out} is a folder: name the beginning of a file's name")
+    if not os.access(out.parent, os.W_OK):
+        raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    return out
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored, or go wrong later."""
+    defaults = vars(_parser().parse_args([]))
+    _platforms.refuse_foreign(args, defaults, but={"budget_usd"})
+    allowed = NOT_OF_THE_SEARCH | _platforms.find(args.platform).RESUMABLE
+    for name in sorted(defaults.keys() - allowed):
+        if args.resume and getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the search as it began: leave --{name.replace('_', '-')} out")
+
+
+# ---- the command line
+
+
+def _parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.tune",
+        description="Search the best hyper-parameters of a case: random search, or asynchronous successive halving.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_options(parser)
+    where = parser.add_argument_group("where")
+    where.add_argument(
+        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where trials run (default local)"
+    )
+    where.add_argument("--parallel", type=int, metavar="P",
+                       help=f"trials at a time (default: as many as cores; elsewhere {USUAL_PARALLEL})")  # fmt: skip
+    where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})")
+    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the results)")
+    where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
+    where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
+    where.add_argument("--out", metavar="NAME", help="write NAME.safetensors and NAME.json (default: the search's id)")
+    _prices.add_options(parser.add_argument_group("cost"))
+    _platforms.add_options(parser)
+    parser.set_defaults(memory_mb=None, calibrate=False, checkpoint_store=None)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and the trials, start nothing")
+    return parser

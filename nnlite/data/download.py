@@ -1,18 +1,20 @@
 """The download of one published file: resumed, checked, and put in place in one move.
 
 Bytes go to `NAME.part`; a connection that breaks is taken up where it broke, also by a later call; the md5
-is checked before the part gets its name. One download at a time for one target: two at once would spoil
-each other's part, which the checksum then finds.
+is checked before the part gets its name. Of several processes that want the same file one downloads it and the
+others wait (`data.part`); when that one dies, another goes on from where it came to.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nnlite.errors import DataError, DataNotFound, UsageError
+from nnlite.data.part import Part, md5_of, take
+from nnlite.errors import DataError, DataNotFound, NnliteError, UsageError
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -22,6 +24,8 @@ Progress = Callable[[int, int | None], None]
 """Called with (done_bytes, total_bytes); total_bytes is None while unknown."""
 
 TIMEOUT_S = 20.0
+MAX_BYTES = 1_000_000_000  # the largest published file has 562 MB: a server that sends more fills the disk
+_PATIENCE = 6  # timeouts without a new byte, after which another process that downloads is given up
 _BLOCK_BYTES = 1 << 16
 _MAX_FRUITLESS = 2  # requests in a row to one address that brought nothing
 
@@ -50,70 +54,91 @@ def fetch(
     for url in urls:
         if not url.startswith(("https://", "http://")):
             raise UsageError(f"only http:// and https:// are downloaded, not {url}")
-    if target.exists():
-        found = _md5_of(target)
-        if found != md5:
-            raise DataError(f"{target}: expected md5 {md5}, found {found}. Delete it to download it again.")
-        return target
-    part = target.with_name(target.name + ".part")
+    path = target.with_name(target.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = take(path, target, _PATIENCE * timeout_s, lambda size: progress(size, None) if progress else None)
+        if part is None:
+            return _checked(target, md5)  # as another process, or an earlier call, has left it
+        with closing(part):
+            _fill(part, urls, target.name, md5, progress, timeout_s)
+            part.become(target)
+    except NnliteError:
+        raise
+    except OSError as error:
+        raise DataNotFound(f"cannot write {path}: {error.strerror or error}") from error
+    return target
+
+
+def _checked(target: Path, md5: str) -> Path:
+    """`target`, if it is what it should be."""
+    try:
+        with target.open("rb") as file:
+            found = md5_of(file.fileno())
+    except OSError as error:
+        raise DataError(
+            f"{target} cannot be read: {error.strerror or error}. Delete it to download it again."
+        ) from error
+    if found != md5:
+        raise DataError(f"{target}: expected md5 {md5}, found {found}. Delete it to download it again.")
+    return target
+
+
+def _fill(part: Part, urls: Sequence[str], name: str, md5: str, progress: Progress | None, timeout_s: float) -> None:
+    """Complete `part` from the first address that has the file. Raises DataNotFound or DataError when none has."""
     problems: list[str] = []
     wrong: DataError | None = None
-    try:
-        part.parent.mkdir(parents=True, exist_ok=True)
-        for url in urls:
-            try:
-                _fetch_from(url, part, md5, progress, timeout_s)
-            except _AddressError as problem:
-                problems.append(f"{url}: {problem}")
-            except DataError as error:
-                wrong = error
-            else:
-                part.replace(target)
-                return target
-    except OSError as error:
-        raise DataNotFound(f"cannot write {part}: {error.strerror or error}") from error
+    for url in urls:
+        try:
+            _fetch_from(url, part, md5, progress, timeout_s)
+            return
+        except _AddressError as problem:
+            problems.append(f"{url}: {problem}")
+        except DataError as error:
+            wrong = error
     if wrong is not None:
+        part.delete()
         raise wrong
-    raise DataNotFound(f"cannot download {target.name}: {'; '.join(problems)}")
+    raise DataNotFound(f"cannot download {name}: {'; '.join(problems)}")
 
 
-def _fetch_from(url: str, part: Path, md5: str, progress: Progress | None, timeout_s: float) -> None:
-    """Complete `part` from one address. Raises _AddressError, or DataError after deleting a wrong part."""
-    resumed = part.exists()
+def _fetch_from(url: str, part: Part, md5: str, progress: Progress | None, timeout_s: float) -> None:
+    """Complete `part` from one address. Raises _AddressError, or DataError after clearing a wrong part."""
+    resumed = part.size > 0
     _complete(url, part, progress, timeout_s)
-    found = _md5_of(part)
+    found = part.md5()
     if found != md5 and resumed:  # what we went on with may have been something else: once more, from zero
-        part.unlink()
+        part.clear()
         _complete(url, part, progress, timeout_s)
-        found = _md5_of(part)
+        found = part.md5()
     if found != md5:
-        part.unlink()
+        part.clear()
         raise DataError(f"{url}: wrong checksum: expected md5 {md5}, found {found}. The download is deleted.")
 
 
-def _complete(url: str, part: Path, progress: Progress | None, timeout_s: float) -> None:
+def _complete(url: str, part: Part, progress: Progress | None, timeout_s: float) -> None:
     """Ask until the file is complete, from where it broke each time; give up when nothing comes any more."""
     fruitless = 0
     while True:
-        before = _size(part)
+        before = part.size
         try:
             if _request(url, part, progress, timeout_s):
                 return
             problem = "the connection broke"
         except _AddressError as error:
             problem = str(error)
-        fruitless = 0 if _size(part) > before else fruitless + 1
+        fruitless = 0 if part.size > before else fruitless + 1
         if fruitless >= _MAX_FRUITLESS:
             raise _AddressError(problem)
 
 
-def _request(url: str, part: Path, progress: Progress | None, timeout_s: float) -> bool:
-    """One request, appended to `part` from where it ends. True if the file is complete then."""
+def _request(url: str, part: Part, progress: Progress | None, timeout_s: float) -> bool:
+    """One request, appended to `part`. True if the file is complete then."""
     import http.client
     import urllib.error
     import urllib.request
 
-    start = _size(part)
+    start = part.size
     headers = {"User-Agent": "nnlite", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -124,33 +149,33 @@ def _request(url: str, part: Path, progress: Progress | None, timeout_s: float) 
             if error.code == 416 and start:  # nothing after what we have: complete, or not this file
                 if error.headers.get("Content-Range") == f"bytes */{start}":
                     return True
-                part.unlink()
+                part.clear()
             raise _AddressError(f"HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _AddressError(str(getattr(error, "reason", "") or error or type(error).__name__)) from error
     with response:
-        return _receive(response, part, start, progress)
+        return _receive(response, part, progress)
 
 
-def _receive(response: HTTPResponse, part: Path, start: int, progress: Progress | None) -> bool:
+def _receive(response: HTTPResponse, part: Part, progress: Progress | None) -> bool:
     if response.status == 206:
-        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
-        if match is None or int(match[1]) != start:
-            part.unlink()
-            raise _AddressError(f"asked for bytes from {start}, found {match and match[0]!r}")
+        match = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15})", response.headers.get("Content-Range", ""))
+        if match is None or int(match[1]) != part.size:
+            asked = part.size
+            part.clear()
+            raise _AddressError(f"asked for bytes from {asked}, found {match and match[0]!r}")
         total: int | None = int(match[2])
     else:  # the whole file, whether or not we asked for a part of it
-        start = 0
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-    done = start
-    with part.open("ab" if start else "wb") as file:
-        for block in _blocks(response):
-            file.write(block)
-            done += len(block)
-            if progress is not None:
-                progress(done, total)
-    return total is None or done == total
+        part.clear()
+        total = response.length
+    for block in _blocks(response):
+        part.append(block)
+        if part.size > MAX_BYTES:
+            part.clear()
+            raise _AddressError(f"it goes on behind {MAX_BYTES:,} bytes, more than any known file has")
+        if progress is not None:
+            progress(part.size, total)
+    return total is None or part.size == total
 
 
 def _blocks(response: HTTPResponse) -> Iterator[bytes]:
@@ -180,17 +205,3 @@ def _opener() -> OpenerDirector:
     ):
         opener.add_handler(handler)
     return opener
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
-
-
-def _md5_of(path: Path) -> str:
-    import hashlib
-
-    state = hashlib.md5(usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            state.update(block)
-    return state.hexdigest()

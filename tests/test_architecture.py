@@ -42,7 +42,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "configured": ({"nn", "data", "space", "cases"}, {"numpy"}),
     "report": ({"protocol", "store", "cost"}, {"matplotlib"}),
     "runtime": (
-        {"nn", "data", "store", "protocol", "platform", "weights", "cases", "cost", "report", "places"},
+        {"nn", "data", "store", "protocol", "platform", "weights", "cases", "configured", "cost", "report", "places"},
         {"numpy"},
     ),
     "": (set(), set()),  # nnlite/__init__.py

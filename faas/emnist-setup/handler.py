@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # nnlite is copied into this fol
 
 from nnlite.errors import UsageError
 from nnlite.platform.openfaas import function, signing
-from nnlite.runtime import asked, runs, standard
+from nnlite.runtime import asked, openfaas, runs
 from nnlite.store import open_store
 
 NURSE = asked.Nurse()  # remembers from call to call
@@ -32,11 +32,11 @@ def handle(event: Any, context: Any) -> dict[str, Any]:
 
 def begin(settings: function.Settings, values: dict[str, Any]) -> dict[str, Any]:
     """Put a run into the store and start its workers, who then go on by themselves."""
-    chosen = {name: os.environ[name] for name in standard.CHOICES if os.environ.get(name)}
-    dataset, spec = standard.standard(chosen | values)
+    chosen = {name: os.environ[name] for name in openfaas.CHOICES if os.environ.get(name)}
+    dataset, spec = openfaas.plan(chosen | values, settings.invocation)
     with open_store(store_url()) as store:
         platform = settings.platform(spec.run, store.url)
-        runs.begin(store, store, spec, dataset)
+        runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
         platform.start((worker, 1) for worker in range(spec.num_workers))
     return {"event": "begun", "run": spec.run, "workers": spec.num_workers, "rounds": spec.num_rounds}
 

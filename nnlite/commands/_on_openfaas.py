@@ -9,7 +9,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from nnlite.commands import _prices
@@ -19,8 +19,9 @@ from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.openfaas import credentials
-from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
+from nnlite.runtime import openfaas
 from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store
@@ -74,16 +75,8 @@ def store(args: argparse.Namespace) -> str:
 
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """At the pace of calls through a gateway; nobody sends a bill."""
-    return replace(
-        spec,
-        rates=Rates(platform="openfaas", memory_mb=args.memory_mb or 0),
-        tariff=asdict(_prices.tariff(args, args.store)),
-        rounds_per_invocation=args.rounds_per_invocation,
-        max_poll_s=0.1,
-        wait_s=0.2 if args.invocation == "async" else None,  # a queue may run one call at a time
-        lease_ttl_s=30.0,
-        straggler_timeout_s=15.0,
-    )
+    pace = openfaas.Pace(rounds_per_invocation=args.rounds_per_invocation)
+    return openfaas.adapt(spec, args.invocation, pace, _prices.tariff(args, args.store), args.memory_mb or 0)
 
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:

@@ -1,20 +1,19 @@
-"""The plan of a run: from what the command line says, and the case's defaults, to a specification."""
+"""The plan of a run: the options that make a job, and its specification."""
 
 from __future__ import annotations
 
 import argparse
-import re
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TypeVar
 
-from nnlite import cases, configured, data, nn
-from nnlite.commands._stores import absolute, is_near
+from nnlite import cases, data
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, RunSpec
-from nnlite.runtime import standard
+from nnlite.runtime import job, planning
+from nnlite.runtime.job import SCHEDULES, Job
 
-SCHEDULES = ("constant", "cosine")
-DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless somebody says otherwise
+T = TypeVar("T")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -58,127 +57,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def widths(text: str) -> tuple[int, ...]:
     """The widths of a merge tree: 1,4,20."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers, root to workers, like 1,4,20") from None
+    return _typed(job.tree, text)
 
 
 def _augment(text: str) -> data.Augment:
-    """none | flip | crop:4 | flip,crop:4"""
-    if text == "none":
-        return data.Augment()
-    flip, crop = False, 0
-    for part in text.split(","):
-        found = re.fullmatch(r"flip|crop:(\d+)", part)
-        if found is None:
-            raise argparse.ArgumentTypeError(f"{text!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
-        flip, crop = flip or part == "flip", int(found[1] or crop)
-    return data.Augment(flip, crop)
+    return _typed(job.augmentation, text)
+
+
+def _typed(read: Callable[[str], T], text: str) -> T:
+    """As argparse wants its types: their error names the option."""
+    try:
+        return read(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     """The dataset, and the specification that the command line describes."""
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    case, file = configured.find(args.case)
-    dataset = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
-    network = cases.network(case, dataset)
-    optimizer = cases.optimizer(case, args.optimizer, args.learning_rate)
-    batch_size = args.batch_size if args.batch_size is not None else case.batch_size
-    num_rounds = _num_rounds(args, case, dataset, batch_size)
-    if args.schedule == "cosine":
-        per_round = args.steps_per_round or _steps_per_epoch(args, dataset, batch_size)
-        optimizer = _falling(optimizer, num_rounds * per_round)
-    spec = standard.specify(
-        case,
-        network,
-        optimizer,
-        standard.data_spec(dataset, _augmentation(args, case, dataset), absolute(data_store(args))),
-        args.workers,
-        args.tree,
-        run=args.run,
-        seed=args.seed,
-        num_rounds=num_rounds,
-        batch_size=batch_size,
-        protocol=args.protocol,
-        **_pace(args),
-        threads=args.threads,
-        steps_per_round=args.steps_per_round,
-        target_accuracy=args.target_accuracy,
-        checkpoint_every=args.checkpoint_every or (DURABLE_EVERY[args.protocol] if args.checkpoint_store else 0),
-        checkpoint_store=absolute(args.checkpoint_store),
-        max_attempts=args.max_attempts,
-        max_s=args.max_minutes * 60 if args.max_minutes is not None else None,
-        # a look at a local file costs microseconds, and waiting for the next look, images; far away a look costs more
-        max_poll_s=0.03 if is_near(args.store) else 2.0,
-        lease_ttl_s=max(60.0, 2.0 * args.workers),  # many workers take turns in a process, and beat as seldom
-        straggler_timeout_s=max(30.0, 1.0 * args.workers),
-        trace=args.trace,
-        case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
-    )
-    return dataset, spec
-
-
-PROTOCOL_OF = {  # the options that only one of the protocols has
-    "quorum": "averaging",
-    "push_every": "downpour",
-    "pull_every": "downpour",
-    "max_staleness": "downpour",
-    "staleness_aware": "downpour",
-    "wire": "downpour",
-}
-
-
-def _pace(args: argparse.Namespace) -> dict[str, Any]:
-    """What the protocol goes by, as far as it was given."""
-    given = {name: value for name in PROTOCOL_OF if (value := getattr(args, name)) not in (None, False)}
-    for name in given:
-        if args.protocol != PROTOCOL_OF[name]:
-            flag = "--" + name.replace("_", "-")
-            raise UsageError(f"{flag} is for --protocol {PROTOCOL_OF[name]}, and this is {args.protocol}: leave it out")
-    if args.eval_every is not None:
-        given["eval_every"] = args.eval_every
-    elif args.protocol == "downpour":
-        given["eval_every"] = 1 if args.target_accuracy is not None else 0
-    return given
-
-
-def data_store(args: argparse.Namespace) -> str | None:
-    """Where the shards go, if not to the run's own store: as asked, or where they outlast a memcached."""
-    if args.data_store is not None:
-        return str(args.data_store)
-    forgets = args.store.startswith("memcached://")
-    return args.checkpoint_store if forgets else None
-
-
-def _augmentation(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset) -> data.Augment | None:
-    augment = args.augment if args.augment is not None else case.augment
-    if augment is None or not (augment.flip or augment.crop):
-        return None
-    if len(dataset.input_shape) != 3:
-        raise UsageError(f"--augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")
-    return augment
-
-
-def _num_rounds(args: argparse.Namespace, case: cases.Case, dataset: data.Dataset, batch_size: int) -> int:
-    """Rounds as given; or as many as make up the epochs; or the case's."""
-    if args.rounds is not None:
-        return int(args.rounds)
-    epochs = args.epochs if args.epochs is not None else case.num_rounds
-    if args.steps_per_round is None:
-        return int(epochs)
-    return int(-(-epochs * _steps_per_epoch(args, dataset, batch_size) // max(1, args.steps_per_round)))
-
-
-def _steps_per_epoch(args: argparse.Namespace, dataset: data.Dataset, batch_size: int) -> int:
-    """Minibatches of one worker's shard."""
-    return -(-len(dataset.train) // (max(1, int(args.workers)) * max(1, batch_size)))
-
-
-def _falling(optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
-    """The same with a learning rate that falls to nothing, along half a cosine over a worker's steps."""
-    start = optimizer.learning_rate
-    if isinstance(start, nn.Schedule):
-        raise UsageError("--schedule: the case's optimizer has one of its own; leave it out, or give --learning-rate")
-    return optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))
+    return planning.plan(Job(**{field.name: getattr(args, field.name) for field in fields(Job)}))

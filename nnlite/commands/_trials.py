@@ -9,15 +9,15 @@ from pathlib import Path
 
 from nnlite import cases, configured
 from nnlite.cases import Case
-from nnlite.commands._stores import absolute, is_near
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
 from nnlite.protocol.asha import Ladder, ladder
 from nnlite.protocol.search_spec import SAMPLERS, SearchSpec
 from nnlite.protocol.spec import SEARCH, RunSpec
 from nnlite.runtime import searches
+from nnlite.runtime.planning import data_spec, run_id, specify
 from nnlite.runtime.searches import Trial
-from nnlite.runtime.standard import data_spec, run_id, specify
+from nnlite.store.naming import absolute, is_near
 
 VALIDATION_SEED = 1
 AHEAD = 16  # jobs that are decided ahead: so up to 8 workers always have work, and choose the same, however many

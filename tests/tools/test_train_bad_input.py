@@ -73,7 +73,7 @@ USAGE = {
     "augment": (("--augment", "rotate"), "--augment: 'rotate': wanted none, flip, crop:PIXELS"),
     "augment by nothing": (("--augment", "crop"), "--augment: 'crop': wanted"),
     "augment by less": (("--augment", "crop:-1"), "--augment: 'crop:-1': wanted"),
-    "augmented bits": (("--case", "a", "--augment", "flip"), "--augment is for images, and bits has rows of (20,)"),
+    "augmented bits": (("--case", "a", "--augment", "flip"), "augment is for images, and bits has rows of (20,)"),
     "negative processes": (("--processes", -1), "--processes -1: wanted 0"),
     "memory and processes": (("--store", "memory://", "--processes", 2), "cannot see a store in memory"),
     "platform": (("--platform", "moon"), "--platform: invalid choice: 'moon'"),

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +25,8 @@ from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import runs, standard
+from nnlite.runtime import planning, runs
+from nnlite.runtime.job import Job
 from nnlite.store import Store, open_store
 from tools.bench.original import Original, Shared
 
@@ -179,13 +180,12 @@ def original_step_s(setting: Setting, no_delay: bool, minibatches: int) -> float
 def ours_s(setting: Setting, args: argparse.Namespace, workers: int, run: str) -> tuple[float, float]:
     """Seconds from the first invocation to the end of the run; and those of its rounds alone, without the start of
     processes, and without what comes before and after."""
-    choices = {
-        "case": "emnist", "workers": workers, "run": run, "batch_size": setting.batch_size, "rounds": 100,
-        "steps_per_round": STEPS_PER_ROUND, "target_accuracy": setting.target, "learning_rate": LEARNING_RATE * workers,
-        "optimizer": "sgd",
-        "max_poll_s": 0.03,
-    }  # fmt: skip
-    _, spec = standard.standard(choices, setting.dataset)
+    job = Job(
+        case="emnist", workers=workers, run=run, batch_size=setting.batch_size, rounds=100,
+        steps_per_round=STEPS_PER_ROUND, target_accuracy=setting.target, learning_rate=LEARNING_RATE * workers,
+        optimizer="sgd",
+    )  # fmt: skip
+    spec = replace(planning.plan(job, setting.dataset)[1], max_poll_s=0.03)
     with open_store(args.store) as store:
         runs.begin(store, store, spec, setting.dataset)
         platform = platform_of(args, spec, store)

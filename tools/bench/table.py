@@ -8,12 +8,15 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nnlite import data
 from nnlite.commands import _on_openfaas as openfaas
-from nnlite.runtime import runs, standard
+from nnlite.runtime import planning, runs
+from nnlite.runtime.job import Job
+from nnlite.runtime.openfaas import ASYNC_WAIT_S
 from nnlite.store import Store, open_store
 from tools.bench.emnist import add_places, counts, memcached, platform_of
 
@@ -75,14 +78,12 @@ def measure(args: argparse.Namespace, dataset: data.Dataset, store: Store) -> It
     """A row for each combination."""
     for workers, batch, every in itertools.product(args.workers, args.batch, args.every):
         steps = max(1, args.samples // (workers * batch))
-        choices = {
-            "case": "emnist", "workers": workers, "batch_size": batch, "push_every": every, "pull_every": every,
-            "protocol": "downpour", "rounds": 1, "steps_per_round": steps, "optimizer": "sgd",
-            "learning_rate": LEARNING_RATE, "max_poll_s": 0.05,
-        }  # fmt: skip
-        if args.platform == "openfaas" and args.invocation == "async":
-            choices["wait_s"] = 0.2
-        _, spec = standard.standard(choices, dataset)
+        job = Job(
+            case="emnist", workers=workers, batch_size=batch, push_every=every, pull_every=every, protocol="downpour",
+            rounds=1, steps_per_round=steps, optimizer="sgd", learning_rate=LEARNING_RATE,
+        )  # fmt: skip
+        waits = args.platform == "openfaas" and args.invocation == "async"
+        spec = replace(planning.plan(job, dataset)[1], max_poll_s=0.05, wait_s=ASYNC_WAIT_S if waits else None)
         runs.begin(store, store, spec, dataset)
         platform = platform_of(args, spec, store)
         began_s = time.perf_counter()

@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -115,6 +116,13 @@ class Function:
             if self.replicas[index].process.poll() is not None:
                 self.replicas[index] = Replica(self.folder, self.environment)
             return self.replicas[index]
+
+    def wait(self, patience_s: float = 120.0) -> None:
+        """Until every replica listens: an image that starts cold imports NumPy first."""
+        until = time.monotonic() + patience_s
+        while not all(replica.listens() for replica in self.replicas):
+            assert time.monotonic() < until, f"{self.name} does not listen after {patience_s} s"
+            time.sleep(0.02)
 
     def status(self) -> dict[str, Any]:
         return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from nnlite.data import Dataset
 from nnlite.platform.openfaas.platform import OpenFaaSPlatform
 from nnlite.protocol.head import Head
-from nnlite.runtime import runs, standard
+from nnlite.runtime import planning, runs
+from nnlite.runtime.job import Job
 from nnlite.store import Store, open_store
 from tests.platform.openfaas.conftest import client
 from tests.platform.openfaas.gateway import FakeGateway
@@ -25,12 +27,8 @@ def store(shared_memcached: Memcached) -> Iterator[Store]:
         yield store
 
 
-def choices(run: str, workers: int, protocol: str, **more: Any) -> dict[str, Any]:
+def job(run: str, workers: int, protocol: str, **more: Any) -> Job:
     """Enough for 0.75, whatever the schedule: averaging stops when it is there."""
-    found = {
-        "run": run, "case": "emnist", "workers": workers, "protocol": protocol, "max_poll_s": 0.03,
-        "straggler_timeout_s": 3.0, "lease_ttl_s": 6.0, "data": more.pop("data", None),
-    }  # fmt: skip
     if protocol == "averaging":
         pace = {"rounds": 12, "steps_per_round": 300, "target_accuracy": TARGET, "learning_rate": 0.05}
     else:  # updates of all workers add up, and on a busy machine they are many versions old
@@ -38,14 +36,15 @@ def choices(run: str, workers: int, protocol: str, **more: Any) -> dict[str, Any
             "rounds": 1, "steps_per_round": 1200, "batch_size": 128, "push_every": 5, "pull_every": 5,
             "optimizer": "sgd", "learning_rate": 0.12 / workers,
         }  # fmt: skip
-    return {key: value for key, value in {**found, **pace, **more}.items() if value is not None}
+    return Job(**{"case": "emnist", "run": run, "workers": workers, "protocol": protocol, **pace, **more})
 
 
 def train(
-    cluster: FakeGateway, store: Store, dataset: Dataset, chosen: dict[str, Any], style: str = "sync", **options: Any
+    cluster: FakeGateway, store: Store, dataset: Dataset, wanted: Job, style: str = "sync", **options: Any
 ) -> Head:
     """Begin a run and drive it to its end, as tools.train does."""
-    _, spec = standard.standard({**chosen, **({"wait_s": 0.02} if style == "async" else {})}, dataset)
+    times = {"max_poll_s": 0.03, "straggler_timeout_s": 3.0, "lease_ttl_s": 6.0}
+    spec = replace(planning.plan(wanted, dataset)[1], wait_s=0.02 if style == "async" else None, **times)
     platform = OpenFaaSPlatform(client(cluster), spec.run, store.url, "emnist-train", style)
     platform.check(range(spec.num_workers))
     platform.scale(spec.num_workers)
@@ -57,12 +56,12 @@ def train(
 @pytest.mark.parametrize("protocol", ["averaging", "downpour"])
 @pytest.mark.parametrize("style", ["sync", "async"])
 @pytest.mark.parametrize("replicas", [1, 3, 6])
-def test_emnist_to_three_quarters(cluster, store, emnist, emnist_dir, replicas, style, protocol):
+def test_emnist_to_three_quarters(cluster, store, emnist, replicas, style, protocol):
     run = f"{style}-{protocol}-{replicas}"
-    chosen = choices(run, replicas, protocol, data=emnist_dir)
+    alone = {}
     if (style, protocol) == ("async", "downpour"):  # one call at a time: nothing is ever old, so long steps will do
-        chosen |= {"steps_per_round": 3600 // replicas, "learning_rate": 0.12, "push_every": 40, "pull_every": 40}
-    last = train(cluster, store, emnist, chosen, style)
+        alone = {"steps_per_round": 3600 // replicas, "learning_rate": 0.12, "push_every": 40, "pull_every": 40}
+    last = train(cluster, store, emnist, job(run, replicas, protocol, **alone), style)
     assert last.status == "done", last
     assert last.accuracy is not None
     assert last.accuracy >= TARGET, last

@@ -17,7 +17,7 @@ from nnlite.commands import _deploy_openfaas as deploy
 from nnlite.commands.deploy import _parser
 from nnlite.errors import RunError
 from nnlite.platform.openfaas.function import Settings, duration_s
-from nnlite.runtime.standard import CHOICES
+from nnlite.runtime.openfaas import CHOICES
 from tests.platform.openfaas.gateway import ROOT, pack
 from tests.test_architecture import imports_of
 

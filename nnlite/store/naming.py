@@ -1,4 +1,4 @@
-"""Stores, as a command line names them."""
+"""Names of stores: what a URL that a person wrote means for workers."""
 
 from __future__ import annotations
 

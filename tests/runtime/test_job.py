@@ -1,0 +1,170 @@
+"""Jobs: read strictly, from texts as from JSON; and the same choices are the same run, whoever makes them."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nnlite.commands import _on_openfaas
+from nnlite.commands import train as tool
+from nnlite.data import Augment
+from nnlite.errors import UsageError
+from nnlite.runtime import job, openfaas, planning
+from nnlite.runtime.job import Job
+from nnlite.runtime.openfaas import Pace
+
+STACK_SCHEMA = Path(__file__).parents[2] / "faas" / "stack.schema.json"
+# name -> values that a choice may have, as the command line spells them
+VALUES: dict[str, tuple[str, ...]] = {
+    "case": ("b", "c", "emnist"), "dataset": ("fashion-sample",), "data": (".",),
+    "augment": ("none", "flip", "crop:2", "flip,crop:4"), "rounds": ("1", "7"), "epochs": ("1", "3"),
+    "steps_per_round": ("5", "10", "1000"), "target_accuracy": ("0.5", "1"), "batch_size": ("1", "50", "128"),
+    "optimizer": ("sgd", "momentum", "nesterov", "rmsprop", "adam"), "learning_rate": ("0.05", "1e-3"),
+    "schedule": ("constant", "cosine"), "seed": ("0", "7", "4294967295"), "eval_every": ("1", "3"),
+    "protocol": ("averaging", "downpour"), "push_every": ("1", "20"), "pull_every": ("1", "20"),
+    "max_staleness": ("1", "4"), "staleness_aware": ("true", "false"), "wire": ("float32", "float16", "topk:1%"),
+    "quorum": ("1",), "max_attempts": ("1", "20"), "max_minutes": ("0.5", "60"), "trace": ("true", "false"),
+    "threads": ("1", "2"), "workers": ("1", "3", "4"), "tree": ("1,2,4",), "run": ("a-run",),
+    "store": ("memcached://127.0.0.1:11211/nnlite", "s3://bucket/nnlite?region=eu-west-1"),
+    "checkpoint_every": ("1", "5"), "checkpoint_store": ("memcached://127.0.0.1:11212/copies",),
+    "data_store": ("memcached://127.0.0.1:11213/data",), "rounds_per_invocation": ("1", "3"),
+}  # fmt: skip
+NOT_ON_THE_COMMAND_LINE = {field.name for field in fields(Pace)} - {"rounds_per_invocation"}
+
+
+def drawn(seed: int, seen: set[tuple[str, str]]) -> dict[str, str]:
+    """Choices that do not contradict each other, of values that were not seen yet as far as there are any."""
+    rng = random.Random(seed)
+    always = ("case", "dataset", "protocol", "run", "store")
+    fresh = {name: [value for value in values if (name, value) not in seen] for name, values in VALUES.items()}
+    names = [name for name in VALUES if name in always or rng.random() < 0.5]
+    found = {name: rng.choice(fresh[name] or VALUES[name]) for name in names}
+    for name, protocol in job.PROTOCOL_OF.items():
+        if found.get("protocol", "averaging") != protocol:
+            found.pop(name, None)
+    if "rounds" in found:
+        found.pop("epochs", None)
+    if found.get("workers") != "4":
+        found.pop("tree", None)
+    return found
+
+
+def argv_of(choices: dict[str, str]) -> list[str]:
+    argv = ["--platform", "openfaas"]
+    for name, value in choices.items():
+        flag = "--" + name.replace("_", "-")
+        if name == "trace" and value == "false":
+            argv.append("--no-trace")
+        elif value in ("true", "false"):
+            argv += [flag] if value == "true" else []
+        else:
+            argv += [flag, value]
+    return argv
+
+
+def as_json(choices: dict[str, str]) -> dict[str, Any]:
+    """The same as a body would have them: numbers as numbers."""
+
+    def value(name: str, text: str) -> Any:
+        return text if name in ("tree", "augment") else _number_or(text)
+
+    return {name: value(name, text) for name, text in choices.items()}
+
+
+def _number_or(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def test_the_same_choices_are_the_same_specification():
+    """Of the command, of a function's environment, and of a signed body."""
+    every = {(name, value) for name, values in VALUES.items() for value in values}
+    seen: set[tuple[str, str]] = set()
+    for seed in range(100):
+        choices, invocation = drawn(seed, seen), ("sync", "async")[seed % 2]
+        args = tool._parser().parse_args([*argv_of(choices), "--invocation", invocation])
+        of_the_command = _on_openfaas.adapt(args, tool.plan(args)[1])
+        for given in (choices, as_json(choices)):
+            of_the_function = openfaas.plan(given, invocation)[1]
+            assert of_the_function.to_json() == of_the_command.to_json(), f"seed {seed}: {choices}"
+        seen |= set(choices.items())
+        if seen == every:
+            return
+    pytest.fail(f"never tried: {sorted(every - seen)}")
+
+
+def test_there_is_one_list_of_choices():
+    """Fields, options of the command, settings of the stack and this test's values: none has more than the others."""
+    schema = json.loads(STACK_SCHEMA.read_text())["$defs"]["environment"]["properties"]
+    assert set(VALUES) == openfaas.CHOICES - NOT_ON_THE_COMMAND_LINE
+    assert set(vars(tool._parser().parse_args([]))) >= set(VALUES)
+    assert set(schema) >= openfaas.CHOICES - {"run"}  # of one run; an environment is of many
+
+
+def test_a_function_runs_no_file(tmp_path):
+    (tmp_path / "mine.py").write_text("raise SystemExit('was run')")
+    for case in (str(tmp_path / "mine.py"), str(tmp_path / "tuned.json"), "nobody's", 5, None):
+        with pytest.raises(UsageError, match=r"no case .* in the functions|wanted a text"):
+            openfaas.plan({"case": case}, "sync")
+    with pytest.raises(UsageError, match="no case None in the functions; there are a, b, c, emnist"):
+        openfaas.plan({}, "sync")
+
+
+def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
+    _, spec = planning.plan(Job(case="c", dataset="fashion-sample"))
+    prices = openfaas.prices.tariff(openfaas.HOME)
+    with pytest.raises(UsageError, match=r"mine\.py defines layers of its own, which are not in the functions' images"):
+        openfaas.adapt(replace(spec, case_file="mine.py"), "sync", Pace(), prices)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("wrokers", 1, "no choice wrokers; there are augment, batch_size"),
+        ("workers", "two", "workers = 'two': wanted a whole number"),
+        ("workers", 1.5, "workers = 1.5: wanted a whole number"),
+        ("workers", True, "wanted a whole number"),
+        ("workers", None, "wanted a whole number"),
+        ("workers", [1], "wanted a whole number"),
+        ("seed", 10**400, "wanted a whole number"),
+        ("batch_size", "9" * 5000, "wanted a whole number"),
+        ("learning_rate", "fast", "wanted a number"),
+        ("learning_rate", float("nan"), "wanted a number"),
+        ("lease_ttl_s", float("inf"), "wanted a number"),
+        ("trace", "yes", "trace = 'yes': wanted true or false"),
+        ("trace", 1, "wanted true or false"),
+        ("tree", "1,x", "wanted numbers, root to workers"),
+        ("tree", [1, 2], "wanted a text"),
+        ("augment", "mirror", "wanted none, flip"),
+        ("run", 5, "run = 5: wanted a text"),
+        ("protocol", "search", "no protocol 'search'"),
+        ("schedule", "linear", "no schedule 'linear'"),
+        ("quorum", 0, "quorum: 0, wanted at least 1"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line(name, value, why):
+    with pytest.raises(UsageError, match=why) as found:
+        openfaas.plan({"case": "c", "dataset": "fashion-sample", name: value}, "sync")
+    assert len(str(found.value)) < 700
+
+
+def test_contradictions_are_refused():
+    with pytest.raises(UsageError, match="rounds and epochs both say how long"):
+        Job(case="c", rounds=1, epochs=1)
+    for name, protocol in job.PROTOCOL_OF.items():
+        other = "downpour" if protocol == "averaging" else "averaging"
+        with pytest.raises(UsageError, match=f"{name} is for protocol {protocol}, and this is {other}: leave it out"):
+            Job(case="c", protocol=other, **{name: True if name == "staleness_aware" else 1})  # type: ignore[arg-type]
+
+
+def test_ways_to_change_images_are_texts():
+    assert job.augmentation("none") == Augment()
+    assert job.augmentation("flip,crop:4") == Augment(True, 4)
+    assert job.tree("1,4,20") == (1, 4, 20)

@@ -133,7 +133,8 @@ def _forget(store: Store, spec: RunSpec, found: list[Invocation]) -> None:
         keys += [key for number in rounds for key in (of.checkpoint(number), of.summary(number))]
         widths = list(enumerate(spec.tree_widths))
         keys += [of.node(r, level, node) for r in rounds for level, width in widths for node in range(width)]
-        keys += [of.head, of.spec]
+        keys += [of.cursor(one.worker, one.attempt) for one in found]
+        keys += [of.repair, of.head, of.spec]
     with suppress(NnliteError):
         store.delete_many(keys)
 

@@ -23,6 +23,7 @@ from tests.servers import CREDENTIALS, s3_client
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's
+RUNS = "nnlite/"  # where the stack's bucket has runs, searches and shards
 HOP_HEADERS = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -144,11 +145,20 @@ class AwsAccount:
             client.send_message(QueueUrl=url, MessageBody=json.dumps(message))
 
     def calm(self) -> None:
-        """No faults any more, nothing refused, nothing running, nothing remembered."""
+        """No faults any more, nothing refused, nothing running, nothing remembered, no run left in the bucket."""
         self.refusals.clear()
         self.concurrency_limit = 1000
         self.functions.reset()
+        self._forget_runs()
         self.asked.clear()
+
+    def _forget_runs(self) -> None:
+        """Delete what tests have left in the stack's bucket; its code stays."""
+        client = self.client("s3")
+        for bucket in self._made:
+            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RUNS)
+            for entry in [entry for page in pages for entry in page.get("Contents", [])]:
+                client.delete_object(Bucket=bucket, Key=entry["Key"])
 
     def close(self) -> None:
         self.functions.close()

@@ -49,7 +49,7 @@ def start(tmp_path):
         process.communicate()
 
 
-def until(condition, timeout_s=90.0):
+def until(condition, timeout_s=300.0):
     end_s = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < end_s, "waited in vain"
@@ -71,13 +71,13 @@ def test_six_functions_hand_over_before_their_timeout_of_20_s_and_can_be_seen_an
     assert (seen["status"], seen["workers"]["lost"], seen["platform"]) == ("running", 0, "lambda")
     assert seen["invocations"] >= 12
     assert 0 < seen["usd"] < 1
+    assert process.stdout.readline().startswith("round   1/500")  # on a slow machine that takes a while
     stopped = call("stop", "six", *LAMBDA)
     assert (stopped.code, stopped.out.split(":")[0]) == (0, "six")
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 1
     assert "run six stopped: stopped by tools.stop; its checkpoints stay" in err
     assert "estimate   about" in err
-    assert "round   1/500" in out
     stack.functions.idle()
     sent = len(stack.functions.calls)
     time.sleep(1.0)
@@ -154,15 +154,16 @@ def test_ctrl_c_stops_it_and_says_how_to_go_on(stack, start):
     process = start("train", *SMALL, "--workers", 2, "--rounds", 5000, "--run", "broken-off", "--yes")
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 130
     assert "go on with python -m tools.train --resume broken-off --platform lambda" in err
     seen = call("status", "broken-off", *LAMBDA, "--json")
     assert json.loads(seen.out)["status"] == "stopped"
     resumed = start("train", *LAMBDA, "--resume", "broken-off", "--yes")
     assert resumed.stdout.readline().startswith("round")
-    call("stop", "--all", *LAMBDA)
-    resumed.communicate(timeout=60)
+    stopped = call("stop", "--all", *LAMBDA)
+    assert "broken-off: stopped" in stopped.out, stopped.err
+    resumed.communicate(timeout=180)
     assert resumed.returncode == 1
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-READY_S = 30
+READY_S = 120
 BUCKET = "nnlite"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "not-a-secret"}
 

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[2]
 def command(*arguments: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "tools.data", *arguments],
-        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False, **options,
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=180, check=False, **options,
     )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def test_a_reader_that_leaves_is_no_error(unbuffered):
         env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )  # fmt: skip
     os.close(write)
-    assert process.communicate(timeout=60)[1] == b""
+    assert process.communicate(timeout=180)[1] == b""
     assert process.returncode == 0
 
 

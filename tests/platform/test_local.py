@@ -53,7 +53,7 @@ def hear(platform: LocalPlatform, event: str, count: int) -> list[dict]:
     """The first `count` events of a name."""
     heard: list[dict] = []
     while len(heard) < count:
-        said = platform.events.get(timeout=20)
+        said = platform.events.get(timeout=180)
         if said["event"] == event:
             heard.append(said)
     return heard
@@ -181,7 +181,7 @@ def test_the_payload_is_tiny_and_a_process_ends_with_its_command(store, tmp_path
     process.stdin.write(payload + "\n")
     process.stdin.flush()
     assert json.loads(process.stdout.readline()) == {"event": "began", "worker": 0, "attempt": 1}
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=180)
     assert (process.returncode, err) == (0, "")
 
 
@@ -209,7 +209,7 @@ def test_what_is_no_message_is_passed_over(monkeypatch):
     program = 'import os; os.write(1, b\'hello\\n7\\n[]\\n\\xff\\n{"event": "note"}\\n\')'
     platform = stand_in(monkeypatch, program)
     platform.start([(0, 1)])
-    assert platform.events.get(timeout=20) == {"event": "note"}
+    assert platform.events.get(timeout=180) == {"event": "note"}
     assert until(platform.casualties) == [(0, 1)]
     platform.close()
 
@@ -219,7 +219,7 @@ def test_an_invocation_that_cannot_be_started_is_an_error_and_not_silence(monkey
     platform = stand_in(monkeypatch, program)
     platform.start([(0, 1)])
     monkeypatch.setattr(platform, "invoke", lambda w, a: platform.__class__("small", "memory://", 0))
-    assert platform.events.get(timeout=20)["event"] == "error"
+    assert platform.events.get(timeout=180)["event"] == "error"
     platform.close()
 
 

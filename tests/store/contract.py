@@ -114,7 +114,7 @@ def in_processes(code: str, arguments: list[str], num_processes: int) -> list[st
         assert process.stdin is not None
         process.stdin.write("\n")
         process.stdin.flush()
-    printed = [process.communicate(timeout=60)[0] for process in processes]
+    printed = [process.communicate(timeout=180)[0] for process in processes]
     assert [process.returncode for process in processes] == [0] * num_processes
     return printed
 

@@ -46,7 +46,7 @@ def test_runs_of_a_folder_are_listed_seen_and_stopped(train, start, case_file, t
     assert "1/1" in lines[0]
     assert "$0.0000" in lines[1]
     assert tool("stop", "second").out.startswith("second: stopped")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=180)
     assert (process.returncode, "stopped by tools.stop" in err) == (1, True)
     seen = json.loads(tool("status", "second", "--json").out)
     assert (seen["status"], seen["reason"], seen["workers"]["left"]) == ("stopped", "stopped by tools.stop", 2)

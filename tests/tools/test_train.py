@@ -58,7 +58,7 @@ def test_json_lines_have_the_documented_fields(train, case_file):
 
 def test_for_people_one_line_a_round_and_how_to_load_the_weights(case_file, start):
     process = start("--case", case_file(), "--run", "r1")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     first, _, third, result, *loading = out.splitlines()
     assert first.startswith("round   1/3  loss ")
@@ -219,7 +219,7 @@ def test_whoever_reads_may_leave(case_file, start):
     assert process.stdout is not None
     assert process.stdout.readline().startswith("round   1/")
     process.stdout.close()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=180) == 0
     assert process.stderr is not None
     assert "Traceback" not in process.stderr.read()
 

@@ -282,7 +282,7 @@ def test_where_nobody_may_write(what, words):
         argv = ["--case", "a", "--steps-per-round", 1, *places]  # generated: nobody might not read data files
         done = subprocess.run(
             [sys.executable, "-c", AS_NOBODY, *map(str, argv), "--rounds", "1"],
-            cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+            cwd=REPOSITORY, capture_output=True, text=True, timeout=180, check=False,
         )  # fmt: skip
         check(Done(done.returncode, done.stdout, done.stderr), {"store": 1, "out": 2}[what], str(where[what]), words)
     finally:

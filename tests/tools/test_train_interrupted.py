@@ -35,7 +35,7 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def until_gone(mark: str, timeout_s: float = 8.0) -> None:
+def until_gone(mark: str, timeout_s: float = 60.0) -> None:
     end_s = time.monotonic() + timeout_s
     while marked(mark):
         assert time.monotonic() < end_s, f"still there after {timeout_s} s: {marked(mark)}"
@@ -74,7 +74,7 @@ def make(case_file) -> Path:
 def test_control_c_stops_every_worker_and_says_how_to_go_on(start, train, case_file, undisturbed):
     process, mark = begin(start, make(case_file))
     os.killpg(process.pid, signal.SIGINT)  # what a terminal does: everybody in the group gets it
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert marked(mark) == []
     assert process.returncode == 130, err
     assert "Traceback" not in err
@@ -92,7 +92,7 @@ def test_the_impatient_press_it_twice(start, case_file):
     process.send_signal(signal.SIGINT)
     time.sleep(0.005)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode in {130, -signal.SIGINT}, err  # the latter when Python was ending already
     until_gone(mark)
 
@@ -101,7 +101,7 @@ def test_kill_9_of_the_command(start, train, case_file, undisturbed):
     """Nothing of it can tidy up: workers end as their pipe closes, and the run can be taken up all the same."""
     process, mark = begin(start, make(case_file))
     process.kill()
-    process.wait(timeout=10)
+    process.wait(timeout=180)
     until_gone(mark)
     assert train("--resume", "mine", "--out", "w.st", "--processes", 1).code == 0
     assert Path("w.st").read_bytes() == undisturbed
@@ -110,7 +110,7 @@ def test_kill_9_of_the_command(start, train, case_file, undisturbed):
 def test_sigterm_takes_the_workers_along(start, case_file):
     process, mark = begin(start, make(case_file))
     process.terminate()
-    process.wait(timeout=10)
+    process.wait(timeout=180)
     until_gone(mark)
 
 
@@ -119,7 +119,7 @@ def test_a_worker_killed_under_the_command(start, case_file, undisturbed):
     process, mark = begin(start, make(case_file))
     workers = [pid for pid in marked(mark) if pid != process.pid]
     os.kill(workers[-1], signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert "is gone: started again (attempt 2)" in err
     assert Path("w.st").read_bytes() == undisturbed
@@ -132,7 +132,7 @@ def test_where_the_store_is_belongs_to_how_to_go_on(start, train, case_file):
     process = start(*argv, **{MARK: mark})
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     last = err.splitlines()[-1]
     assert last == "interrupted: go on with python -m tools.train --resume mine --store 'a store'"
     assert train(*shlex.split(last.partition("tools.train ")[2]), "--dry-run").code == 0

@@ -59,7 +59,7 @@ def test_s3_is_not_there(train, nobody, credentials):
 def test_access_denied_is_not_not_there_and_no_secret_is_shown(start, s3):
     store = f"s3://{BUCKET}/x?endpoint={s3}"
     process = start(*CASE, *QUICK, "--store", store, AWS_SECRET_ACCESS_KEY="very-secret-word")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=180)
     check(Done(process.returncode, out, err), 1, "credentials", "AWS_PROFILE")
     assert "very-secret-word" not in out + err
 

@@ -192,7 +192,7 @@ def test_killed_workers_change_no_result(begun, slow, undisturbed):
             os.kill(workers[-1], signal.SIGKILL)
             killed += 1
         time.sleep(0.7)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=180)
     err = Path("stderr").read_text()
     assert killed
     assert "is gone: started again" in err
@@ -204,7 +204,7 @@ def test_killed_workers_change_no_result(begun, slow, undisturbed):
 def test_an_interrupted_search_goes_on(begun, tune, slow, undisturbed, how):
     process, mark = begun(slow)
     os.kill(process.pid, how)
-    process.communicate(timeout=20)
+    process.communicate(timeout=180)
     until_gone(mark)
     err = Path("stderr").read_text()
     if how == signal.SIGINT:

@@ -51,6 +51,18 @@ def cluster(packed: Path, secrets: Path) -> Iterator[FakeGateway]:
         yield gateway
 
 
+@pytest.fixture(autouse=True)
+def _calm(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Faults and functions that a test brings end with it, also when it fails."""
+    cluster: FakeGateway | None = request.getfixturevalue("cluster") if "cluster" in request.fixturenames else None
+    before = set(cluster.functions) if cluster else set()
+    yield
+    if cluster:
+        cluster.faults.clear()
+        for name in cluster.functions.keys() - before:
+            cluster.functions.pop(name).scale(0)
+
+
 def client(cluster: FakeGateway, secret: bytes = SECRET, password: str = PASSWORD) -> Gateway:
     return Gateway(cluster.url, USER, password, secret)
 

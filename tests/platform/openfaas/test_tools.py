@@ -181,8 +181,8 @@ def setup(cluster: FakeGateway, body: bytes, signed: bool = False) -> tuple[int,
 def post(
     cluster: FakeGateway, name: str, body: bytes, headers: dict[str, str], until_not: Collection[int] = ()
 ) -> tuple[int, dict[str, Any]]:
-    """Status and answer of a call; made again for 30 s while the status is one of `until_not`."""
-    until, code, text = time.monotonic() + 30, 0, b"{}"
+    """Status and answer of a call; made again for two minutes while the status is one of `until_not`."""
+    until, code, text = time.monotonic() + 120, 0, b"{}"
     while code == 0 or (code in until_not and time.monotonic() < until):
         time.sleep(0.05 if code else 0)
         request = urllib.request.Request(f"{cluster.url}/function/{name}", body, headers)
@@ -195,7 +195,7 @@ def post(
 
 
 def finished(cluster: FakeGateway, body: bytes) -> dict[str, Any]:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until:
         _, told = setup(cluster, body)
         if told.get("status") != "running":
@@ -234,7 +234,7 @@ def test_who_asks_for_progress_has_dead_workers_replaced(cluster):
     before = len(cluster.calls)
     code, begun = setup(cluster, json.dumps(choices).encode(), signed=True)
     assert code == 200, begun
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while len(cluster.calls) == before and time.monotonic() < until:
         time.sleep(0.02)
     for replica in cluster.functions["emnist-train"].replicas:

@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: test-far test-near train test lint bench clean memcached chromium
+.PHONY: test-random test-far test-near train test lint bench clean memcached chromium
 
 train: $(VENV)/.installed
 	$(BIN)/python -m tools.train --case b --dataset fashion-sample --workers 2 --rounds 8 --out fashion.safetensors
@@ -16,10 +16,14 @@ test: $(VENV)/.installed-test memcached chromium
 FAR := tests/platform tests/store
 
 test-far:
-	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/far $(FAR)
+	$(BIN)/python -m pytest -q $(ORDER) -o cache_dir=.pytest_cache/far $(FAR)
 
 test-near:
-	$(BIN)/python -m pytest -q -o cache_dir=.pytest_cache/near $(FAR:%=--ignore %)
+	$(BIN)/python -m pytest -q $(ORDER) -o cache_dir=.pytest_cache/near $(FAR:%=--ignore %)
+
+# In an order of chance; make prints its seed, and `SEED=N make test-random` repeats it.
+test-random:
+	$(MAKE) test ORDER="-p randomly --randomly-seed=$${SEED:-$$(date +%s)}"
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

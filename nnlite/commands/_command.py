@@ -8,6 +8,7 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 
+from nnlite.commands._spelling import spelled
 from nnlite.errors import NnliteError, UsageError
 
 EXIT_ERROR = 1
@@ -27,6 +28,7 @@ def run(
     it ends quietly with 0. `--debug`, added here to the parser and its subcommands, shows the traceback.
     """
     _add_debug(parser, default=False)
+    _spell(parser)
     try:
         args = parser.parse_args(argv)
     except SystemExit as error:  # argparse has said why, or printed its help
@@ -43,7 +45,7 @@ def run(
             return 0
         if args.debug:
             raise
-        print(f"error: {_one_line(error)}", file=sys.stderr)
+        print(f"error: {spelled(_one_line(error))}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
 
 
@@ -53,6 +55,19 @@ def _add_debug(parser: argparse.ArgumentParser, default: bool | str) -> None:
         if isinstance(action, argparse._SubParsersAction):
             for child in set(action.choices.values()):
                 _add_debug(child, argparse.SUPPRESS)  # else it would undo a --debug before the subcommand
+
+
+def _spell(parser: argparse.ArgumentParser) -> None:
+    """Let a help write commands as they are spelled here."""
+    parser.prog = spelled(parser.prog)
+    parser.description, parser.epilog = spelled(parser.description or ""), spelled(parser.epilog or "")
+    for group in parser._action_groups:
+        group.title = spelled(group.title or "")
+    for action in parser._actions:
+        action.help = spelled(action.help) if action.help else action.help
+        if isinstance(action, argparse._SubParsersAction):
+            for child in set(action.choices.values()):
+                _spell(child)
 
 
 def _stdout_is_broken() -> bool:

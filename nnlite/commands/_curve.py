@@ -58,7 +58,7 @@ def check_plot(path: str) -> None:
     try:
         import matplotlib  # noqa: F401
     except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'nnlite[plots]', or leave it out") from None
+        raise UsageError("--plot needs matplotlib: pip install matplotlib, or leave it out") from None
     if Path(path).suffix.lower() not in {".png", ".svg", ".pdf"}:
         raise UsageError(f"--plot {path}: name a .png, .svg or .pdf file")
     if not Path(path).parent.is_dir():

@@ -155,7 +155,7 @@ def check_manifests(folder: Path) -> list[dict[str, Any]]:
         import kubernetes_validate
     except ImportError:
         kubernetes_validate = None
-        print("manifests are not checked: pip install '.[openfaas]' brings kubernetes-validate", file=sys.stderr)
+        print("manifests are not checked: pip install kubernetes-validate", file=sys.stderr)
     documents = []
     for path in sorted((folder / "k8s").glob("*.yaml")):
         for document in yaml.safe_load_all(path.read_text()):
@@ -220,7 +220,9 @@ def load(path: Path) -> dict[str, Any]:
     try:
         import yaml
     except ImportError:
-        raise UsageError("deploying to OpenFaaS reads YAML: pip install '.[openfaas]'") from None
+        raise UsageError(
+            "deploying to OpenFaaS reads YAML: pip install pyyaml jsonschema kubernetes-validate"
+        ) from None
     try:
         found = yaml.safe_load(path.read_text())
     except OSError as error:

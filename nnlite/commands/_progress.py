@@ -139,7 +139,7 @@ def rounds_made(spec: RunSpec, head: Head) -> int:
 
 
 def _bar(num_rounds: int, first_round: int) -> Any:
-    """A tqdm bar on stderr, if that is a terminal and tqdm (the [progress] extra) is there."""
+    """A tqdm bar on stderr, if that is a terminal and tqdm is there."""
     if not sys.stderr.isatty():
         return None
     try:

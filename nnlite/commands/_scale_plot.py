@@ -18,7 +18,7 @@ def draw(rows: Sequence[Forecast], title: str, path: str) -> None:
     try:
         import matplotlib
     except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install 'nnlite[plots]'") from None
+        raise UsageError("--plot needs matplotlib: pip install matplotlib, or leave it out") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -6,6 +6,8 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
+from nnlite.commands._spelling import command
+
 PLATFORMS = {
     "lambda": "nnlite.commands._deploy_lambda",
     "openfaas": "nnlite.commands._deploy_openfaas",
@@ -28,9 +30,9 @@ def main(args: argparse.Namespace) -> int:
 
 def _parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The options of the platform that the command line names: each has its own."""
-    first = argparse.ArgumentParser(add_help=False)
+    first = argparse.ArgumentParser(prog=command("deploy"), add_help=False)
     first.add_argument("--platform", choices=list(PLATFORMS), default="lambda")
-    platform = first.parse_known_args([a for a in argv if a.startswith("--platform") or a in PLATFORMS])[0].platform
+    platform = first.parse_known_args(argv)[0].platform
     parser = argparse.ArgumentParser(
         prog="python -m tools.deploy",
         description=f"Make, change or remove what runs on a platform need. These are the options for {platform}.",

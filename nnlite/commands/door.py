@@ -4,31 +4,36 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 from collections.abc import Sequence
 
-from nnlite.commands._command import EXIT_USAGE, run
+import nnlite
+from nnlite.commands import COMMANDS
+from nnlite.commands._command import run
 
-COMMANDS = {
-    "train": "train a network",
-    "tune": "search for hyper-parameters",
-    "status": "see how runs stand",
-    "stop": "stop runs",
-    "report": "a page about a run",
-    "data": "datasets: list, fetch, show",
-    "simulate": "a run in virtual time: how long, for how much",
-    "optimize": "the memory and workers that cost least",
-    "deploy": "put nnlite on AWS Lambda or OpenFaaS, or remove it",
-}  # name, and module of this folder -> what it does
+EXAMPLE = "example: nnlite train --case b --dataset fashion-sample --workers 2"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`nnlite NAME ...`: run the command that the first word names. Returns its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    parser = argparse.ArgumentParser(
+        prog="nnlite",
+        description="Train neural networks on serverless functions, in pure NumPy.",
+        epilog="\n".join(["commands:", *(f"  {name:<10} {about}" for name, about in COMMANDS.items()), "", EXAMPLE]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nnlite {nnlite.__version__}")
+    parser.add_argument(
+        "command", metavar="COMMAND", choices=list(COMMANDS), help="one of those below; each has --help"
+    )
+    return enter(parser.parse_args(words[:1]).command, words[1:])
 
 
 def enter(name: str, argv: Sequence[str]) -> int:
     """Run the command of that name. Returns its exit code."""
     module = importlib.import_module(f"nnlite.commands.{name}")
-    try:
-        parser = parser_of(name, argv)
-    except SystemExit as error:  # argparse has said which platforms there are
-        return error.code if isinstance(error.code, int) else EXIT_USAGE
-    return run(module.main, parser, argv)
+    return run(module.main, parser_of(name, argv), argv)
 
 
 def parser_of(name: str, argv: Sequence[str] = ()) -> argparse.ArgumentParser:

@@ -264,7 +264,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--platform", choices=list(_platforms.PLATFORMS), default="local",
                        help="where probes run (default local)")  # fmt: skip
     where.add_argument("--store", default=".nnlite", help="path or URL for weights (default .nnlite)")
-    parser.add_argument("--plot", metavar="FILE", help="the curve as a picture (needs the [plots] extra)")
+    parser.add_argument("--plot", metavar="FILE", help="the curve as a picture (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
     _platforms.add_options(parser)

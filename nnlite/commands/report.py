@@ -159,6 +159,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="FILE", help="the page (default RUN.html, unless something else is asked for)")
     parser.add_argument("--compare", metavar="RUN2", help="a page about both, in the same store")
     parser.add_argument("--trace", metavar="FILE", help="a file for chrome://tracing or Perfetto, one track a worker")
-    parser.add_argument("--png", metavar="DIR", help="single plots as pictures; needs the [plots] extra")
+    parser.add_argument("--png", metavar="DIR", help="single plots as pictures; needs matplotlib")
     parser.add_argument("--json", action="store_true", help="the numbers on stdout, one JSON object a line")
     return parser

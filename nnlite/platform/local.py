@@ -11,18 +11,20 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from nnlite.errors import RunError
 from nnlite.platform.base import Invocation, Platform
 
 MODULE = "nnlite.runtime.process"  # what a worker process runs
+# Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
+# library, so whatever lies beside an installed nnlite, such as a backport of a standard module, would come first, too.
+BOOT = "import sys; module, *sys.path[:] = sys.argv[1:]; import runpy; runpy.run_module(module, None, '__main__', True)"
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class LocalPlatform(Platform):
-    """Starts `python -m nnlite.runtime.process` for groups of invocations, and knows when they die.
+    """Starts processes of `nnlite.runtime.process` for groups of invocations, and knows when they die.
 
     Messages go through pipes, one JSON object a line: the payload in, events out. A process whose input pipe
     closes ends itself, so nothing outlives the command that started it, however that ends.
@@ -69,10 +71,10 @@ class LocalPlatform(Platform):
         self._processes.clear()
 
     def _spawn(self, invocations: list[Invocation]) -> None:
-        environment = dict(os.environ, PYTHONUNBUFFERED="1", PYTHONPATH=_python_path())
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
         for name in BLAS_THREADS:
             environment[name] = str(self.blas_threads)
-        command = [sys.executable, "-m", MODULE]
+        command = [sys.executable, "-c", BOOT, MODULE, *sys.path]
         began_s = time.monotonic()
         try:
             popen = subprocess.Popen(
@@ -152,11 +154,6 @@ class _Process:
             if pipe is not None:
                 with suppress(BrokenPipeError):  # what could not be sent to a process that died at once
                     pipe.close()
-
-
-def _python_path() -> str:
-    """Where a worker process imports from: first the very nnlite that runs here, wherever that is."""
-    return os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Single plots as PNG files, by matplotlib (the [plots] extra)."""
+"""Single plots as PNG files, by matplotlib."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw(reports: Sequence[Report], folder: Path) -> list[Path]:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise NnliteError("plots need matplotlib: pip install 'nnlite[plots]', or leave --png out") from None
+        raise NnliteError("plots need matplotlib: pip install matplotlib, or leave --png out") from None
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder")
     figures: dict[str, Any] = {}

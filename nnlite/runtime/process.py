@@ -1,4 +1,4 @@
-"""A worker process of the local platform: `python -m nnlite.runtime.process`, spoken to through pipes."""
+"""A worker process of the local platform: spoken to through pipes."""
 
 from __future__ import annotations
 

@@ -11,12 +11,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlite.commands import door
+from nnlite.commands import COMMANDS, door
 from tools.bench import __main__ as bench
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-TOOLS = [*door.COMMANDS, "bench"]
+TOOLS = [*COMMANDS, "bench"]
 STAND_FOR = {"N": "2", "LO:HI": "2:4"}  # what readers fill in, where a tool wants a number
 
 

@@ -116,4 +116,4 @@ def test_without_matplotlib_a_picture_is_refused_at_once(optimize, case_file, mo
     monkeypatch.setattr(builtins, "__import__", without)
     done = optimize(*quick(case_file), "--plot", "curve.png")
     assert done.code == 2
-    assert "pip install 'nnlite[plots]'" in done.err
+    assert "pip install matplotlib" in done.err

@@ -1,0 +1,34 @@
+"""How a command is spelled here: as the one that runs was started, so that a printed line can be pasted."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from nnlite.commands import COMMANDS
+from nnlite.platform import sources
+
+IN_A_CLONE = "python -m tools."
+_WRITTEN = re.compile(rf"(?<![\w./])(?:python -m )?tools\.({'|'.join(COMMANDS)})\b(?!\.)")
+
+
+def command(name: str) -> str:
+    """`nnlite train`, `python -m nnlite train`, or `python -m tools.train` in a clone."""
+    return f"{_prefix()}{name}"
+
+
+def spelled(text: str) -> str:
+    """A text that writes commands as in a clone, `python -m tools.train` or `tools.train`, with those of here."""
+    if _prefix() == IN_A_CLONE:
+        return text
+    return _WRITTEN.sub(lambda found: command(found[1]), text)
+
+
+def _prefix() -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name == "nnlite.__main__":
+        return "python -m nnlite "
+    if sources.INSTALLED.is_dir() or Path(sys.argv[0]).stem == "nnlite":
+        return "nnlite "
+    return IN_A_CLONE

@@ -48,6 +48,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "": (set(), set()),  # nnlite/__init__.py
     "commands": (
         {
+            "",
             "nn",
             "data",
             "store",

@@ -155,11 +155,11 @@ def _split(known: Entry) -> str:
 def _read(known: Entry, path: Path) -> Dataset:
     class_names = known.class_names
     if known.kind == "emnist":
-        arrays, class_names = emnist.read(path, _split(known))
+        arrays, class_names = emnist.read(path, _split(known), max(known.official))
     elif known.kind == "cifar":
         arrays = cifar.read(path)
     else:
-        arrays = mnist.read(path, known.num_classes)
+        arrays = mnist.read(path, known.num_classes, max(known.official))
     train_x, train_y, test_x, test_y = arrays
     _check_identity(known, arrays, path)
     return Dataset(

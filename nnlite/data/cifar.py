@@ -4,19 +4,30 @@ The form for Python is a pickle, and a pickle runs whatever it likes when it is 
 Source: Krizhevsky, "Learning multiple layers of features from tiny images", 2009.
 """
 
+from __future__ import annotations
+
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnlite.data import idx
+from nnlite import magic
+from nnlite.data import files
 from nnlite.data.mnist import Arrays
 from nnlite.errors import DataError, DataNotFound
 
+if TYPE_CHECKING:
+    from tarfile import TarInfo
+
 ARCHIVE = "cifar-10-binary.tar.gz"
+ARCHIVES = (ARCHIVE, "cifar-10-binary.tar")  # some browsers unpack the outer half
 FOLDER = "cifar-10-batches-bin"
 PICKLED = ("cifar-10-python.tar.gz", "cifar-10-batches-py")
 CLASS_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 RECORD_BYTES = 3073
+MOST_FILE_BYTES = 10_000 * RECORD_BYTES
+MOST_ARCHIVE_BYTES = 6 * MOST_FILE_BYTES
+_MOST_MEMBERS = 100
 
 _TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
 _FILES = (*_TRAIN, "test_batch.bin")
@@ -27,8 +38,7 @@ def find(folder: Path) -> Path | None:
     for inner in (folder, folder / FOLDER):
         if all((inner / name).is_file() for name in _FILES):
             return inner
-    archive = folder / ARCHIVE
-    return archive if archive.is_file() else None
+    return next((folder / name for name in ARCHIVES if (folder / name).is_file()), None)
 
 
 def find_pickled(folder: Path) -> Path | None:
@@ -55,7 +65,7 @@ def read(path: str | Path) -> Arrays:
             raise _refusal(pickled)
         raise DataNotFound(f"neither {ARCHIVE} nor {FOLDER}/ with {', '.join(_FILES)} in {path}")
     if source.is_dir():
-        batches = {name: idx.read_bytes(source / name) for name in _FILES}
+        batches = {name: files.whole(source / name, MOST_FILE_BYTES) for name in _FILES}
     else:
         batches = _read_archive(source)
     train_x, train_y = _decode([(batches.pop(name), f"{source}: {name}") for name in _TRAIN])
@@ -70,42 +80,79 @@ def _refusal(path: Path) -> DataError:
     )
 
 
-def _read_archive(path: Path) -> dict[str, bytes]:
+def _read_archive(path: Path) -> dict[str, bytearray]:
     """The six batch files, by the last part of a member's name; members are only ever read, never placed."""
-    import gzip
     import tarfile
-    import zlib
 
-    found: dict[str, bytes] = {}
-    try:
-        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                name = PurePosixPath(member.name)
-                if PICKLED[1] in name.parts:
-                    raise _refusal(path)
-                if name.name not in _FILES or not member.isfile():
-                    continue
-                content = archive.extractfile(member)
-                if name.name in found or content is None:
-                    raise DataError(f"{path}: {name.name} is in the archive twice")
-                found[name.name] = content.read()
-            while stream.read(1 << 20):  # to the end, where gzip checks its checksum
+    found: dict[str, bytearray] = {}
+    with files.opened(path, MOST_ARCHIVE_BYTES) as file, files.unzipped(file, str(path)) as plain:
+        what = magic.name(plain.peek(512)[:512])
+        stream: Any = _Allowed(plain, path)
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for number, member in enumerate(archive):
+                    _check_member(member, number, path)
+                    stream.allow(member.size)
+                    name = PurePosixPath(member.name).name
+                    content = archive.extractfile(member) if name in _FILES and member.isfile() else None
+                    if content is not None:
+                        if name in found:
+                            raise DataError(f"{path}: {name} is in the archive twice")
+                        found[name] = files.exactly(content, MOST_FILE_BYTES, f"{path}: {name}")
+            stream.allow(0)
+            while stream.read(files.ROOM // 64):  # to the end, where gzip checks its checksum
                 pass
-    except FileNotFoundError:
-        raise DataNotFound(f"no file {path}") from None
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise DataError(f"{path}: truncated or corrupt archive ({error}). Delete it and get it again.") from error
+        except tarfile.TarError as error:
+            if what and not found and not what.startswith("a tar"):
+                raise DataError(f"{path}: not {ARCHIVE}, but {what}") from error
+            raise DataError(f"{path}: truncated or corrupt archive ({error}). Delete it and get it again.") from error
     missing = [name for name in _FILES if name not in found]
     if missing:
         raise DataError(f"{path}: truncated, or not CIFAR-10: no {', '.join(missing)} in it")
     return found
 
 
-def _decode(batches: list[tuple[bytes, str]]) -> tuple[np.ndarray, np.ndarray]:
+def _check_member(member: TarInfo, number: int, path: Path) -> None:
+    """Raise DataError for what no archive of CIFAR-10 has: pickles, huge or sparse files, many of them."""
+    if PICKLED[1] in PurePosixPath(member.name).parts:
+        raise _refusal(path)
+    if not 0 <= member.size <= MOST_FILE_BYTES or member.issparse():
+        kind = "is sparse and " if member.issparse() else ""
+        raise DataError(
+            f"{path}: {member.name[:80]!r} in it {kind}claims {member.size:,} bytes; "
+            f"no file of CIFAR-10 has more than {MOST_FILE_BYTES:,}: it is another archive"
+        )
+    if number >= _MOST_MEMBERS:
+        raise DataError(f"{path}: more than {_MOST_MEMBERS} files in it; CIFAR-10 has nine: it is another archive")
+
+
+class _Allowed:
+    """A stream that is read no further than it has been allowed to, whatever the headers in it claim."""
+
+    def __init__(self, stream: Any, path: Path) -> None:
+        self._stream, self._path = stream, path
+        self.allow(0)
+
+    def allow(self, size: int) -> None:
+        """Let so many bytes be read, and what headers and padding need."""
+        self._left = size + files.ROOM
+
+    def read(self, size: int) -> bytes:
+        """As a file's. At the end as well it counts: a reader that skips 2**62 bytes would go on for ever."""
+        self._left -= size
+        if self._left < 0:
+            raise DataError(f"{self._path}: goes on where CIFAR-10 has nothing more: it is another archive, or damaged")
+        data: bytes = self._stream.read(size)
+        return data
+
+
+def _decode(batches: list[tuple[bytearray, str]]) -> tuple[np.ndarray, np.ndarray]:
     """Records of 3,073 bytes -> x (N, 3, 32, 32) uint8, y (N,) uint8."""
     for data, where in batches:
         if not data or len(data) % RECORD_BYTES:
-            raise DataError(f"{where}: expected records of {RECORD_BYTES} bytes, found {len(data)} bytes")
+            what = magic.name(bytes(data[:512]))
+            found = f"{len(data)} bytes" + (f": it is {what}" if what else "")
+            raise DataError(f"{where}: expected records of {RECORD_BYTES} bytes, found {found}")
     num_rows = sum(len(data) for data, _ in batches) // RECORD_BYTES
     x = np.empty((num_rows, 3 * 32 * 32), np.uint8)
     y = np.empty(num_rows, np.uint8)

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nnlite import magic
 from nnlite.data.part import Part, md5_of, take
 from nnlite.errors import DataError, DataNotFound, NnliteError, UsageError
 
@@ -112,7 +113,9 @@ def _fetch_from(url: str, part: Part, md5: str, progress: Progress | None, timeo
         _complete(url, part, progress, timeout_s)
         found = part.md5()
     if found != md5:
+        what = magic.name(part.head())
         part.clear()
+        found += f" (it is {what})" if what else ""
         raise DataError(f"{url}: wrong checksum: expected md5 {md5}, found {found}. The download is deleted.")
 
 

@@ -9,12 +9,15 @@ The format is described at the end of http://yann.lecun.com/exdb/mnist (LeCun, C
 
 import math
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnlite.errors import DataError, DataNotFound
+from nnlite import magic
+from nnlite.data.files import opened, unzipped, up_to
+from nnlite.errors import DataError
 
 _TYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype(">u1"),
@@ -25,7 +28,7 @@ _TYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 _CODES = {dtype: code for code, dtype in _TYPES.items()}
-_GZIP_MAGIC = b"\x1f\x8b"
+MOST_BYTES = 1 << 30  # of one array, unless the reader knows better; the largest published has 547 MB
 
 
 def decode(data: bytes | memoryview, where: str) -> np.ndarray:
@@ -37,30 +40,85 @@ def decode(data: bytes | memoryview, where: str) -> np.ndarray:
     read-only views of `data`, so that a file of 47 MB is not copied.
     Raises DataError.
     """
+    header = _header(data, where)
+    if len(data) != header.end:
+        what = "truncated" if len(data) < header.end else "too long"
+        raise DataError(f"{where}: {what}: expected {header}, found {len(data)}")
+    return header.array(memoryview(data)[header.start :], where)
+
+
+def load(stream: Any, where: str, most_bytes: int = MOST_BYTES) -> np.ndarray:
+    """The one array in a stream of IDX bytes that ends with it, compressed by gzip or not; as `decode` otherwise.
+
+    No more is read than the header says, and nothing if that is over `most_bytes`.
+    """
+    with unzipped(stream, where) as plain:
+        beginning = bytes(plain.peek(512)[:512])
+        head = up_to(plain, 4)
+        if len(head) == 4:
+            head += up_to(plain, 4 * head[3])
+        header = _header(head, where, beginning)
+        if header.size > most_bytes:
+            raise DataError(f"{where}: its header claims {header.size:,} bytes, {most_bytes:,} can be: get it again")
+        data = up_to(plain, header.size + 1)
+    if len(data) != header.size:
+        found = f"truncated: expected {header}, found {header.start + len(data)}"
+        raise DataError(f"{where}: {found if len(data) < header.size else f'too long: expected {header}, found more'}")
+    array = header.array(data, where)
+    array.flags.writeable = False
+    return array
+
+
+@dataclass(frozen=True)
+class _Header:
+    """What the beginning of an IDX file says of the rest."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+
+    @property
+    def start(self) -> int:
+        """Where the items begin."""
+        return 4 + 4 * len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the items."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def end(self) -> int:
+        """Bytes of the whole file."""
+        return self.start + self.size
+
+    def __str__(self) -> str:
+        return f"{self.end} bytes for shape {self.shape} {self.dtype.newbyteorder('=').name}"
+
+    def array(self, items: bytearray | memoryview, where: str) -> np.ndarray:
+        """The array of these items, in native byte order; single bytes are not copied."""
+        try:
+            array = np.frombuffer(items, self.dtype).reshape(self.shape)
+        except ValueError as error:  # more dimensions, or larger ones, than NumPy can hold
+            raise DataError(f"{where}: shape {self.shape} cannot be held: {error}") from error
+        return array.astype(self.dtype.newbyteorder("="), copy=False)
+
+
+def _header(data: bytes | bytearray | memoryview, where: str, beginning: bytes = b"") -> _Header:
+    """The header that `data` begins with. beginning: more of the file, to name what it is if it is not IDX."""
     if len(data) < 4:
         raise DataError(f"{where}: not an IDX file: expected at least 4 bytes, found {len(data)}")
     zero, code, ndim = struct.unpack_from(">HBB", data)
     if zero != 0 or code not in _TYPES:
-        raise DataError(f"{where}: not an IDX file: expected 00 00 and a type, found {data[:4].hex(' ')}")
+        if (what := magic.name(beginning or bytes(data[:512]))) is not None:
+            raise DataError(f"{where}: not an IDX file, but {what}")
+        found = bytes(data[:4]).hex(" ")
+        raise DataError(f"{where}: not an IDX file: expected 00 00 and a type, found {found}")
     start = 4 + 4 * ndim
     if len(data) < start:
         raise DataError(
             f"{where}: truncated: expected a header of {start} bytes for {ndim} dimensions, found {len(data)}"
         )
-    shape = struct.unpack_from(f">{ndim}I", data, 4)
-    dtype = _TYPES[code]
-    expected = start + math.prod(shape) * dtype.itemsize
-    if len(data) != expected:
-        what = "truncated" if len(data) < expected else "too long"
-        raise DataError(
-            f"{where}: {what}: expected {expected} bytes for shape {shape} {dtype.newbyteorder('=').name}, "
-            f"found {len(data)}"
-        )
-    try:
-        array = np.frombuffer(data, dtype, offset=start).reshape(shape)
-    except ValueError as error:  # more dimensions, or larger ones, than NumPy can hold
-        raise DataError(f"{where}: shape {shape} cannot be held: {error}") from error
-    return array.astype(dtype.newbyteorder("="), copy=False)
+    return _Header(_TYPES[code], struct.unpack_from(f">{ndim}I", data, 4))
 
 
 def encode(array: np.ndarray) -> bytes:
@@ -80,37 +138,7 @@ def encode(array: np.ndarray) -> bytes:
     return header + array.astype(dtype, copy=False).tobytes()
 
 
-def read(path: str | Path) -> np.ndarray:
-    """The array in an IDX file, compressed by gzip or not: its first two bytes decide, not its name.
-
-    Raises DataNotFound if there is no such file, DataError if it is not sound.
-    """
-    return decode(gunzip(read_bytes(path), str(path)), str(path))
-
-
-def read_bytes(path: str | Path) -> bytes:
-    """All bytes of a file. Raises DataNotFound if there is none, DataError if it cannot be read."""
-    try:
-        return Path(path).read_bytes()
-    except FileNotFoundError:
-        raise DataNotFound(f"no file {path}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def gunzip(data: bytes, where: str) -> bytes:
-    """The bytes that `data` is the gzip of, or `data` itself where it does not start like gzip.
-
-    Raises DataError if the gzip is truncated or corrupt.
-    """
-    if data[:2] != _GZIP_MAGIC:
-        return data
-    import gzip
-    import zlib
-
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error, struct.error) as error:
-        raise DataError(
-            f"{where}: truncated or corrupt gzip of {len(data)} bytes ({error}). Delete it and get it again."
-        ) from error
+def read(path: str | Path, most_bytes: int = MOST_BYTES) -> np.ndarray:
+    """The array in an IDX file, as `load`. Raises DataNotFound if there is none, DataError if it is not sound."""
+    with opened(path, most_bytes) as file:
+        return load(file, str(path), most_bytes)

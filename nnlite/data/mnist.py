@@ -15,14 +15,22 @@ STEMS = (
     "t10k-labels-idx1-ubyte",
 )
 
+MOST_PIXELS = 28 * 28  # of an image
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
+def file_names(stem: str) -> tuple[str, ...]:
+    """What a file is called: officially, unpacked, and as some copies have it: `train-images.idx3-ubyte`."""
+    dotted = stem.replace("-idx", ".idx")
+    return f"{stem}.gz", stem, f"{dotted}.gz", dotted
+
+
 def find_file(folder: Path, stem: str) -> Path | None:
-    """`folder/stem.gz` or `folder/stem`, whichever is there."""
-    for name in (f"{stem}.gz", stem):
-        if (folder / name).is_file():
-            return folder / name
+    """The file of that stem in `folder`, whichever of its names is there; or in a folder that has its name."""
+    for name in file_names(stem):
+        for path in (folder / name, folder / name / name):
+            if path.is_file():
+                return path
     return None
 
 
@@ -31,31 +39,29 @@ def find(folder: Path) -> Path | None:
     return folder if all(find_file(folder, stem) for stem in STEMS) else None
 
 
-def read(folder: Path, num_classes: int = 10) -> Arrays:
+def read(folder: Path, num_classes: int = 10, most_rows: int | None = None) -> Arrays:
     """(train_x, train_y, test_x, test_y): x (N, 1, H, W) uint8, y (N,) uint8 below num_classes.
 
+    most_rows: that a split can have; then no more is read.
     Raises DataNotFound when a file is missing, DataError naming the file that is not what it should be.
     """
-    paths = []
+    arrays = []
     for stem in STEMS:
         path = find_file(folder, stem)
         if path is None:
             raise DataNotFound(f"no {stem}.gz in {folder}")
-        paths.append(path)
-    train_x, test_x = read_images(paths[0]), read_images(paths[2])
-    train_y = read_labels(paths[1], num_classes, len(train_x))
-    test_y = read_labels(paths[3], num_classes, len(test_x))
+        arrays.append((idx.read(path, most_bytes(stem, most_rows)), str(path)))
+    train_x, test_x = as_images(*arrays[0]), as_images(*arrays[2])
+    train_y = as_labels(arrays[1][0], num_classes, len(train_x), arrays[1][1])
+    test_y = as_labels(arrays[3][0], num_classes, len(test_x), arrays[3][1])
     return train_x, train_y, test_x, test_y
 
 
-def read_images(path: Path) -> np.ndarray:
-    """The images of an IDX file: (N, 1, H, W) uint8. Raises DataError."""
-    return as_images(idx.read(path), str(path))
-
-
-def read_labels(path: Path, num_classes: int, num_images: int) -> np.ndarray:
-    """The labels of an IDX file: (num_images,) integers below num_classes. Raises DataError."""
-    return as_labels(idx.read(path), num_classes, num_images, str(path))
+def most_bytes(stem: str, most_rows: int | None) -> int:
+    """What the items of a file need at most."""
+    if most_rows is None:
+        return idx.MOST_BYTES
+    return most_rows * (MOST_PIXELS if "images" in stem else 8)
 
 
 def as_images(array: np.ndarray, where: str) -> np.ndarray:

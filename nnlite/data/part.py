@@ -49,6 +49,10 @@ class Part:
         """The md5 of what is there, in hex."""
         return md5_of(self._fd)
 
+    def head(self) -> bytes:
+        """The first bytes of what is there."""
+        return os.pread(self._fd, 512, 0)
+
     def become(self, target: Path) -> None:
         """Give the complete file its name, in one move."""
         os.fsync(self._fd)  # else a power cut after the move could leave an empty file

@@ -12,11 +12,9 @@ precision (F16, BF16), which is converted to float32 when it is read.
 Source of the format: https://github.com/huggingface/safetensors.
 """
 
-import contextlib
 import hashlib
 import math
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
@@ -129,25 +127,13 @@ def check_shapes(found: TensorShapes, expected: TensorShapes, where: str, hint: 
 
 
 def save(path: str | os.PathLike[str], vector: Vector, shapes: TensorShapes, metadata: Metadata | None = None) -> None:
-    """Write a weights file, whole or not at all: a reader, or a crash, never meets half of one.
+    """Write a weights file, as `output.write` does: whole or not at all, whatever the path leads to.
 
     Raises StructureError as `encode_parts`, and StoreError when the file cannot be written.
     """
-    parts = encode_parts(vector, shapes, metadata)
-    folder, name = os.path.split(os.path.abspath(path))
-    temp = os.path.join(folder, f".{name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with open(temp, "xb") as file:
-            file.writelines(parts)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut after the replace could leave an empty file
-        os.replace(temp, path)
-    except OSError as error:
-        problem = f"cannot write weights ({sum(map(len, parts)):,} bytes) to {path}: {error.strerror}"
-        raise StoreError(f"{problem}; choose a folder that exists, is writable and has space") from error
-    finally:
-        with contextlib.suppress(OSError):  # it is gone if all went well
-            os.unlink(temp)
+    from nnlite import output  # functions never write a file: they do without what it imports
+
+    output.write(path, encode_parts(vector, shapes, metadata), "weights")
 
 
 def load(path: str | os.PathLike[str]) -> Weights:

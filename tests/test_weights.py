@@ -484,7 +484,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["best.safetensors"]
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
 def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -494,7 +494,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     def fail(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(weights.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StoreError, match=rf"weights \(\d+ bytes\) to .*: {os.strerror(number)}; choose"):
         save(path, vector_of(seed=2), SHAPES)
     assert os.listdir(tmp_path) == ["best.safetensors"]
@@ -502,7 +502,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
 
 
 def test_save_where_there_is_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="No such file or directory; choose a folder that exists"):
+    with pytest.raises(StoreError, match=r"there is no folder .*/missing; choose a folder that exists"):
         save(tmp_path / "missing" / "best.safetensors", vector_of(), SHAPES)
 
 

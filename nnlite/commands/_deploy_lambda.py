@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from nnlite import output
 from nnlite.commands import _aws
 from nnlite.commands._ask import confirm
 from nnlite.errors import RunError, UsageError
@@ -158,12 +159,10 @@ def _bundle(args: argparse.Namespace, before: dict[str, str]) -> bundles.Bundle:
 
 def _write_bundle(args: argparse.Namespace) -> int:
     target = bundles.Target(args.python or TARGET.python, args.arch or TARGET.architecture)
-    bundle = bundles.build(target)
     out = Path(args.out or f"nnlite-{target.runtime}-{target.architecture}.zip")
-    try:
-        out.write_bytes(bundle.data)
-    except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from None
+    output.check(out, f"--out {out}")
+    bundle = bundles.build(target)
+    output.write(out, [bundle.data], "a bundle")
     print(f"{out}: {bundle.describe()}")
     return 0
 

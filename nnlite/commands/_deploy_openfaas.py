@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nnlite import output
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.openfaas.credentials import SECRET_FILE
 from nnlite.platform.openfaas.function import duration_s
@@ -55,7 +56,7 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         print("\n".join(shlex.join(line) for line in lines))
         return 0
-    (folder / FILLED).write_text(dump(stack))
+    output.write(folder / FILLED, [dump(stack).encode()])
     missing = [name for name in ("faas-cli", *([] if args.faasd else ["kubectl"])) if not shutil.which(name)]
     if missing:
         print(f"{' and '.join(missing)} not installed here: these are the commands, in {folder}", file=sys.stderr)
@@ -198,8 +199,7 @@ def make_secret(path: Path) -> None:
     import secrets
 
     if not path.exists():
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex(32) + "\n")
+        output.write(path, [secrets.token_hex(32).encode() + b"\n"], mode=0o600)
         print(f"made a secret: {path}; keep it, `tools.train --secret-file {path}` needs it", file=sys.stderr)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nnlite import output
 from nnlite.errors import NnliteError, UsageError
 from nnlite.report import bill, chrome, optimum, searches
 from nnlite.report.findings import caveats
@@ -134,12 +135,8 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: name a file")
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise NnliteError(f"cannot write {path}: {error.strerror}; choose another place") from None
+    output.check(path)
+    output.write(path, [data])
     print(path)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import time
@@ -12,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nnlite import data, nn
+from nnlite import data, nn, output
 from nnlite.commands import _cost, _platforms
 from nnlite.commands._cost import Books
 from nnlite.commands._plan import add_options, plan, widths
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, starting, trainer
@@ -67,7 +66,7 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     if args.dry_run:
         return _show_plan(spec, args, None, books)
     out, standing = _out(spec, args), runs.last_known(store, spec)
-    if standing is not None and standing.status == DONE and not out.exists():
+    if standing is not None and standing.status == DONE and (args.out or not out.exists()):
         return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
     place.prepare(args, spec)
     if place.PROBES_COST:
@@ -109,7 +108,12 @@ def _finish(
     store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books
 ) -> int:
     """Write the weights of a run that is done, and say so."""
-    model_file.save(out, runs.result(store, spec, last))
+    model = runs.result(store, spec, last)
+    try:
+        model_file.save(out, model)
+    except StoreError as error:
+        args.out = str(out)  # in the command: it fetches them also if an older file stands there
+        raise StoreError(f"{error}; the weights stay in the store: {_resume_command(spec, args)}") from None
     _show_result(spec, last, out, seconds, args, books)
     return 0
 
@@ -145,10 +149,7 @@ def _check(args: argparse.Namespace) -> None:
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
     """The file for the weights; now, not after an hour of training, is the time to find it unwritable."""
     out = Path(args.out or f"{spec.run}.safetensors")
-    if out.is_dir():
-        raise UsageError(f"--out {out} is a folder: name a file")
-    if not os.access(out.parent, os.W_OK):
-        raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    output.check(out, f"--out {out}")
     return out
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nnlite import configured
+from nnlite import configured, output
 from nnlite.commands import _platforms, _prices
 from nnlite.commands._cost import Books
 from nnlite.commands._leaderboard import Leaderboard, configuration
@@ -108,13 +108,12 @@ def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, se
     found, cost = searches.result(books.store, books.spec), books.cost(seconds)
     trial, outcome = found.trial.spec, found.outcome
     weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
-    model_file.save(weights, found.model)
+    text = configured.describe(search.about, trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
     try:
-        described.write_bytes(
-            configured.describe(search.about, trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
-        )
-    except OSError as error:
-        raise StoreError(f"cannot write {described}: {error.strerror}") from None
+        model_file.save(weights, found.model)
+        output.write(described, [text])
+    except StoreError as error:
+        raise StoreError(f"{error}; what the search found stays: {_resume_command(books.spec, books.args)}") from None
     files = {"weights": str(weights), "case": str(described)}
     if books.args.json:
         values = _result(books.spec, search, last, found, board, seconds, files)
@@ -217,8 +216,8 @@ def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
     out = Path(args.out or spec.run)
     if out.is_dir() or not out.name:
         raise UsageError(f"--out {out} is a folder: name the beginning of a file's name")
-    if not os.access(out.parent, os.W_OK):
-        raise UsageError(f"--out {out}: the folder {out.parent} is not there, or not writable")
+    for ending in (".safetensors", ".json"):
+        output.check(out.with_name(out.name + ending), f"--out {out}")
     return out
 
 

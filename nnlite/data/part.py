@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+from nnlite import output
 from nnlite.errors import DataNotFound
 
 POLL_S = 0.1
@@ -55,8 +56,7 @@ class Part:
 
     def become(self, target: Path) -> None:
         """Give the complete file its name, in one move."""
-        os.fsync(self._fd)  # else a power cut after the move could leave an empty file
-        self.path.replace(target)
+        output.take_name(self._fd, self.path, target)
 
     def delete(self) -> None:
         """Remove the file; a process that waits for it will begin another."""

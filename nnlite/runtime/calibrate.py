@@ -15,6 +15,7 @@ from statistics import median
 
 import numpy as np
 
+from nnlite import output
 from nnlite.cost.profile import Profile
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError
@@ -55,9 +56,7 @@ def calibrated(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue, cach
     path = _path(spec, store, venue, cache)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(replace(profile, num_warm=0).to_json(), encoding="utf-8")  # they will have cooled down
-        fresh.replace(path)
+        output.write(path, [replace(profile, num_warm=0).to_json().encode()])  # warm ones will have cooled down
     except OSError:
         pass  # a cache that cannot be written is measured again next time
     return profile

@@ -112,7 +112,7 @@ def test_a_place_that_cannot_be_written(trained, report, tmp_path, option):
     assert done.code == 2
     assert "is a folder" in done.err
     done = report("first", option, tmp_path / "nowhere" / "x")
-    assert done.code == 1
+    assert done.code == 2
     assert done.err.count("\n") == 1
 
 

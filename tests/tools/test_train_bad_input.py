@@ -69,7 +69,7 @@ USAGE = {
     "store scheme": (("--store", "ftp://host/x"), "'ftp://host/x' is not a store", "file://"),
     "no store": (("--store", ""), "'' is not a store"),
     "out a folder": (("--out", "."), "--out . is a folder: name a file"),
-    "out nowhere": (("--out", "no/such/w.st"), "the folder no/such is not there, or not writable"),
+    "out nowhere": (("--out", "no/such/w.st"), "there is no folder ", "/no/such"),
     "augment": (("--augment", "rotate"), "--augment: 'rotate': wanted none, flip, crop:PIXELS"),
     "augment by nothing": (("--augment", "crop"), "--augment: 'crop': wanted"),
     "augment by less": (("--augment", "crop:-1"), "--augment: 'crop:-1': wanted"),
@@ -267,7 +267,9 @@ sys.exit(run(train.main, train._parser(), sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize(("what", "words"), [("store", "permission denied"), ("out", "not there, or not writable")])
+@pytest.mark.parametrize(
+    ("what", "words"), [("store", "permission denied"), ("out", "no permission for it, or for the folder")]
+)
 def test_where_nobody_may_write(what, words):
     """As user nobody if we are root, whom no permission bit stops."""
     root = Path(tempfile.mkdtemp(prefix="nnlite-"))  # tmp_path is closed to other users

@@ -272,7 +272,7 @@ def test_a_dry_run_shows_the_trials_and_begins_nothing(tune, path):
         (("--processes", -1), "--processes -1"),
         (("--store", "memory://x", "--processes", 2), "other processes cannot see a store in memory"),
         (("--out", "."), "is a folder"),
-        (("--out", "nowhere/best"), "not there, or not writable"),
+        (("--out", "nowhere/best"), "there is no folder"),
         (("--optimizer", "lion"), "no optimizer 'lion'"),
         (("--resume", "mine"), "leave --case out"),
     ],

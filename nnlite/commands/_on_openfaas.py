@@ -19,6 +19,7 @@ from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.openfaas import credentials
+from nnlite.platform.openfaas.deployed import split_name
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import openfaas
@@ -61,6 +62,7 @@ def check(args: argparse.Namespace) -> None:
     """Refuse what cannot be meant."""
     if args.rounds_per_invocation < 0:
         raise UsageError(f"--rounds-per-invocation {args.rounds_per_invocation}: wanted 0 or more")
+    split_name(args.function.replace("{worker}", "1"))
     if str(args.worker_store or args.store).partition("://")[0] not in ("memcached", "s3"):
         raise UsageError(
             f"--store {args.store}: functions cannot see it; wanted memcached://host:port/prefix or s3://bucket/prefix "
@@ -112,14 +114,14 @@ def sizes(args: argparse.Namespace) -> tuple[int, int]:
             "deploy, and optimize again; without --memory-mb, workers and tree are chosen for it as it is"
         )
     gateway = _gateway(args)
-    found = gateway.functions().get(args.function, {}).get("limits") or {}
+    found = gateway.function(args.function.replace("{worker}", "1"))
     gateway.close()
-    return (_megabytes(str(found.get("memory", ""))) or DEFAULT_MB,) * 2
+    return (_megabytes(found.memory if found else "") or DEFAULT_MB,) * 2
 
 
 def _megabytes(text: str) -> int | None:
     """512Mi -> 512; None for what is no such amount, or none that a function on Lambda could have."""
-    found = re.fullmatch(r"(\d+)([MG])i?", text)
+    found = re.fullmatch(r"(\d{1,9})([MG])i?", text)
     size = int(found[1]) * {"M": 1, "G": 1024}[found[2]] if found else 0
     return size if SMALLEST_MB <= size <= LARGEST_MB else None
 

@@ -10,10 +10,13 @@ from nnlite import cases
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
 from nnlite.data import Dataset
-from nnlite.errors import UsageError
+from nnlite.errors import RunError, RunNotFound, UsageError
+from nnlite.protocol.head import RUNNING
 from nnlite.protocol.spec import Rates, RunSpec
-from nnlite.runtime import job, planning
-from nnlite.runtime.job import Job
+from nnlite.runtime import job, planning, runs
+from nnlite.runtime.job import PROTOCOL_OF, Job
+from nnlite.runtime.workers import read_spec
+from nnlite.store import Store, open_store
 
 HOME = "us-east-1"  # whose list prices are a measure, where nobody sends a bill
 ASYNC_WAIT_S = 0.2  # a queue may run one call at a time
@@ -31,6 +34,8 @@ class Pace:
 
 
 CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind))
+OF_THE_STACK = {"store", "data"}  #: choices that no call may make
+DISPLACES = {"rounds": {"epochs"}, "epochs": {"rounds"}, "workers": {"tree"}}  #: choice of a call -> of the environment
 
 
 def adapt(spec: RunSpec, invocation: str, pace: Pace, tariff: Tariff, memory_mb: int = 0) -> RunSpec:
@@ -49,6 +54,20 @@ def adapt(spec: RunSpec, invocation: str, pace: Pace, tariff: Tariff, memory_mb:
     return replace(spec, rates=rates, tariff=asdict(tariff), **asdict(pace))
 
 
+def choices(environ: Mapping[str, str], called: Mapping[str, Any], name: str | None) -> dict[str, Any]:
+    """What a function's environment and a call together choose; the call prevails.
+
+    name: of a signed call: the run is named by it, so a call that comes again names the same run. Raises UsageError.
+    """
+    if own := sorted(called.keys() & OF_THE_STACK):
+        raise UsageError(f"{' and '.join(own)}: only stack.yaml says that; leave it out")
+    displaced = {other for field in called for other in DISPLACES.get(field, ())}
+    displaced |= {field for field, protocol in PROTOCOL_OF.items() if called.get("protocol", protocol) != protocol}
+    chosen: dict[str, Any] = {field: environ[field] for field in CHOICES - displaced if environ.get(field)}
+    chosen.update(called)
+    return chosen if name is None else {"run": f"{planning.stem(str(chosen.get('case')))}-{name}", **chosen}
+
+
 def plan(choices: Mapping[str, Any], invocation: str) -> tuple[Dataset, RunSpec]:
     """What a function begins: the dataset, and the specification. choices: some of CHOICES, as JSON values or texts.
 
@@ -61,3 +80,29 @@ def plan(choices: Mapping[str, Any], invocation: str) -> tuple[Dataset, RunSpec]
     asked = Job(**chosen)
     dataset, spec = planning.plan(asked)
     return dataset, adapt(spec, invocation, Pace(**paced), prices.tariff(HOME).of_store(asked.store))
+
+
+def begin(store: Store, spec: RunSpec, dataset: Dataset) -> bool:
+    """Begin this run, or make whole what an earlier call of the same kind has begun of it. -> whether it goes on.
+
+    Raises UsageError when the run of that id is another one.
+    """
+    if not _has_begun(store, spec):
+        try:
+            runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset)
+        except RunError:  # a call that came at the same time may have been faster
+            if not _has_begun(store, spec):
+                raise
+    runs.complete(store, spec)
+    standing = runs.standing(store, spec)
+    return standing is not None and standing.status == RUNNING
+
+
+def _has_begun(store: Store, spec: RunSpec) -> bool:
+    try:
+        found = read_spec(store, spec.run)
+    except RunNotFound:
+        return False
+    if found.to_json() != spec.to_json():
+        raise UsageError(f"there is a run {spec.run!r} in {store.url} already, with other choices: choose another run")
+    return True

@@ -7,63 +7,112 @@ import binascii
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from nnlite import places
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.openfaas.signing import checked_secret
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 SECRET_FILE = "NNLITE_OPENFAAS_SECRET_FILE"
+MOST_BYTES = 2**20  #: of faas-cli's file
 
 
 def gateway_url(given: str | None, environ: Mapping[str, str]) -> str:
     """As given, else OPENFAAS_URL, else where faas-cli looks. Raises UsageError for what is no URL."""
     url = (given or environ.get("OPENFAAS_URL") or DEFAULT_URL).rstrip("/")
-    if not re.fullmatch(r"https?://[^/\s@]+(/\S*)?", url):
+    if not _is_url(url):
+        shown = re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
         raise UsageError(
-            f"gateway {url!r}: wanted http://host:port, without a password; that goes into OPENFAAS_PASSWORD"
+            f"gateway {shown!r:.120}: wanted http://host:port, without a password; that goes into OPENFAAS_PASSWORD"
         )
     return url
+
+
+def _is_url(text: str) -> bool:
+    """Whether it is the URL of a server: printable ASCII, a host, perhaps a port and a path, and nothing besides."""
+    try:
+        parts = urlsplit(text)
+        bare = not (parts.query or parts.fragment or "@" in parts.netloc)
+        return bool(
+            re.fullmatch(r"https?://[!-~]+", text) and bare and parts.hostname and (parts.port is None or parts.port)
+        )
+    except ValueError:  # [::1 or a port of 99999
+        return False
+
+
+def basic(user: str, password: str) -> str:
+    """The value of an Authorization header (RFC 7617), in UTF-8 as faas-cli, curl and browsers send it."""
+    # bytes that are not UTF-8 came in as surrogates, and leave as they were
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode(errors="surrogateescape")).decode()
 
 
 def account(url: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """User and password at the gateway: of the environment, else as `faas-cli login` left them, else none.
 
     The environment: OPENFAAS_USER (default admin) and OPENFAAS_PASSWORD. faas-cli's file: `config.yml` in
-    OPENFAAS_CONFIG or `~/.openfaas`. Raises RunError when that cannot be understood.
+    OPENFAAS_CONFIG or `~/.openfaas`. Raises UsageError or RunError when that cannot be understood.
     """
     if "OPENFAAS_PASSWORD" in environ:
-        return environ.get("OPENFAAS_USER") or "admin", environ["OPENFAAS_PASSWORD"]
-    folder = environ.get("OPENFAAS_CONFIG") or str(Path(environ.get("HOME") or "~").expanduser() / ".openfaas")
-    path = Path(folder) / "config.yml"
-    try:
-        text = path.read_text()
-    except OSError:
+        user = environ.get("OPENFAAS_USER") or "admin"
+        if ":" in user:
+            raise UsageError(f"OPENFAAS_USER={user!r:.80}: no user has a colon; the password is OPENFAAS_PASSWORD")
+        return user, environ["OPENFAAS_PASSWORD"]
+    path = _config(environ)
+    if path is None:
         return "", ""
-    for entry in _entries(text):
+    for entry in _entries(_text_of(path)):
         if entry.get("gateway", "").rstrip("/") == url and entry.get("auth", "basic") == "basic":
             return _decoded(entry.get("token", ""), url, path)
     return "", ""
+
+
+def _config(environ: Mapping[str, str]) -> Path | None:
+    """Where faas-cli keeps its logins, if there is such a place."""
+    if environ.get("OPENFAAS_CONFIG"):
+        return places.expanded(environ["OPENFAAS_CONFIG"]) / "config.yml"
+    try:
+        home = Path(environ["HOME"]) if environ.get("HOME") else places.home()
+    except UsageError:
+        return None
+    return home / ".openfaas" / "config.yml"
+
+
+def _text_of(path: Path) -> str:
+    """The text of faas-cli's file, "" if there is none. Raises RunError for one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise RunError(f"{path} has more than {MOST_BYTES:,} bytes: faas-cli has not written that")
+        return data.decode()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}, the logins of faas-cli, cannot be read: {error}; or set OPENFAAS_PASSWORD") from None
 
 
 def _entries(text: str) -> list[dict[str, str]]:
     """The logins in faas-cli's file. It is YAML as one program writes it, so lines `- key: value` are all of it."""
     entries: list[dict[str, str]] = []
     for line in text.splitlines():
-        found = re.fullmatch(r"\s*(- )?\s*(\w+):\s*(.*?)\s*", line)
-        if found is None:
+        item = line.strip()
+        name, found, value = item.removeprefix("- ").strip().partition(":")
+        if not found or not name.isidentifier():
             continue
-        if found[1]:
+        if item.startswith("- "):
             entries.append({})
         if entries:
-            entries[-1][found[2]] = found[3].strip("'\"")
+            entries[-1][name] = value.strip().strip("'\"")
     return entries
 
 
 def _decoded(token: str, url: str, path: Path) -> tuple[str, str]:
     try:
-        user, found, password = base64.b64decode(token, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        found = ""
+        login = base64.b64decode(token, validate=True).decode(errors="surrogateescape")
+    except (binascii.Error, ValueError):  # not ASCII
+        login = ""
+    user, found, password = login.partition(":")
     if not found:
         raise RunError(f"{path} has no sound login for {url}: run `faas-cli login --gateway {url}` once more")
     return user, password

@@ -1,4 +1,4 @@
-"""Inside a function: its settings, and how whatever it does becomes an answer. Handlers only parse and call this."""
+"""A function from inside: its settings, which calls it hears, and how what it does becomes an answer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from nnlite.errors import NnliteError, RunError, StoreUnavailable, UsageError
 from nnlite.platform.openfaas import signing
+from nnlite.platform.openfaas.credentials import gateway_url
 from nnlite.platform.openfaas.gateway import Gateway
 from nnlite.platform.openfaas.platform import OpenFaaSPlatform
 
 SECRETS = "/var/openfaas/secrets"
+MAX_BODY_BYTES = 16 * 1024  #: of a call: many times what the longest of ours has
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
@@ -37,15 +39,21 @@ class Settings:
     secrets: str = SECRETS
     secret_name: str = "nnlite-hmac"
     exec_timeout_s: float = 30.0  #: the watchdog's own default
+    require_signature: bool = True  #: of a function that could do with unsigned calls
+    store: str = ""  #: URL of the runs that this function begins
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> Settings:
         """Read the environment, once. Raises UsageError for what cannot be meant."""
-        texts = ("gateway_url", "train_function", "invocation", "secret_name")
+        texts = ("gateway_url", "train_function", "invocation", "secret_name", "store")
         given: dict[str, Any] = {name: environ[name] for name in texts if environ.get(name)}
         given["secrets"] = environ.get("secret_mount_path") or SECRETS
+        if "gateway_url" in given:
+            given["gateway_url"] = gateway_url(given["gateway_url"], {})
         if environ.get("exec_timeout"):
             given["exec_timeout_s"] = duration_s(environ["exec_timeout"])
+        if environ.get("require_signature"):
+            given["require_signature"] = _flag("require_signature", environ["require_signature"])
         return cls(**given)
 
     def secret(self) -> bytes:
@@ -58,6 +66,12 @@ class Settings:
                 f"the function has no secret {self.secret_name!r} ({path}): `faas-cli secret create "
                 f"{self.secret_name} --from-file FILE`, name it under `secrets` in stack.yaml, and deploy again"
             ) from None
+
+    def store_url(self) -> str:
+        """The store of runs that begin here. Raises UsageError when there is none."""
+        if not self.store:
+            raise UsageError("the function has no `store`: name one under `environment` in stack.yaml")
+        return self.store
 
     def platform(self, run: str, store_url: str) -> OpenFaaSPlatform:
         """How this function starts other invocations of a run."""
@@ -78,17 +92,29 @@ def duration_s(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, _, unit in re.findall(r"(\d+(\.\d+)?)(h|ms|m|s)", text))
 
 
-def answer(call: Call, work: Callable[[Settings, Any], dict[str, Any]], signed: bool = True) -> dict[str, Any]:
-    """Do `work(settings, decoded body)` for a call, and say what came of it in the template's terms.
+@dataclass(frozen=True)
+class Heard:
+    """A call that is heard."""
 
-    signed: refuse with 401 what is not signed. The body of the answer always has an "event"; an "error" is one that
-    a second call would only meet again, "unavailable" one that it need not.
+    values: dict[str, Any]  #: its body, decoded; {} if that was empty
+    name: str | None  #: what distinguishes a signed call from all others but its own repetitions; None: not signed
+
+
+def answer(
+    call: Call, work: Callable[[Settings, Heard], dict[str, Any]], may_be_unsigned: bool = False
+) -> dict[str, Any]:
+    """Do `work` for a call that may be heard, and say what came of it in the template's terms.
+
+    may_be_unsigned: hear unsigned calls as well, unless the settings require a signature. A signature that is there
+    has to be right in any case. Nothing of a call is parsed before its size and signature are known to be right.
+
+    The body of the answer always has an "event"; an "error" is one that a second call would only meet again,
+    "unavailable" one that it need not.
     """
     try:
         settings = Settings.of(os.environ)
-        if signed:
-            signing.check(settings.secret(), call.body, call.headers, time.time())
-        return _as_response(200, work(settings, _decoded(call.body)))
+        heard = _heard(call, settings, may_be_unsigned and not settings.require_signature)
+        return _as_response(200, work(settings, heard))
     except signing.Refused as error:
         return _as_response(401, _event("error", error))
     except UsageError as error:
@@ -102,22 +128,33 @@ def answer(call: Call, work: Callable[[Settings, Any], dict[str, Any]], signed: 
         return _as_response(500, _event("error", unexpected))
 
 
-def is_signed(call: Call, settings: Settings) -> bool:
-    """Whether a call that need not be signed is. Raises Refused when it claims to be and is not."""
-    if signing.SIGNATURE not in call.headers:
-        return False
-    signing.check(settings.secret(), call.body, call.headers, time.time())
-    return True
+def _heard(call: Call, settings: Settings, may_be_unsigned: bool) -> Heard:
+    """The call, if it may be heard. Raises Refused; UsageError for a body that cannot be meant."""
+    if len(call.body) > MAX_BODY_BYTES:
+        raise UsageError(f"the call's body has {len(call.body):,} bytes, at most {MAX_BODY_BYTES:,} are read")
+    name = None
+    if not may_be_unsigned or signing.SIGNATURE in call.headers:
+        name = signing.check(settings.secret(), call.body, call.headers, time.time())
+    return Heard(_decoded(call.body), name)
 
 
-def _decoded(body: bytes) -> Any:
-    """The JSON of a body; nothing but blanks is {}."""
+def _decoded(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; nothing but blanks is {}."""
     if not body.strip():
         return {}
     try:
-        return json.loads(body)
-    except ValueError as error:
-        raise UsageError(f"the call's body is no JSON: {error}") from None
+        values = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the call's body is no JSON: {type(error).__name__}: {str(error)[:80]}") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"the call's body: wanted an object of JSON, like {{}}, found a {type(values).__name__}")
+    return values
+
+
+def _flag(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise UsageError(f"{name} = {text[:40]!r} in the function's environment: wanted true or false")
+    return text == "true"
 
 
 def _event(name: str, error: Exception) -> dict[str, Any]:

@@ -12,6 +12,9 @@ import urllib3
 
 from nnlite.errors import NnliteError, RunError
 from nnlite.platform.openfaas import signing
+from nnlite.platform.openfaas.credentials import basic
+from nnlite.platform.openfaas.deployed import Deployed, split_name
+from nnlite.platform.openfaas.proxies import Proxy, proxy_for
 
 CONNECT_S = 5.0
 ASK_S = 20.0  # an answer of the gateway itself, or of a function that only looks something up
@@ -47,8 +50,9 @@ class Gateway:
         clock: Callable[[], float] = time.time,
     ):
         self.url, self._secret, self._clock = url, secret, clock
-        self._login = urllib3.make_headers(basic_auth=f"{user}:{password}") if user else {}
-        self._pool = urllib3.PoolManager(maxsize=128, retries=False)
+        self._login = {"Authorization": basic(user, password)} if user else {}
+        self._proxy = proxy_for(url)
+        self._pool = _pool(self._proxy)
 
     def call(self, function: str, body: bytes, timeout_s: float) -> Answer:
         """Call a function and wait for its answer. Raises Unreachable, TimedOut."""
@@ -58,18 +62,25 @@ class Gateway:
         """Have a function called later; 202 when it is queued. Raises Unreachable, TimedOut."""
         return self._post(f"/async-function/{function}", body, ASK_S)
 
-    def functions(self) -> dict[str, dict[str, Any]]:
-        """What is deployed, by name. Raises RunError: not reachable, wrong password, not a gateway."""
-        answer = self._system("GET", "/system/functions")
+    def functions(self, namespace: str = "") -> dict[str, Deployed]:
+        """What is deployed in a namespace, by the name that calls it. Raises RunError: not reachable, wrong password,
+        not a gateway."""
+        answer = self._system("GET", "/system/functions", namespace)
         try:
-            return {found["name"]: found for found in json.loads(answer.text)}
-        except (ValueError, TypeError, KeyError):
+            found = [Deployed.of(values) for values in json.loads(answer.text)]
+        except (ValueError, TypeError, KeyError, RecursionError):
             raise RunError(f"{self.url} does not answer as an OpenFaaS gateway: {answer.text[:80]!r}") from None
+        return {f"{one.name}.{namespace}" if namespace else one.name: one for one in found}
+
+    def function(self, name: str) -> Deployed | None:
+        """The function that calls of `name` reach, if it is deployed. Raises RunError."""
+        return self.functions(split_name(name)[1]).get(name)
 
     def scale(self, function: str, replicas: int) -> None:
         """Ask for so many replicas. Raises RunError."""
-        body = json.dumps({"serviceName": function, "replicas": replicas}).encode()
-        self._system("POST", f"/system/scale-function/{function}", body)
+        name, namespace = split_name(function)
+        body = json.dumps({"serviceName": name, "replicas": replicas}).encode()
+        self._system("POST", f"/system/scale-function/{name}", namespace, body)
 
     def close(self) -> None:
         """Close what is open."""
@@ -79,9 +90,10 @@ class Gateway:
         headers = {"Content-Type": "application/json", **signing.sign(self._secret, body, self._clock())}
         return self._request("POST", path, headers, body, timeout_s)
 
-    def _system(self, method: str, path: str, body: bytes | None = None) -> Answer:
+    def _system(self, method: str, path: str, namespace: str, body: bytes | None = None) -> Answer:
+        query = f"?namespace={namespace}" if namespace else ""
         try:
-            answer = self._request(method, path, self._login, body, ASK_S)
+            answer = self._request(method, path + query, self._login, body, ASK_S)
         except (Unreachable, TimedOut) as error:
             hint = "is it up, and OPENFAAS_URL right? `kubectl port-forward -n openfaas svc/gateway 8080`"
             raise RunError(f"{error}: {hint}") from None
@@ -104,9 +116,17 @@ class Gateway:
             raise TimedOut(f"gateway {self.url} gave no answer in {timeout_s:.0f} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             cause = str(error).rpartition(": ")[2].strip("')")
-            raise Unreachable(f"gateway {self.url} is not reachable ({cause})") from None
+            way = f" through the proxy {self._proxy}" if self._proxy else ""
+            raise Unreachable(f"gateway {self.url} is not reachable{way} ({cause})") from None
         text = response.data.decode(errors="replace").strip()
         return Answer(response.status, text, _event(text))
+
+
+def _pool(proxy: Proxy | None) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"maxsize": 128, "retries": False}
+    if proxy is None:
+        return urllib3.PoolManager(**options)
+    return urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
 
 
 def _event(text: str) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.base import Invocation, Platform
+from nnlite.platform.openfaas.deployed import Deployed, split_name
 from nnlite.platform.openfaas.gateway import ASK_S, NOT_FOUND, Answer, Gateway, TimedOut, Unreachable
 
 STYLES = ("sync", "async")
@@ -40,6 +41,7 @@ class OpenFaaSPlatform(Platform):
     ):
         if style not in STYLES:
             raise UsageError(f"no invocation style {style!r}; there are {', '.join(STYLES)}")
+        split_name(function.replace("{worker}", "1"))
         super().__init__()
         self.gateway, self.run, self.store_url, self.function = gateway, run, store_url, function
         self.style, self.patience_s, self.timeout_s = style, patience_s, timeout_s
@@ -69,8 +71,11 @@ class OpenFaaSPlatform(Platform):
 
     def check(self, workers: range) -> None:
         """Raise RunError, in one line, for what would keep a run from starting: before anything is uploaded."""
-        deployed = self.gateway.functions()
-        for name in sorted({self._name(worker) for worker in workers}):
+        names = sorted({self._name(worker) for worker in workers})
+        deployed: dict[str, Deployed] = {}
+        for namespace in sorted({split_name(name)[1] for name in names}):
+            deployed.update(self.gateway.functions(namespace))
+        for name in names:
             if name not in deployed:
                 there = ", ".join(sorted(deployed)) or "nothing"
                 raise RunError(
@@ -83,18 +88,25 @@ class OpenFaaSPlatform(Platform):
         """Have replicas enough for all workers at once, as far as the function may have them, and wait for them."""
         if "{worker}" in self.function:
             return  # one function a worker
-        found = self.gateway.functions()[self.function]
-        room = int((found.get("envVars") or {}).get("max_inflight", 1)) or 1
-        allowed = int((found.get("labels") or {}).get("com.openfaas.scale.max", workers))
-        wanted = min(allowed, math.ceil(workers / room))
-        if wanted > int(found.get("replicas", 1)):
+        found = self.gateway.function(self.function)
+        if found is None:
+            return  # gone since it was checked: calls will say so
+        wanted = math.ceil(workers / found.room)
+        if found.most is not None:
+            wanted = min(found.most, wanted)
+        if wanted > found.replicas:
             self.gateway.scale(self.function, wanted)
         pause_s, until = FIRST_PAUSE_S, time.monotonic() + self.patience_s
-        while self.gateway.functions()[self.function].get("availableReplicas", wanted) < wanted:
+        while self._available(wanted) < wanted:
             if time.monotonic() > until:
                 return  # fewer have to do: calls that are turned away come again
             time.sleep(pause_s)
             pause_s = min(LONGEST_PAUSE_S, 1.5 * pause_s)
+
+    def _available(self, wanted: int) -> int:
+        """Replicas that listen; where nobody says how many, as many as are wanted."""
+        found = self.gateway.function(self.function)
+        return wanted if found is None or found.available is None else found.available
 
     def _name(self, worker: int) -> str:
         return self.function.replace("{worker}", str(worker + 1))

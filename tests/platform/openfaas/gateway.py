@@ -26,13 +26,15 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from tests.servers import free_ports
 
 ROOT = Path(__file__).resolve().parents[3]
 WRAPPER = Path(__file__).with_name("wrapper.py")
 QUEUE_HOLDS = 10
-USER, PASSWORD = "admin", "a password of tests"
+USER, PASSWORD = "admin", "ein Paßwort für 3 €"
+DEFAULT_NAMESPACE = "openfaas-fn"
 
 
 def pack(name: str, into: Path, copy: tuple[str, ...] = ("nnlite",), faas: Path = ROOT / "faas") -> Path:
@@ -125,8 +127,10 @@ class Function:
             time.sleep(0.02)
 
     def status(self) -> dict[str, Any]:
+        name, _, namespace = self.name.partition(".")
         return {
-            "name": self.name, "image": f"{self.name}:latest", "replicas": len(self.replicas),
+            "name": name, "namespace": namespace or DEFAULT_NAMESPACE, "image": f"{name}:latest",
+            "replicas": len(self.replicas),
             "availableReplicas": sum(r.listens() for r in self.replicas), "labels": self.labels,
             "envVars": self.environment,
         }  # fmt: skip
@@ -232,16 +236,26 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.path in ("/_/health", "/healthz"):
                 return self.answer(200, b"OK")
-            if self.path != "/system/functions":
+            path, namespace = self.namespaced()
+            if path != "/system/functions":
                 return self.answer(404, b"404 page not found")
             if self.headers.get("Authorization") != login:
                 return self.answer(401, b"invalid credentials")
-            return self.answer(200, json.dumps([f.status() for f in gateway.functions.values()]).encode())
+            found = [function.status() for function in gateway.functions.values()]
+            return self.answer(200, json.dumps([f for f in found if f["namespace"] == namespace]).encode())
+
+        def namespaced(self) -> tuple[str, str]:
+            """The path, and the namespace that its query names, or else the default one."""
+            path, _, query = self.path.partition("?")
+            return path, parse_qs(query).get("namespace", [DEFAULT_NAMESPACE])[0]
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            _, route, name = (*self.path.split("/", 2), "", "")[:3]
+            path, namespace = self.namespaced()
+            _, route, name = (*path.split("/", 2), "", "")[:3]
             name = name.removeprefix("scale-function/")
+            if route == "system" and namespace != DEFAULT_NAMESPACE:
+                name = f"{name}.{namespace}"
             if route == "system" and self.headers.get("Authorization") != login:
                 return self.answer(401, b"invalid credentials")
             function = gateway.functions.get(name.rstrip("/"))

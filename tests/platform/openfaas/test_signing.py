@@ -1,7 +1,9 @@
 """Signatures: only who knows the secret is heard, about this body, now."""
 
+import base64
 import json
 import os
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -34,6 +36,8 @@ def test_the_form_of_a_signature_does_not_change():
         ({TIME: f"{NOW:.0f}"}, "not signed"),
         (sign(SECRET, BODY, NOW) | {SIGNATURE: "sha256=00"}, "another secret or another body"),
         (sign(SECRET, BODY, NOW) | {SIGNATURE: "ümlaut"}, "another secret or another body"),
+        (sign(SECRET, BODY, NOW) | {SIGNATURE: "half of \ud83d"}, "another secret or another body"),
+        (sign(SECRET, BODY, NOW) | {TIME: "half of \ud83d"}, "another secret or another body"),
         (sign(b"x" * 32, BODY, NOW), "another secret or another body"),
         (sign(SECRET, BODY + b" ", NOW), "another secret or another body"),
         (sign(SECRET, BODY, NOW) | {TIME: f"{NOW + 1:.0f}"}, "another secret or another body"),
@@ -45,6 +49,34 @@ def test_the_form_of_a_signature_does_not_change():
 def test_what_is_refused(headers, why):
     with pytest.raises(Refused, match=why):
         check(SECRET, BODY, headers, NOW)
+
+
+def test_signatures_are_compared_in_constant_time(monkeypatch):
+    """How long it takes says nothing of where they differ: the standard library's comparison decides, of all bytes."""
+    compared = []
+
+    def compare(*pair):
+        compared.append(pair)
+        return verdict
+
+    monkeypatch.setattr(signing.hmac, "compare_digest", compare)
+    headers, verdict = sign(SECRET, BODY, NOW), False
+    with pytest.raises(Refused, match="another secret or another body"):
+        check(SECRET, BODY, headers, NOW)
+    verdict = True
+    check(SECRET, BODY, headers | {SIGNATURE: "sha256=00"}, NOW)
+    assert compared == [(b, headers[SIGNATURE].encode()) for b in (headers[SIGNATURE].encode(), b"sha256=00")]
+
+
+def test_a_call_s_name_is_that_of_its_repetitions_alone():
+    def name(secret, body, signed_s, now_s=NOW):
+        return check(secret, body, sign(secret, body, signed_s), now_s)
+
+    names = {name(SECRET, BODY, NOW), name(b"x" * 32, BODY, NOW), name(SECRET, b"{}", NOW), name(SECRET, BODY, NOW + 1)}
+    assert len(names) == 4
+    assert name(SECRET, BODY, NOW, NOW + 100) == name(SECRET, BODY, NOW)
+    assert name(SECRET, BODY, NOW).startswith("20270115-080000-")
+    assert sign(SECRET, BODY, NOW)[SIGNATURE][7:19] not in name(SECRET, BODY, NOW)
 
 
 def test_a_secret_must_not_be_guessed(tmp_path):
@@ -91,13 +123,62 @@ def test_the_account_is_of_the_environment_or_of_faas_cli(tmp_path):
         credentials.account(url, home)
 
 
+def test_faas_cli_s_file_is_read_in_linear_time_and_bounds(tmp_path):
+    """50,000 blanks took a regular expression minutes."""
+    environ = {"OPENFAAS_CONFIG": str(tmp_path)}
+    config = tmp_path / "config.yml"
+    for line in ("x:" + " " * 500_000 + "x", " " * 500_000 + ":", "- " * 250_000, "a" * 500_000 + ":" * 400_000):
+        config.write_text(f"{line}\n{CONFIG}")
+        began_s = time.process_time()
+        assert credentials.account("http://127.0.0.1:8080", environ) == ("admin", "a:b")
+        assert time.process_time() - began_s < 5
+    config.write_text(CONFIG + " " * credentials.MOST_BYTES)
+    with pytest.raises(RunError, match=r"config\.yml has more than 1,048,576 bytes"):
+        credentials.account("http://127.0.0.1:8080", environ)
+
+
+def test_a_login_that_cannot_be_read_is_not_none(tmp_path):
+    environ = {"OPENFAAS_CONFIG": str(tmp_path)}
+    assert credentials.account("http://127.0.0.1:8080", environ) == ("", "")
+    (tmp_path / "config.yml").write_bytes(b"auths:\n- gateway: \xff\n")
+    with pytest.raises(RunError, match=r"config\.yml, the logins of faas-cli, cannot be read: .*OPENFAAS_PASSWORD"):
+        credentials.account("http://127.0.0.1:8080", environ)
+    (tmp_path / "config.yml").unlink()
+    (tmp_path / "config.yml").mkdir()
+    with pytest.raises(RunError, match="cannot be read"):
+        credentials.account("http://127.0.0.1:8080", environ)
+
+
+@pytest.mark.parametrize("password", ["ä€", "a:b: c", "日本", "ß" * 300, " ", "\udcff"])
+def test_passwords_travel_as_utf_8_wherever_they_come_from(password, tmp_path):
+    """As curl, browsers and faas-cli send them; bytes that are no UTF-8 as they are."""
+    url, sent = "http://127.0.0.1:8080", f"ädmin:{password}".encode(errors="surrogateescape")
+    token = base64.b64encode(sent).decode()
+    (tmp_path / "config.yml").write_text(CONFIG.replace("YWRtaW46YTpi", token))
+    for environ in ({"OPENFAAS_USER": "ädmin", "OPENFAAS_PASSWORD": password}, {"OPENFAAS_CONFIG": str(tmp_path)}):
+        user, found = credentials.account(url, environ)
+        assert (user, found) == ("ädmin", password)
+        assert credentials.basic(user, found) == f"Basic {token}"
+
+
+def test_a_user_with_a_colon_would_be_another_one():
+    with pytest.raises(UsageError, match="OPENFAAS_USER='me:you': no user has a colon"):
+        credentials.account("http://a", {"OPENFAAS_USER": "me:you", "OPENFAAS_PASSWORD": "p"})
+
+
 def test_the_gateway_s_url():
     assert credentials.gateway_url(None, {}) == "http://127.0.0.1:8080"
     assert credentials.gateway_url(None, {"OPENFAAS_URL": "https://f.example/"}) == "https://f.example"
     assert credentials.gateway_url("http://a:1", {"OPENFAAS_URL": "http://b"}) == "http://a:1"
-    for bad in ("localhost:8080", "http://admin:password@f.example", "ftp://x"):
-        with pytest.raises(UsageError, match="wanted http://host:port"):
+    assert credentials.gateway_url("http://[::1]:8080/openfaas", {}) == "http://[::1]:8080/openfaas"
+    for bad in (
+        "localhost:8080", "http://admin:password@f.example", "ftp://x", "http://[::1", "http://a:99999", "http://a:0",
+        "http://:8080", "http://bücher.example", "http://a b", "http://a\n", "http://a?x=1", "http://a#b", "http://",
+        "https://me:pass/word@f.example",
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match="wanted http://host:port") as found:
             credentials.gateway_url(bad, {})
+        assert "pass" not in str(found.value).replace("without a password", "")
 
 
 # ---- inside a function
@@ -138,10 +219,55 @@ def test_the_unsigned_are_refused_before_anything_is_done(environment, monkeypat
     monkeypatch.setattr(function.time, "time", lambda: NOW)
     for headers in ({}, sign(b"x" * 32, BODY, NOW), sign(SECRET, BODY, NOW - 2 * MAX_AGE_S)):
         assert function.answer(call(headers=headers), lambda *_: pytest.fail("was heard"))["statusCode"] == 401
-    heard = function.answer(call(headers=signing.sign(SECRET, BODY, NOW)), lambda settings, values: values)
+    heard = function.answer(call(headers=signing.sign(SECRET, BODY, NOW)), lambda settings, heard: heard.values)
     assert (heard["statusCode"], json.loads(heard["body"])) == (200, {"run": "r"})
-    assert function.answer(call(b"\n", {}), lambda settings, values: values, signed=False)["body"] == "{}"
-    assert function.answer(call(b"{", {}), lambda settings, values: values, signed=False)["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    ("said", "unsigned"), [(None, 401), ("true", 401), ("false", 200), ("True", 400), ("no", 400), ("1", 400)]
+)
+def test_require_signature_is_heard(environment, monkeypatch, said, unsigned):
+    """Only `false` opens a function that could do with unsigned calls, and it opens no other; a wrong signature is
+    refused even there."""
+    monkeypatch.setattr(function.time, "time", lambda: NOW)
+    if said is not None:
+        monkeypatch.setenv("require_signature", said)
+
+    def status(may_be_unsigned, body=b"", headers=None):
+        heard = function.answer(call(body, headers or {}), lambda *_: {"event": "heard"}, may_be_unsigned)
+        return heard["statusCode"]
+
+    signed = sign(SECRET, BODY, NOW)
+    assert status(True) == unsigned
+    assert status(False) == (400 if unsigned == 400 else 401)
+    assert status(True, BODY, signed) == (400 if unsigned == 400 else 200)
+    assert status(True, BODY + b" ", signed) == (400 if unsigned == 400 else 401)
+
+
+NESTED = b"[" * function.MAX_BODY_BYTES
+
+
+@pytest.mark.parametrize(
+    "body", [b"1", b"[]", b'"x"', b"null", b"true", b"{", b"\xff\xfe", NESTED, b'{"a":' + NESTED[5:], b" " * 20_000]
+)
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_body_that_cannot_be_meant_is_one_line(environment, monkeypatch, body, signed):
+    monkeypatch.setattr(function.time, "time", lambda: NOW)
+    monkeypatch.setenv("require_signature", "false")
+    headers = sign(SECRET, body, NOW) if signed else {}
+    answer = function.answer(call(body, headers), lambda *_: pytest.fail("was heard"), may_be_unsigned=True)
+    values = json.loads(answer["body"])
+    assert (answer["statusCode"], values["event"], values["kind"]) == (400, "error", "UsageError")
+    assert values["message"].startswith("the call's body")
+    assert len(values["message"]) < 200
+    assert "\n" not in values["message"]
+
+
+def test_nothing_is_parsed_before_size_and_signature_are_right(environment, monkeypatch):
+    monkeypatch.setattr(function.time, "time", lambda: NOW)
+    monkeypatch.setattr(function.json, "loads", lambda *_: pytest.fail("was parsed"))
+    for body, headers in ((b"{}", {}), (b"{}", sign(b"x" * 32, b"{}", NOW)), (b"{}" + b" " * 30_000_000, {})):
+        assert function.answer(call(body, headers), lambda *_: {})["statusCode"] in (400, 401)
 
 
 def test_a_function_without_its_secret_says_so(environment, monkeypatch):

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +18,16 @@ import pytest
 from nnlite.commands import optimize, tune
 from nnlite.commands import train as tool
 from nnlite.commands._command import run
+from nnlite.errors import NotFound
 from nnlite.platform.openfaas import signing
 from nnlite.protocol import watcher
 from nnlite.runtime import runs
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import read_spec
 from nnlite.store import open_store
+from tests.docs.commands import blocks
 from tests.platform.openfaas.conftest import SECRET
-from tests.platform.openfaas.gateway import PASSWORD, FakeGateway, running
+from tests.platform.openfaas.gateway import PASSWORD, ROOT, FakeGateway, running
 from tests.servers import Memcached, free_ports, need_memcached
 
 
@@ -41,6 +47,7 @@ def cluster(packed: Path, secrets: Path, memcached: Memcached) -> Iterator[FakeG
         choices = {
             "case": "c", "dataset": "fashion-sample", "workers": "2", "rounds": "2", "steps_per_round": "5",
             "max_poll_s": "0.03", "wait_s": "0.2", "store": f"memcached://{memcached.address}/tools",
+            "require_signature": "false", "max_inflight": "4",
         }  # fmt: skip
         gateway.deploy("emnist-setup", packed / "emnist-setup", {**common, **choices}).wait()
         yield gateway
@@ -217,15 +224,91 @@ def test_an_empty_call_begins_a_run_and_another_tells_of_it(cluster):
 def test_other_choices_take_a_signature(cluster):
     code, refused = setup(cluster, b'{"workers": 1}')
     assert (code, refused["kind"]) == (401, "Refused")
-    code, begun = setup(cluster, b'{"workers": 1, "rounds": 1}', signed=True)
-    assert (code, begun["workers"], begun["rounds"]) == (200, 1, 1)
+    code, begun = setup(cluster, b'{"workers": 1, "epochs": 1, "steps_per_round": 2000}', signed=True)
+    assert (code, begun["workers"], begun["rounds"]) == (200, 1, 1)  # not the stack's two rounds
     told = finished(cluster, json.dumps({"run": begun["run"]}).encode())
     assert told["status"] == "done", told
-    code, told = setup(cluster, b'{"wrokers": 1}', signed=True)
-    assert code == 400
-    assert "no choice wrokers" in told["message"]
+    for body, why in (
+        (b'{"wrokers": 1}', "no choice wrokers"),
+        (b'{"case": "/etc/passwd"}', "no case '/etc/passwd' in the functions; there are a, b, c, emnist"),
+        (b'{"case": "case.py"}', "no case 'case.py' in the functions"),
+        (b'{"store": "memory://x"}', "store: only stack.yaml says that"),
+        (b'{"run": 5, "rounds": 1}', "run = 5: wanted a text"),
+        (b'{"run": [5]}', "run: wanted the id of a run, found a list"),
+        (b'{"run": "../x"}', "run id '../x'"),
+    ):
+        code, told = setup(cluster, body, signed=True)
+        assert (code, why in told["message"]) == (400, True), told
     code, told = setup(cluster, b'{"run": "nobody"}')
     assert (code, told["event"]) == (500, "error")
+
+
+def test_a_signed_call_that_comes_again_finds_the_run_that_it_has_begun(cluster):
+    """Five times, two of them at once, and once more after its end; with an id of its own or without."""
+    for body in (b'{"workers": 2, "rounds": 2, "seed": 3}', b'{"workers": 1, "rounds": 1, "run": "mine"}', b""):
+        headers, before = signing.sign(SECRET, body, time.time()), len(cluster.calls)
+        with ThreadPoolExecutor(2) as both:
+            twice = list(both.map(lambda _: post(cluster, "emnist-setup", body, headers), range(2)))  # noqa: B023
+        answers = [*twice, *(post(cluster, "emnist-setup", body, headers) for _ in range(3))]
+        run = answers[0][1]["run"]
+        told = finished(cluster, json.dumps({"run": run}).encode())
+        assert told["status"] == "done", told
+        answers.append(post(cluster, "emnist-setup", body, headers))
+        assert answers == [answers[0]] * 6
+        assert answers[0][0] == 200
+        assert run == "mine" or run.startswith("c-20")
+        assert setup(cluster, json.dumps({"run": run}).encode())[1] == told  # nothing was done to it again
+        assert {call["run"] for call in cluster.calls[before:]} == {run}
+    code, told = setup(cluster, b'{"workers": 1, "rounds": 2, "run": "mine"}', signed=True)
+    assert (code, told["kind"]) == (400, "UsageError")
+    assert "there is a run 'mine' in memcached://" in told["message"]
+    two = [setup(cluster, json.dumps({"workers": 1, "rounds": 1, "seed": n}).encode(), signed=True) for n in (1, 2)]
+    assert two[0][1]["run"] != two[1][1]["run"]
+
+
+def test_a_call_whose_function_died_on_the_way_is_made_again(cluster, memcached):
+    """Between the specification and the first head, and between that and the workers."""
+    body = b'{"workers": 1, "rounds": 1, "run": "half"}'
+    assert setup(cluster, body, signed=True)[0] == 200
+    assert finished(cluster, b'{"run": "half"}')["status"] == "done"
+    with open_store(f"memcached://{memcached.address}/tools") as store:
+        spec = read_spec(store, "half")
+        for left in (False, True):
+            for key in ("head.json", "leases/00000.json"):
+                with suppress(NotFound):
+                    store.delete(f"runs/half/{key}")
+            if left:
+                runs.complete(store, spec)
+            assert setup(cluster, body, signed=True)[0] == 200
+            assert finished(cluster, b'{"run": "half"}')["status"] == "done"
+
+
+def peak_mb(cluster: FakeGateway, name: str) -> float:
+    """The most memory that the function's process has had."""
+    (replica,) = cluster.functions[name].replicas
+    (line,) = [s for s in Path(f"/proc/{replica.process.pid}/status").read_text().splitlines() if "VmHWM" in s]
+    return int(line.split()[1]) / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the memory of a process")
+@pytest.mark.parametrize("name", ["emnist-setup", "emnist-train"])
+def test_a_large_body_costs_little_more_than_its_bytes(cluster, name):
+    """The template reads all of it; parsed, 30 MB of brackets would be more than 800."""
+    cluster.functions[name].scale(1)
+    cluster.functions[name].wait()
+    before, body = peak_mb(cluster, name), b"[" + b"[]," * 10_000_000
+    code, told = post(cluster, name, body, {"Content-Type": "application/json"})
+    assert (code, told["message"]) == (400, "the call's body has 30,000,001 bytes, at most 16,384 are read")
+    assert peak_mb(cluster, name) - before < 150
+
+
+@pytest.mark.parametrize("body", [b"1", b"[]", b'"x"', b"null"])
+@pytest.mark.parametrize("name", ["emnist-setup", "emnist-train"])
+def test_a_body_that_is_no_object_is_one_line(cluster, name, body):
+    cluster.functions[name].wait()
+    code, told = post(cluster, name, body, signing.sign(SECRET, body, time.time()))
+    assert (code, told["kind"]) == (400, "UsageError")
+    assert told["message"].startswith("the call's body: wanted an object of JSON, like {}, found a ")
 
 
 def test_who_asks_for_progress_has_dead_workers_replaced(cluster):
@@ -256,3 +339,17 @@ def test_a_run_is_stopped_from_outside(cluster, memcached):
         perform(watcher.stop(spec, "stopped by a test"), Performer(store))
         assert runs.standing(store, spec).status == "stopped"
     assert setup(cluster, json.dumps({"run": begun["run"]}).encode())[1]["status"] == "stopped"
+
+
+def test_the_signed_call_of_the_document(cluster, tmp_path, monkeypatch):
+    """As it stands there, at another address, and for a smaller run."""
+    (block,) = [block for block in blocks("docs/openfaas.md") if block.language == "python"]
+    (tmp_path / "hmac.secret").write_bytes(SECRET + b"\n")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    text = block.text.replace('"workers": 6, "rounds": 20', '"workers": 1').replace(
+        "http://127.0.0.1:8080", cluster.url
+    )
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    begun = json.loads(done.stdout)
+    assert (begun["event"], begun["workers"], begun["rounds"]) == ("begun", 1, 2)
+    assert finished(cluster, json.dumps({"run": begun["run"]}).encode())["status"] == "done"

@@ -23,6 +23,7 @@ class Leaderboard:
         self.results: dict[tuple[int, int], Result] = {}
         self.seconds = self.usd = 0.0  #: of all jobs that are done
         self._live = not as_json and sys.stderr.isatty()
+        self._has_leftovers = False  #: that the store does not delete, every worker tells
         self._num_lines = 0  #: of the leaderboard that stands on the terminal
 
     def tell(self, event: str, values: dict[str, Any]) -> None:
@@ -33,6 +34,9 @@ class Leaderboard:
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
         elif event == "unavailable":
             self._say(f"a worker process ended: {values['message']}")
+        elif event == "uncleaned" and not self._has_leftovers:
+            self._has_leftovers = True
+            self._say(f"what is no longer needed stays in the store: {values['reason']}")
         elif event == "unsaved":
             self._say(f"the search could not be marked as ended: {values['reason']}")
 

@@ -27,6 +27,7 @@ class Progress:
         self._last_s = time.monotonic()
         self._sums, self._seen = _Sums(), 0
         self._waiting: dict[str, Any] | None = None  #: the last round, until its accuracy is known
+        self._has_leftovers = False  #: that the store does not delete, every worker tells
         self._bar = None if as_json else _bar(spec.num_rounds, first_round)
 
     def tell(self, event: str, values: dict[str, Any]) -> None:
@@ -43,6 +44,9 @@ class Progress:
             self._say(f"an event for worker {values['worker']} was lost ({values['why']}): it is started again")
         elif event == "unavailable":
             self._say(f"a worker process ended: {values['message']}")
+        elif event == "uncleaned" and not self._has_leftovers:
+            self._has_leftovers = True
+            self._say(f"what is no longer needed stays in the store: {values['reason']}")
         elif event == "unsaved":
             self._say(f"the run could not be marked as ended: {values['reason']}")
 

@@ -8,10 +8,10 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from nnlite.errors import Conflict, NotFound
+from nnlite.errors import Conflict, NotFound, StoreError
 from nnlite.protocol import effects as fx
 from nnlite.runtime.spans import Spans
 from nnlite.runtime.trainer import Trainer
@@ -47,6 +47,7 @@ class Performer:
     tell: Teller = tell_nobody
     spans: Spans | None = None  #: is told what takes how long
     settle: Callable[[], None] = at_full_speed  #: after each piece of work
+    _has_told: bool = field(default=False, init=False)  #: that the store does not delete
 
     def perform(self, effect: fx.Effect) -> Any:
         """The answer to an effect, as `protocol.effects` promises it."""
@@ -85,10 +86,20 @@ class Performer:
             return False
 
     def _delete(self, effect: fx.Delete) -> None:
-        self._store(effect).delete(effect.key)
+        store = self._store(effect)
+        self._clean(lambda: store.delete(effect.key))
 
     def _deletemany(self, effect: fx.DeleteMany) -> None:
-        self.store.delete_many(effect.keys)
+        self._clean(lambda: self.store.delete_many(effect.keys))
+
+    def _clean(self, delete: Callable[[], None]) -> None:
+        """Programs delete nothing but what nobody needs any more: a store that refuses that ends no run."""
+        try:
+            delete()
+        except StoreError as error:
+            if not self._has_told:
+                self.tell("uncleaned", {"reason": str(error)})
+            self._has_told = True
 
     def _now(self, effect: fx.Now) -> float:
         return time.monotonic()

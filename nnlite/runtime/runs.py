@@ -24,17 +24,24 @@ from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
 from nnlite.runtime.starting import First
 from nnlite.runtime.workers import Workers, open_durable, read_spec
-from nnlite.store import ABSENT, Data, Store, open_store
+from nnlite.store import ABSENT, Data, Store, open_store, promises
 
 
 def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset, first: First | None = None) -> None:
     """Put everything there that workers will look for; `first` is what `spec.init` names. Raises RunError when the
     run's id is taken."""
+    check_stores(store, spec)
     upload(data_store, spec, dataset)
     if first is not None:
         create(store, starting.key(spec), first.data)
     claim(store, spec, "--run")
     complete(store, spec)
+
+
+def check_stores(store: Store, spec: RunSpec) -> None:
+    """Raises StoreError when a run would go wrong there without a word, as the server lacks conditional writes."""
+    for one in {one.url: one for one in (open_durable(spec), store) if one is not None}.values():
+        promises.check(one)
 
 
 def claim(store: Store, spec: RunSpec, flag: str) -> None:
@@ -143,6 +150,7 @@ def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
 
     Raises RunError when it is done.
     """
+    check_stores(store, spec)
     durable = open_durable(spec)
     if durable is None or not _exists(durable, Keys(spec.run).head):
         complete(store, spec)

@@ -58,6 +58,7 @@ def begin(
     the winner will see. Raises RunError when the id is taken.
     """
     keys = SearchKeys(spec.run)
+    runs.check_stores(store, spec)
     runs.claim(store, spec, "--search")
     seen, whole = rows
     data_store = open_store(spec.data.store) if spec.data.store else store

@@ -2,6 +2,8 @@
 
 Only the code `NoSuchKey` is NotFound. A missing bucket, a refused access or another web server's 404 must never
 look like a key that is not there yet: programs would wait for it.
+
+A message has the server's own words first, then our advice: only the server knows which of many reasons it was.
 """
 
 from __future__ import annotations
@@ -9,43 +11,68 @@ from __future__ import annotations
 from typing import Any
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
-from nnlite.errors import NotFound, StoreError, StoreUnavailable
+from nnlite.errors import NnliteError, NotFound, StoreError, StoreUnavailable
 
 LATER_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
 LATER_CODES |= {"TooManyRequests", "RequestLimitExceeded", "OperationAborted", "RequestTimeoutException"}
 LATER_STATUSES = {429, 500, 502, 503, 504}
-CONFLICT_STATUSES = {409, 412}
+MOST_WORDS = 300  # characters of somebody else's text
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the function a role"
-_EXPIRED = "the credentials have expired: log in again (aws sso login), or renew AWS_SESSION_TOKEN"
-_WRONG_KEY = f"the server does not know these credentials; {_CREDENTIALS}"
-_REGION = "the bucket is in another region than asked; add ?region=REGION to --store"
+_LOGIN = "log in again (aws sso login), or renew AWS_SESSION_TOKEN"
+_CLOCK = "this machine's clock is more than 15 minutes wrong; set it"
+_REGION = "the bucket is in another region than asked; add ?region={region} to --store"
+_KMS = "allow kms:GenerateDataKey and kms:Decrypt on the key that encrypts the bucket"
 _ADVICE = {
-    "NoSuchBucket": "there is no such bucket; create it, or correct --store",
-    "AccessDenied": "access denied; allow s3:GetObject, s3:PutObject and s3:DeleteObject on the prefix, and "
-    "s3:ListBucket on the bucket (without it AWS says this of every key that is not there)",
-    "AllAccessDisabled": "access denied: the bucket's owner has disabled it",
-    "AccountProblem": "access denied: there is a problem with the AWS account",
-    "InvalidAccessKeyId": _WRONG_KEY,
-    "SignatureDoesNotMatch": _WRONG_KEY,
-    "InvalidToken": _WRONG_KEY,
-    "ExpiredToken": _EXPIRED,
-    "ExpiredTokenException": _EXPIRED,
-    "TokenRefreshRequired": _EXPIRED,
-    "RequestTimeTooSkewed": "this machine's clock is more than 15 minutes wrong; set it",
-    "RequestExpired": "this machine's clock is more than 15 minutes wrong; set it",
+    "NoSuchBucket": "create the bucket, or correct --store",
+    "AccessDenied": "allow s3:GetObject, s3:PutObject and s3:DeleteObject on the prefix, and s3:ListBucket on the "
+    "bucket (without it AWS says this of every key that is not there)",
+    "InvalidAccessKeyId": _CREDENTIALS,
+    "SignatureDoesNotMatch": _CREDENTIALS,
+    "InvalidToken": _CREDENTIALS,
+    "ExpiredToken": _LOGIN,
+    "ExpiredTokenException": _LOGIN,
+    "TokenRefreshRequired": _LOGIN,
+    "RequestTimeTooSkewed": _CLOCK,
+    "RequestExpired": _CLOCK,
     "PermanentRedirect": _REGION,
     "TemporaryRedirect": _REGION,
     "AuthorizationHeaderMalformed": _REGION,
     "IllegalLocationConstraintException": _REGION,
+    "InvalidRegionName": _REGION,
     "301": _REGION,
     "EntityTooLarge": "the value is larger than the server takes (5 GB on AWS)",
     "InvalidObjectState": "the object was archived (Glacier); restore it",
     "QuotaExceeded": "the bucket is full",
-    "403": "access denied; check the credentials and the bucket's policy",
-    "404": "no S3 answer, but 404; is ?endpoint= the address of an S3 server?",
+    "NotImplemented": "nnlite needs a server with conditional writes (If-None-Match and If-Match of PUT)",
+    "403": "check the credentials and the bucket's policy",
+    "404": "that is no S3 answer: is ?endpoint= the address of an S3 server?",
 }
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
+_NO_LOGIN = (boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError, boto.SSOTokenLoadError)
+_BROKEN = (boto.FlexibleChecksumError, boto.IncompleteReadError, boto.ResponseStreamingError)
+
+
+class DamagedAnswerError(Exception):
+    """A body that is not what was stored."""
+
+
+class ForeignAnswerError(Exception):
+    """A success that no S3 server would have answered with: some other web server stands there."""
+
+
+def words(text: object) -> str:
+    """Somebody else's text on one line, of bounded length, with nothing in it that a terminal would obey."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return " ".join(shown.split())[:MOST_WORDS].rstrip(". ")
+
+
+def is_explained(error: Exception) -> bool:
+    """Whether it is a failure of boto3, of the network, or an answer that is none; not one of ours already."""
+    kinds = (boto.BotoCoreError, boto.ClientError, ResponseParserError, DamagedAnswerError, ForeignAnswerError, OSError)
+    return (isinstance(error, kinds) or "urllib3" in type(error).__module__) and not isinstance(error, NnliteError)
 
 
 def code_of(error: Exception) -> tuple[str, int]:
@@ -58,15 +85,19 @@ def code_of(error: Exception) -> tuple[str, int]:
 
 
 def is_conflict(error: Exception) -> bool:
-    """Whether a conditional PUT was refused for its condition, or another one came in between."""
+    """Whether a conditional PUT was refused for its condition."""
     code, status = code_of(error)
-    if status == 409:
-        return code in ("ConditionalRequestConflict", "409", "Conflict", "OperationAborted")
     return status == 412 or code == "PreconditionFailed"
 
 
+def is_busy(error: Exception) -> bool:
+    """Whether a PUT was not done, conditional or not, as another one came in between."""
+    code, status = code_of(error)
+    return status == 409 and code in ("ConditionalRequestConflict", "409", "Conflict", "OperationAborted")
+
+
 def explained(error: Exception, verb: str, key: str, url: str, endpoint: str) -> StoreError:
-    """A botocore error as one of ours.
+    """A failure of boto3, or an answer that is none, as an error of ours.
 
     verb, key: what was asked for. endpoint: where, as a person knows it.
     """
@@ -74,20 +105,46 @@ def explained(error: Exception, verb: str, key: str, url: str, endpoint: str) ->
     if code == "NoSuchKey":
         return NotFound(f"no key {key!r} in {url}")
     what = f"cannot {verb} {key!r} in {url}"
+    if isinstance(error, boto.ClientError):
+        answer: Any = error.response
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        if code == str(status) and "xml" in headers.get("content-type", ""):  # there was a code, and it did not arrive
+            return StoreUnavailable(f"{what}: the answer of {endpoint} broke off ({code}): try later")
+        region = answer["Error"].get("Region") or headers.get("x-amz-bucket-region", "")
+        return refusal(what, code, status, answer["Error"].get("Message", ""), region)
+    return _failure(error, what, endpoint)
+
+
+def refusal(what: str, code: str, status: int = 0, message: object = "", region: str = "") -> StoreError:
+    """What the server refused to do, in its words. region: where it says that the bucket is."""
+    name = " ".join(filter(None, (str(status or ""), words(code) if code != str(status) else "")))
+    text = words(message)
+    says = f"{what}: the server says {name}{f': {text}' if text else ''}"
     if code in LATER_CODES or status in LATER_STATUSES:
-        return StoreUnavailable(f"{what}: the server says {status} {code}; it is overloaded or failing: try later")
-    if code:
-        text = " ".join(str(error.response["Error"].get("Message", "")).split())  # type: ignore[attr-defined]
-        return StoreError(f"{what}: {_ADVICE.get(code) or f'{status} {code}: {text[:200]}'}")
-    if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
-        return StoreError(f"{what}: no credentials; {_CREDENTIALS}")
-    if isinstance(error, (boto.TokenRetrievalError, boto.UnauthorizedSSOTokenError, boto.SSOTokenLoadError)):
-        return StoreError(f"{what}: {_EXPIRED}")
-    text = " ".join(str(error).split())[:200]
+        return StoreUnavailable(f"{says}; it is overloaded or failing: try later")
+    advice = _KMS if "kms:" in text else _ADVICE.get(code or str(status), "").format(region=words(region) or "REGION")
+    return StoreError(f"{says}; {advice}" if advice else says)
+
+
+def _failure(error: Exception, what: str, endpoint: str) -> StoreError:
+    """What went wrong between boto3 and the server."""
+    says = f"{what}: {words(error) or type(error).__name__}"
+    if isinstance(error, _NO_CREDENTIALS):
+        return StoreError(f"{says}; {_CREDENTIALS}")
+    if isinstance(error, _NO_LOGIN):
+        return StoreError(f"{says}; {_LOGIN}")
+    if isinstance(error, boto.ProfileNotFound):
+        return StoreError(f"{says}; AWS_PROFILE names it, and ~/.aws/config has those that there are")
+    if isinstance(error, boto.NoRegionError):
+        return StoreError(f"{says}; add ?region=REGION to --store, or set AWS_DEFAULT_REGION")
     if isinstance(error, boto.SSLError):
-        return StoreError(f"{what}: no trust in {endpoint} ({text}); check ?endpoint= and the certificates")
+        return StoreError(f"{says}; there is no trust in {endpoint}: check ?endpoint= and the certificates")
     if isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)):
         return StoreUnavailable(f"{what}: {endpoint} did not answer in time; check the network and --store")
-    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError, OSError)):
-        return StoreUnavailable(f"{what}: {endpoint} cannot be reached; check --store ({text})")
-    return StoreError(f"{what}: {text}; is {endpoint} an S3 server?")
+    if isinstance(error, (*_BROKEN, DamagedAnswerError)) or "urllib3" in type(error).__module__:
+        return StoreUnavailable(f"{what}: the answer of {endpoint} broke off or was damaged ({words(error)})")
+    if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, OSError)):
+        return StoreUnavailable(f"{what}: {endpoint} cannot be reached; check --store ({words(error)})")
+    if isinstance(error, (ForeignAnswerError, ResponseParserError)):
+        return StoreError(f"{says}; was it {endpoint} that answered, or a login page or proxy before it?")
+    return StoreError(says)

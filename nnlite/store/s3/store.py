@@ -12,26 +12,27 @@ Credentials are those that boto3 finds (environment, profile, role), never part 
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote, urlsplit
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
 from nnlite.store.options import read_options, show_options
+from nnlite.store.s3.answers import MD5_NAME, value_of, version_of
+
+T = TypeVar("T")
 
 SCHEME = "s3://"
 NUM_THREADS = 16
 MAX_DELETED = 1000  # keys in one request
 NUM_CONFLICT_RETRIES = 6
 CONFLICT_PAUSE_S = 0.05
+BUSY, OWN_VERSION = "another write is under way", "it refused the version that it gave"
 DEFAULTS = {"endpoint": "", "region": "", "connect_timeout_s": 3.0, "timeout_s": 20.0}
 
 _EXPECTED = "expected s3://bucket/prefix[?endpoint=http://host:port&region=us-east-1]"
@@ -43,7 +44,7 @@ _ETAG = re.compile(r'"[^"*]+"')
 class S3Store(Store):
     """Objects `prefix/key` in `bucket`. Makes its client, which costs 0.4 s, when it first needs one.
 
-    endpoint: of a server other than AWS. region: where AWS is asked, if not as boto3 is configured.
+    endpoint: of a server, if not where boto3 is configured to look. region: the same of the region.
     timeout_s: of one read; connect_timeout_s: of one connection, in seconds.
     client: a ready boto3 client, for tests. sleep: takes seconds, between two tries after a 409.
     """
@@ -66,6 +67,7 @@ class S3Store(Store):
         self._client, self._sleep = client, sleep
         self._making = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
+        self._has_bulk = True  #: until the server refuses to delete many keys at once
 
     @classmethod
     def from_url(cls, url: str) -> S3Store:
@@ -98,21 +100,21 @@ class S3Store(Store):
     def get(self, key: str) -> Versioned:
         name = self._prefix + check_key(key)
         try:
-            answer = self._s3().get_object(Bucket=self._bucket, Key=name)
-            with answer["Body"] as body:
-                return Versioned(body.read(), Version(answer["ETag"]))
+            return value_of(self._s3().get_object(Bucket=self._bucket, Key=name))
         except Exception as error:
             raise self._explained(error, "read", key) from error
 
     def get_many(self, keys: Iterable[str]) -> list[Versioned | None]:
         """In parallel, at most `NUM_THREADS` at a time."""
-        keys = [check_key(key) for key in keys]
+        return self._in_parallel(self._get_or_none, [check_key(key) for key in keys])
+
+    def _in_parallel(self, request: Callable[[str], T], keys: list[str]) -> list[T]:
         if len(keys) < 2:
-            return [self._get_or_none(key) for key in keys]
+            return [request(key) for key in keys]
         with self._making:
-            self._pool = self._pool or ThreadPoolExecutor(NUM_THREADS, "s3-get-many")
+            self._pool = self._pool or ThreadPoolExecutor(NUM_THREADS, "s3")
             pool = self._pool
-        return list(pool.map(self._get_or_none, keys))
+        return list(pool.map(request, keys))
 
     def put(self, key: str, data: Data, *, if_version: Condition = None) -> None:
         name = self._prefix + check_key(key)
@@ -122,17 +124,21 @@ class S3Store(Store):
             condition = {"IfNoneMatch": "*"}
         elif if_version is not None:
             if not _ETAG.fullmatch(if_version):  # an empty one would be no condition at all, and * any
-                raise self._conflict(key, if_version)
+                raise self._conflict(key, if_version)[0]
             condition = {"IfMatch": if_version}
         body = b"".join(parts)
-        request = {"Bucket": self._bucket, "Key": name, "Body": body, **condition, **self._checksum(body)}
+        request = {"Bucket": self._bucket, "Key": name, "Body": body, **condition}
+        why = ""
         for turn in range(NUM_CONFLICT_RETRIES):
             try:
-                self._s3().put_object(**request)
+                s3 = self._s3()
+                version_of(s3.put_object(**request, **self._checksum(s3, body)))
                 return
             except Exception as error:
-                self._check_refusal(error, key, if_version)
+                why = self._check_refusal(error, key, if_version)
             self._sleep(CONFLICT_PAUSE_S * 2**turn)
+        if why == OWN_VERSION:
+            raise StoreError(self._useless(key))
         raise StoreUnavailable(f"{key!r} in {self.url}: {NUM_CONFLICT_RETRIES} times 409, others write it: try later")
 
     def delete(self, key: str) -> None:
@@ -157,89 +163,110 @@ class S3Store(Store):
         return sorted(name[len(where) :].rstrip("/") for name in names)
 
     def delete_many(self, keys: Iterable[str]) -> None:
-        """One request for up to `MAX_DELETED` keys."""
-        names = [{"Key": self._prefix + check_key(key)} for key in keys]
-        for start in range(0, len(names), MAX_DELETED):
-            some = names[start : start + MAX_DELETED]
-            what = some[0]["Key"].removeprefix(self._prefix)
-            try:
-                answer = self._s3().delete_objects(Bucket=self._bucket, Delete={"Objects": some, "Quiet": True})
-            except Exception as error:
-                raise self._explained(error, "delete", what) from error
-            for refused in answer.get("Errors", ()):
-                if refused.get("Code") != "NoSuchKey":
-                    key, code = refused.get("Key", what), refused.get("Code", "an error")
-                    raise StoreUnavailable(f"cannot delete {key!r} in {self.url}: the server says {code}; try later")
+        """One request for up to `MAX_DELETED` keys, or one each where the server refuses that."""
+        keys = [check_key(key) for key in keys]
+        for start in range(0, len(keys), MAX_DELETED):
+            some = keys[start : start + MAX_DELETED]
+            if not (self._has_bulk and self._delete_at_once(some)):
+                self._in_parallel(self.delete, some)
+                self._has_bulk = False
 
-    def _checksum(self, body: bytes) -> dict[str, str]:
-        """For servers other than AWS: of a writer that dies between headers and body, SeaweedFS keeps an empty object
-        unless it was told what to expect. AWS gets a CRC from botocore."""
-        if not self._options["endpoint"]:
-            return {}
-        return {"ContentMD5": base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()}
-
-    def _check_refusal(self, error: Exception, key: str, condition: Condition) -> None:
-        """Raises what a failed PUT means; returns if the same PUT should be made again."""
+    def _delete_at_once(self, keys: list[str]) -> bool:
+        """-> False when the server refuses: if it would refuse every key as well, the next request says so."""
         from nnlite.store.s3 import errors as s3_errors
 
+        objects = [{"Key": self._prefix + key} for key in keys]
+        try:
+            answer = self._s3().delete_objects(Bucket=self._bucket, Delete={"Objects": objects, "Quiet": True})
+        except Exception as error:
+            explained = self._explained(error, "delete", keys[0])
+            if isinstance(explained, StoreUnavailable):
+                raise explained from error
+            return False
+        for refused in answer.get("Errors", ()):
+            code, name = str(refused.get("Code", "")), str(refused.get("Key", "")).removeprefix(self._prefix)
+            if code != "NoSuchKey":
+                what = f"cannot delete {name!r} in {self.url}"
+                raise s3_errors.refusal(what, code, message=refused.get("Message", ""))
+        return True
+
+    def is_foreign(self) -> bool:
+        """Whether the server is another than AWS, whose conditional writes are to be tried out."""
+        from nnlite.store.s3 import client
+
+        return not client.is_aws(self._s3())
+
+    def _checksum(self, s3: Any, body: bytes) -> dict[str, Any]:
+        """For servers other than AWS: of a writer that dies between headers and body, SeaweedFS keeps an empty object
+        unless it was told what to expect; and what is read is compared with it. AWS gets a CRC from botocore."""
+        from nnlite.store.s3 import client
+
+        if client.is_aws(s3):
+            return {}
+        md5 = client.md5_of(body)
+        return {"ContentMD5": md5, "Metadata": {MD5_NAME: md5}}
+
+    def _check_refusal(self, error: Exception, key: str, condition: Condition) -> str:
+        """Raises what a failed PUT means; -> why the same PUT should be made again."""
+        from nnlite.store.s3 import errors as s3_errors
+
+        if s3_errors.is_busy(error):
+            return BUSY
         explained = self._explained(error, "write", key)
         is_gone = isinstance(explained, NotFound)  # AWS says 404 to If-Match where there is nothing
         if condition is None or not (is_gone or s3_errors.is_conflict(error)):
             raise explained from error
-        if s3_errors.code_of(error)[1] != 409:
-            raise self._conflict(key, condition) from error
+        conflict, found = self._conflict(key, condition)
+        if found is None or found != condition:
+            raise conflict from error
+        return OWN_VERSION  # a read that was late, or a server that knows its own ETags only by another name
 
-    def _conflict(self, key: str, condition: Version | Any) -> Conflict:
+    def _conflict(self, key: str, condition: Version | Any) -> tuple[Conflict, Version | None]:
+        """(what to raise, the version that stands there, if that was asked for)"""
+        version = None
         if condition is ABSENT:
             found = "a value"
         else:
             value = self._get_or_none(key)
-            found = describe(value.version if value else ABSENT)
-        return Conflict(f"{key!r} in {self.url}: expected {describe(condition)}, found {found}; read it again")
+            version = value.version if value else None
+            found = describe(version or ABSENT)
+        says = f"{key!r} in {self.url}: expected {describe(condition)}, found {found}; read it again"
+        return Conflict(says), version
+
+    def _useless(self, key: str) -> str:
+        """What to say of a server that refuses to swap the version which it says is there."""
+        try:
+            answer = self._s3().get_object(Bucket=self._bucket, Key=self._prefix + key)
+            answer["Body"].close()
+        except Exception as error:
+            raise self._explained(error, "read", key) from error
+        etag = answer.get("ETag")
+        return (
+            f"cannot swap {key!r} in {self.url}: the server gives the ETag {etag} and refuses an If-Match of it (412), "
+            "so no conditional write can succeed; ask it without the proxy before it, or use another --store"
+        )
 
     def _explained(self, error: Exception, verb: str, key: str) -> StoreError:
         """What a failure of boto3 means; any other exception goes on its way."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         from nnlite.store.s3 import errors as s3_errors
 
-        if not isinstance(error, (BotoCoreError, ClientError, OSError)) and "urllib3" not in type(error).__module__:
+        if not s3_errors.is_explained(error):
             raise error
-        return s3_errors.explained(error, verb, key, self.url, self._options["endpoint"] or "AWS")
+        return s3_errors.explained(error, verb, key, self.url, self._where())
+
+    def _where(self) -> str:
+        """The server, as a person knows it."""
+        from nnlite.store.s3 import client
+
+        if self._client is None or client.is_aws(self._client):
+            return str(self._options["endpoint"]) or "AWS"
+        return str(self._client.meta.endpoint_url)
 
     def _s3(self) -> Any:
         """The client, made once."""
         with self._making:
             if self._client is None:
-                self._client = self._make_client()
+                from nnlite.store.s3 import client
+
+                self._client = client.make(**self._options)
             return self._client
-
-    def _make_client(self) -> Any:
-        from botocore.config import Config
-
-        endpoint, region = self._options["endpoint"], self._options["region"]
-        config = Config(
-            connect_timeout=self._options["connect_timeout_s"],
-            read_timeout=self._options["timeout_s"],
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            max_pool_connections=NUM_THREADS,
-            tcp_keepalive=True,
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            # AWS checks each upload's CRC; servers of others often do not know the header that asks for it.
-            request_checksum_calculation="when_required" if endpoint else "when_supported",
-            response_checksum_validation="when_required" if endpoint else "when_supported",
-        )
-        region = region or ("us-east-1" if endpoint else None)  # a signature needs one
-        with _session_lock:
-            return _session().client("s3", endpoint_url=endpoint or None, region_name=region, config=config)
-
-
-_session_lock = threading.Lock()  # clients are safe between threads, making them is not
-
-
-@functools.cache
-def _session() -> Any:
-    """One for the process: the second client costs 3 ms, the first 50 and 200 for the import."""
-    import boto3
-
-    return boto3.session.Session()

@@ -18,8 +18,8 @@ import boto3
 import pytest
 
 from tests.platform.aws.functions import Deployed, Functions
-from tests.platform.aws.web import Answer, Request, Web
 from tests.servers import CREDENTIALS, s3_client
+from tests.web import Answer, Request, Web
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's

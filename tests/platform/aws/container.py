@@ -15,7 +15,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.platform.aws.web import Answer, Request, Web
+from tests.web import Answer, Request, Web
 
 PERIOD_S = 0.08  # of a quota; processor time is counted in hundredths of a second
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

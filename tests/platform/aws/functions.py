@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.platform.aws.container import Container, Outcome
-from tests.platform.aws.web import Answer
+from tests.web import Answer
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,12 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
+    """status 0: the connection is closed without a word. num_missing: bytes that are promised and never come."""
+
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
+    num_missing: int = 0
 
 
 class _Server(ThreadingHTTPServer):
@@ -45,13 +48,18 @@ class Web:
                 except Exception:
                     traceback.print_exc()
                     given = Answer(500)
+                if not given.status:
+                    self.close_connection = True
+                    return
                 self.send_response(given.status)
                 for name, value in given.headers:
                     self.send_header(name, value)
-                self.send_header("Content-Length", str(len(given.body)))
+                self.send_header("Content-Length", str(len(given.body) + given.num_missing))
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(given.body)
+                if given.num_missing:
+                    self.close_connection = True
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve  # noqa: N815
 

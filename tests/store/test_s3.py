@@ -182,8 +182,8 @@ def answering(*answers: Any) -> tuple[S3Store, Answers]:
 
 FATAL = [
     ((403, "AccessDenied"), r"allow s3:GetObject.* s3:ListBucket on the bucket \(without it AWS says"),
-    ((403, "InvalidAccessKeyId"), "set AWS_ACCESS_KEY_ID"),
-    ((403, "SignatureDoesNotMatch"), "set AWS_ACCESS_KEY_ID"),
+    ((403, "InvalidAccessKeyId"), "check the credentials: set AWS_ACCESS_KEY_ID"),
+    ((403, "SignatureDoesNotMatch"), "check the credentials"),
     ((400, "ExpiredToken"), "log in again"),
     ((403, "RequestTimeTooSkewed"), "this machine's clock is more than 15 minutes wrong"),
     ((301, "PermanentRedirect"), r"the bucket is in another region than asked; add \?region=REGION"),
@@ -334,7 +334,7 @@ def fresh_session() -> Iterator[None]:
 @pytest.mark.usefixtures("fresh_session")
 def test_wrong_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")
-    with pytest.raises(StoreError, match=r"InvalidAccessKeyId: .*; set AWS_ACCESS_KEY_ID") as caught:
+    with pytest.raises(StoreError, match=r"InvalidAccessKeyId: .*; check the credentials: set AWS_ACCESS_KEY_ID") as caught:
         S3Store.from_url(fresh_url(s3)).get("a")
     assert not isinstance(caught.value, NotFound)
 

@@ -21,6 +21,7 @@ LATER_STATUSES = {429, 500, 502, 503, 504}
 MOST_WORDS = 300  # characters of somebody else's text
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the function a role"
+_WRONG_KEY = f"check the credentials: {_CREDENTIALS}"
 _LOGIN = "log in again (aws sso login), or renew AWS_SESSION_TOKEN"
 _CLOCK = "this machine's clock is more than 15 minutes wrong; set it"
 _REGION = "the bucket is in another region than asked; add ?region={region} to --store"
@@ -29,9 +30,9 @@ _ADVICE = {
     "NoSuchBucket": "create the bucket, or correct --store",
     "AccessDenied": "allow s3:GetObject, s3:PutObject and s3:DeleteObject on the prefix, and s3:ListBucket on the "
     "bucket (without it AWS says this of every key that is not there)",
-    "InvalidAccessKeyId": _CREDENTIALS,
-    "SignatureDoesNotMatch": _CREDENTIALS,
-    "InvalidToken": _CREDENTIALS,
+    "InvalidAccessKeyId": _WRONG_KEY,
+    "SignatureDoesNotMatch": _WRONG_KEY,
+    "InvalidToken": _WRONG_KEY,
     "ExpiredToken": _LOGIN,
     "ExpiredTokenException": _LOGIN,
     "TokenRefreshRequired": _LOGIN,

@@ -334,7 +334,9 @@ def fresh_session() -> Iterator[None]:
 @pytest.mark.usefixtures("fresh_session")
 def test_wrong_credentials(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")
-    with pytest.raises(StoreError, match=r"InvalidAccessKeyId: .*; check the credentials: set AWS_ACCESS_KEY_ID") as caught:
+    with pytest.raises(
+        StoreError, match=r"InvalidAccessKeyId: .*; check the credentials: set AWS_ACCESS_KEY_ID"
+    ) as caught:
         S3Store.from_url(fresh_url(s3)).get("a")
     assert not isinstance(caught.value, NotFound)
 

@@ -87,6 +87,14 @@ def encode_parts(vector: Vector, shapes: TensorShapes, metadata: Metadata | None
     return safetensors.write({**(metadata or {}), "sha256": sha256}, shapes), data
 
 
+def encode_again(found: Weights, metadata: Metadata) -> bytes:
+    """A weights file with the same tensors and other metadata; the data, whose hash is known, is copied once."""
+    if "sha256" not in found.metadata:
+        return encode(found.vector, found.shapes, metadata)
+    header = _header({**metadata, "sha256": found.metadata["sha256"]}, found.shapes)
+    return b"".join((header, found.vector.data.cast("B")))
+
+
 def decode(data: bytes | memoryview, where: str = "weights", verify: bool = True) -> Weights:
     """Read a weights file; its vector is a view onto `data`, copied only if that is not aligned to 4 bytes.
 

@@ -93,12 +93,12 @@ def _handlers() -> dict[str, Callable[[], object]]:
     """What a worker does with every byte it writes, or reads."""
     vector = np.ones(COPY_BYTES // 4, np.float32)
     model, mine = Model(vector, {"weight": vector.shape}), vector.copy()
-    data = contribution.encode(model, Tally(1))
+    data = contribution.encode(model, Tally(1), "bench")
 
     def decode() -> None:
         mine[:] = contribution.decode(data, "bench")[0].vector
 
-    return {"encode": lambda: contribution.encode(model, Tally(1)), "decode": decode}
+    return {"encode": lambda: contribution.encode(model, Tally(1), "bench"), "decode": decode}
 
 
 def targets(network: nn.Sequential, rows: int) -> np.ndarray:

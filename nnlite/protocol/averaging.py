@@ -108,7 +108,7 @@ class AveragingWorker(Worker):
         return max(self.at, now_head.round)  # the head is behind when who closed a round died before moving it
 
     def cursor(self) -> Program[bytes | None]:
-        return cursor.encode((yield Suspend()), self.at)
+        return cursor.encode((yield Suspend()), self.at, self.keys.cursor(self.worker, self.attempt))
 
     def _contributed_before(self, round: int) -> Program[bool]:
         """Whether an earlier attempt died after contributing to this round; if so, climb from there."""

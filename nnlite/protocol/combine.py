@@ -89,8 +89,8 @@ class Combiner:
         pending = yield from self._pending(ledger, mine)
         if not pending:
             return None
-        where = self.keys.checkpoint(now_head.round)
-        folded = updates.fold(base, pending, where, self.spec.num_workers)
+        made = self.keys.checkpoint(now_head.round + 1)
+        folded = updates.fold(base, pending, made, self.spec.num_workers)
         if self._too_early(folded.ledger, now_head.round + 1):
             return None
         return (yield from self._move(now_head, version, folded, pending))

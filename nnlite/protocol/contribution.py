@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nnlite import weights
 from nnlite.errors import WeightsError
+from nnlite.protocol import identity
 from nnlite.protocol.effects import Model
 
 MERGE_CHUNK = 1 << 16  # entries: a piece of the sum and of one addend fit into the cache
@@ -41,34 +42,44 @@ class Tally:
         return self.num_correct / self.num_scored if self.num_scored else None
 
 
-def encode(model: Model, tally: Tally, **more: str) -> bytes:
-    """A contribution as bytes: a weights file whose metadata hold the tally, and `more`."""
-    return weights.encode(model.vector, model.shapes, {**more, "tally": json.dumps(vars(tally))})
+def encode(model: Model, tally: Tally, key: str, **more: str) -> bytes:
+    """A contribution, merge or checkpoint as the bytes for `key`: a weights file whose metadata hold the tally, and
+    `more`."""
+    about = {**more, identity.KEY: key, "tally": json.dumps(vars(tally))}
+    return weights.encode(model.vector, model.shapes, about)
 
 
-def decode(data: Any, where: str) -> tuple[weights.Weights, Tally]:
-    """The weights and the tally. Raises WeightsError for bytes that are no contribution."""
-    found = weights.decode(data, where)
+def decode(data: Any, key: str) -> tuple[weights.Weights, Tally]:
+    """The weights and the tally that were written under `key`. Raises WeightsError for bytes that are no contribution,
+    StoreError for one that belongs elsewhere."""
+    found = weights.decode(data, key)
+    identity.check(found.metadata.get(identity.KEY), key)
     try:
         return found, Tally(**json.loads(found.metadata["tally"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{where} is a weights file but no contribution to a round: {error!r}") from None
+        raise WeightsError(f"{key} is a weights file but no contribution to a round: {error!r}") from None
 
 
-def merge(parts: Sequence[Any], where: str) -> bytes:
-    """The sample-weighted mean of encoded contributions, in the order given: same parts, same bytes.
+def under(found: weights.Weights, key: str) -> bytes:
+    """The same, as the bytes for another key: a root becomes the next checkpoint."""
+    return weights.encode_again(found, {**found.metadata, identity.KEY: key})
 
-    Parts that trained on nothing count with their tally alone. Raises WeightsError for a damaged part and
-    StructureError when parts have different tensors.
+
+def merge(parts: Mapping[str, Any], key: str) -> bytes:
+    """The sample-weighted mean of encoded contributions (by their keys), in the order given, as the bytes for `key`:
+    same parts, same bytes.
+
+    Parts that trained on nothing count with their tally alone. Raises WeightsError for a damaged part, StoreError for
+    one that belongs elsewhere, and StructureError when parts have different tensors.
     """
-    decoded = [decode(part, f"{where}, part {i}") for i, part in enumerate(parts)]
+    decoded = [decode(data, where) for where, data in parts.items()]
     tally = sum((t for _, t in decoded[1:]), decoded[0][1])
     trained = [(w, t.num_samples) for w, t in decoded if t.num_samples] or [(decoded[0][0], 1)]
     first = trained[0][0]
     for other, _ in trained[1:]:
-        weights.check_shapes(other.shapes, first.shapes, where, "Were parts made by different runs?")
+        weights.check_shapes(other.shapes, first.shapes, key, "Were parts made by different runs?")
     mean = weighted_mean([w.vector for w, _ in trained], [n for _, n in trained])
-    return encode(Model(mean, dict(first.shapes)), tally)
+    return encode(Model(mean, dict(first.shapes)), tally, key)
 
 
 def summary(round: int, tally: Tally, seconds: float | None, **more: float) -> bytes:

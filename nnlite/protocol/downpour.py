@@ -157,7 +157,7 @@ class DownpourWorker(Worker):
         if not self.spec.is_lone:
             key = self.keys.update(self.worker, self.seq)
             kind = "float32" if self.is_through else Wire.of(self.spec.wire).kind
-            if not (yield Create(key, updates.encode(model, label, kind))):
+            if not (yield Create(key, updates.encode(model, label, key, kind))):
                 raise Leave(f"another invocation has pushed {key}")
         self.pending.append(Update(label, model.vector))
         self.seq += 1
@@ -230,7 +230,7 @@ class DownpourWorker(Worker):
             if self.spec.is_lone:
                 yield from self._combine()
             standing = yield Suspend()
-        return cursor.encode(standing, self.base)
+        return cursor.encode(standing, self.base, self.keys.cursor(self.worker, self.attempt))
 
     # ---- the end
 

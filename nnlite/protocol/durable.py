@@ -122,10 +122,11 @@ def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]
 
 def _reborn(spec: RunSpec, back: Head, data: Any) -> tuple[Head, bytes]:
     """The same weights and ledger as the first version of a new life."""
-    where = Keys(spec.run).checkpoint(back.round)
+    keys = Keys(spec.run)
+    where = keys.checkpoint(back.round)
     found, _ = contribution.decode(data, where)
     first = back.life * LIFE
     numbers = {"applied": (first,) * spec.num_workers, "bases": (first,) * spec.num_workers}
     ledger = replace(updates.ledger_of(found, where, spec.num_workers), **numbers)
-    made = updates.folded(Model(found.vector, dict(found.shapes)), ledger, Tally())
+    made = updates.folded(Model(found.vector, dict(found.shapes)), ledger, Tally(), keys.checkpoint(first))
     return replace(back.with_ledger(ledger), round=first), made.data

@@ -10,7 +10,6 @@ The last round only scores: it closes with the test accuracy of the final checkp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,8 +32,9 @@ class Rounds:
 
     def contribute(self, round: int, worker: int, model: Model, tally: Tally) -> Program[bool]:
         """Create this worker's contribution to `round`, and merge whatever it completes. -> whether that was all"""
-        data = contribution.encode(model, tally)
-        yield Create(self.keys.node(round, self.tree.leaf_level, worker), data)
+        key = self.keys.node(round, self.tree.leaf_level, worker)
+        data = contribution.encode(model, tally, key)
+        yield Create(key, data)
         return (yield from self.climb(round, self.tree.leaf_level, worker, data))
 
     def climb(self, round: int, level: int, node: int, data: Any, is_again: bool = False) -> Program[bool]:
@@ -59,31 +59,35 @@ class Rounds:
         yield from self.close(round, data)
         return True
 
-    def _siblings(self, round: int, level: int, node: int, siblings: range, data: Any) -> Program[Sequence[Any] | None]:
-        """What all children of my parent made, in order, or None while one is missing.
+    def _siblings(
+        self, round: int, level: int, node: int, siblings: range, data: Any
+    ) -> Program[dict[str, Any] | None]:
+        """What all children of my parent made, by key and in order, or None while one is missing.
 
         My neighbour is asked for first, so that whoever is not among the last finds a gap with one small request; if
         it is there, the others come in one go.
         """
         others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
-        parts = {node: data}
+        keys = {n: self.keys.node(round, level, n) for n in siblings}
+        parts = {keys[node]: data}
         for asked in filter(None, (others[:1], others[1:])):
-            found = yield GetMany(tuple(self.keys.node(round, level, n) for n in asked))
+            found = yield GetMany(tuple(keys[n] for n in asked))
             if any(f is None for f in found):
                 return None
-            parts.update((n, f.data) for n, f in zip(asked, found, strict=True))
-        return [parts[n] for n in siblings]
+            parts.update((keys[n], f.data) for n, f in zip(asked, found, strict=True))
+        return {key: parts[key] for key in keys.values()}
 
     # ---- closing
 
     def close(self, round: int, data: Any) -> Program[None]:
         """With the root of `round` there: create the next checkpoint and move the head."""
         where = self.keys.node(round, 0, 0)
-        _, tally = contribution.decode(data, where)
+        root, tally = contribution.decode(data, where)
         following = self._after(round, tally)
         seconds = (yield Now()) - self.began_s if self.began_s is not None else None
         yield Create(self.keys.summary(round), contribution.summary(round, tally, seconds))
         if following.status == RUNNING:  # the others go on as soon as they see it, so it comes after the summary
+            data = contribution.under(root, self.keys.checkpoint(round + 1))
             yield Create(self.keys.checkpoint(round + 1), data)
 
         def moved(now: Head) -> Head:
@@ -166,11 +170,12 @@ class Rounds:
         if level == self.tree.leaf_level:
             missing.append(node)
             return None
-        parts = []
-        for child in self.tree.children(level, node):
-            parts.append((yield from self._rebuild(round, level + 1, child, missing, is_enough)))
-        there = [part for part in parts if part is not None]
-        if not there or (len(there) < len(parts) and not is_enough):
+        there, children = dict[str, Any](), self.tree.children(level, node)
+        for child in children:
+            part = yield from self._rebuild(round, level + 1, child, missing, is_enough)
+            if part is not None:
+                there[self.keys.node(round, level + 1, child)] = part
+        if not there or (len(there) < len(children) and not is_enough):
             return None
         data = yield from self._create(key, contribution.merge(there, key))
         yield from self._collect(round - 2, level, node)

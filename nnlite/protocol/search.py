@@ -166,11 +166,11 @@ class SearchWorker(Searching, Worker):
         if not np.isfinite(model.vector).all():
             raise Diverges
         tally = Tally(trained.num_samples, trained.loss_sum)
-        yield Create(where, contribution.encode(model, tally))
+        yield Create(where, contribution.encode(model, tally, where))
         return tally
 
     def cursor(self) -> Program[bytes | None]:
-        return cursor.encode((yield Suspend()), self.at)
+        return cursor.encode((yield Suspend()), self.at, self.keys.cursor(self.worker, self.attempt))
 
     def _left_off(self, job: Job) -> Program[Standing | None]:
         """Where the last attempt handed over, if that was in the middle of this job."""
@@ -193,7 +193,7 @@ class SearchWorker(Searching, Worker):
         found = yield Get(key)
         if found is None:
             raise StoreError(f"{key} is missing in the store: begin the search anew")
-        return RunSpec.from_json(found.data, key)
+        return RunSpec.of_run(self.board.keys.trial_run(trial), found.data, key)
 
     def _forget_deaths(self) -> Program[None]:
         """A job is done: what this worker's attempts died of before does not count any more."""

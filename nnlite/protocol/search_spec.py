@@ -76,6 +76,10 @@ class SearchKeys:
         """The winner, and its accuracy on the test split; created once."""
         return f"searches/{self.search}/outcome.json"
 
+    def trial_run(self, trial: int) -> str:
+        """The run that a trial is, by the specification it has."""
+        return f"{self.search}-{trial:05d}"
+
     def trial(self, trial: int) -> str:
         """The specification of a trial, as a run of one worker; created once."""
         return f"searches/{self.search}/trials/{trial:05d}/spec.json"

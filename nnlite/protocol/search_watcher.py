@@ -111,7 +111,11 @@ def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
 
 def _score(board: Board, best: Result) -> Program[None]:
     """Score the best on the test split, and create the outcome."""
-    trial = RunSpec.from_json((yield Get(board.keys.trial(best.trial))).data, board.keys.trial(best.trial))
+    key = board.keys.trial(best.trial)
+    found = yield Get(key)
+    if found is None:
+        raise RunError(f"the specification of the best trial, {key}, is not in the store any more: begin it anew")
+    trial = RunSpec.of_run(board.keys.trial_run(best.trial), found.data, key)
     where = board.keys.model(best.key)
     model = yield Get(where)
     if model is None:

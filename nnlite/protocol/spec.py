@@ -13,7 +13,7 @@ from nnlite.protocol.effects import Bill
 from nnlite.protocol.tree import Tree
 from nnlite.protocol.wire import Wire
 
-FORMAT = 1
+FORMAT = 2  #: 2: every object says what it is, see `identity`
 PROTOCOLS = ("averaging", "downpour")
 SEARCH = "search"  #: the protocol of a run whose workers each train trials of their own: see `search_spec`
 LEAST = {  # field -> the least it can be, and what people call it
@@ -114,7 +114,10 @@ class RunSpec:
 
     def __post_init__(self) -> None:
         if self.format != FORMAT:
-            raise RunError(f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}")
+            raise RunError(
+                f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}: go on with it by the "
+                "version that began it, or begin it anew"
+            )
         check_run(self.run)
         for name, (least, label) in LEAST.items():
             value = getattr(self, name)
@@ -210,6 +213,17 @@ class RunSpec:
             if isinstance(error, UsageError):
                 raise
             raise RunError(f"{where} is not a run's specification: {error}") from None
+
+    @classmethod
+    def of_run(cls, run: str, data: bytes, where: str) -> RunSpec:
+        """The specification of `run`, as it stands at `where`. Raises RunError for anything else."""
+        spec = cls.from_json(data, where)
+        if spec.run != run:
+            raise RunError(
+                f"{where} is the specification of run {spec.run!r}, expected that of {run!r}: was its folder copied or "
+                "renamed? Give it its own name back, or begin the run anew"
+            )
+        return spec
 
 
 def check_run(run: str) -> None:

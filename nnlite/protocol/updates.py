@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nnlite import weights
 from nnlite.errors import StructureError, WeightsError
-from nnlite.protocol import contribution
+from nnlite.protocol import contribution, identity
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Model
 from nnlite.protocol.wire import pack, unpack
@@ -79,21 +79,24 @@ def _with(values: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
     return (*values[:index], value, *values[index + 1 :])
 
 
-def encode(model: Model, label: Label, wire: str = "float32") -> bytes:
-    """An update as bytes: a weights file whose metadata hold the label. It was reduced for this kind of wire."""
+def encode(model: Model, label: Label, key: str, wire: str = "float32") -> bytes:
+    """An update as the bytes for `key`: a weights file whose metadata hold the label. It was reduced for this kind of
+    wire."""
     packed, about = pack(model, wire)
-    return weights.encode(packed.vector, packed.shapes, {**about, "update": json.dumps(vars(label))})
+    about |= {identity.KEY: key, "update": json.dumps(vars(label))}
+    return weights.encode(packed.vector, packed.shapes, about)
 
 
-def decode(data: Any, where: str) -> Update:
-    """Read what `encode` wrote. Raises WeightsError for anything else."""
-    found = weights.decode(data, where)
+def decode(data: Any, key: str) -> Update:
+    """Read what `encode` wrote. Raises WeightsError for anything else, StoreError for what belongs elsewhere."""
+    found = weights.decode(data, key)
+    identity.check(found.metadata.get(identity.KEY), key)
     try:
-        return Update(Label(**json.loads(found.metadata["update"])), unpack(found, where))
+        return Update(Label(**json.loads(found.metadata["update"])), unpack(found, key))
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(f"{where} is a weights file but no update: {error!r}") from None
+        raise WeightsError(f"{key} is a weights file but no update: {error!r}") from None
 
 
 def ledger_of(found: weights.Weights, where: str, num_workers: int) -> Ledger:
@@ -116,22 +119,22 @@ class Folded:
     tally: Tally
 
 
-def fold(base: weights.Weights, updates: Sequence[Update], where: str, num_workers: int) -> Folded:
-    """The next checkpoint: `base` plus every update, in the order given.
+def fold(base: weights.Weights, updates: Sequence[Update], key: str, num_workers: int) -> Folded:
+    """The next checkpoint, which is to stand under `key`: `base` plus every update, in the order given.
 
     Raises StructureError when an update is of another network, ValueError when one is missing between.
     """
-    ledger, tally, vector = ledger_of(base, where, num_workers), Tally(), np.array(base.vector)
+    ledger, tally, vector = ledger_of(base, key, num_workers), Tally(), np.array(base.vector)
     for update in updates:
         if update.vector.shape != vector.shape:
             raise StructureError(
-                f"update {update.label.seq} of worker {update.label.worker} to {where} has {len(update.vector)} "
+                f"update {update.label.seq} of worker {update.label.worker} for {key} has {len(update.vector)} "
                 f"entries, the checkpoint {len(vector)}. Was it made by another run?"
             )
         vector += update.vector
         ledger = ledger.with_update(update.label)
         tally += Tally(update.label.num_samples, update.label.loss_sum)
-    return folded(Model(vector, dict(base.shapes)), ledger, tally)
+    return folded(Model(vector, dict(base.shapes)), ledger, tally, key)
 
 
 def read(data: Any, where: str, num_workers: int) -> Folded:
@@ -140,8 +143,8 @@ def read(data: Any, where: str, num_workers: int) -> Folded:
     return Folded(data, found, ledger_of(found, where, num_workers), tally)
 
 
-def folded(model: Model, ledger: Ledger, tally: Tally) -> Folded:
-    """A checkpoint that knows what it contains."""
+def folded(model: Model, ledger: Ledger, tally: Tally, key: str) -> Folded:
+    """A checkpoint that knows what it contains, and that it is to stand under `key`."""
     about = {"ledger": json.dumps(vars(ledger))}
-    data = contribution.encode(model, tally, **about)
+    data = contribution.encode(model, tally, key, **about)
     return Folded(data, weights.Weights(model.vector, model.shapes, about), ledger, tally)

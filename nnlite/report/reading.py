@@ -71,7 +71,7 @@ def read(store: Store, run: str) -> Record:
     check_run(run)
     keys = Keys(run)
     try:
-        spec = RunSpec.from_json(store.get(keys.spec).data, keys.spec)
+        spec = RunSpec.of_run(run, store.get(keys.spec).data, keys.spec)
     except NotFound:
         raise RunError(f"no run {run!r} in {store.url}; {known_runs(store)}") from None
     found = _many(store, [keys.head])[0]

@@ -68,7 +68,8 @@ def complete(store: Store, spec: RunSpec) -> None:
     keys, durable = Keys(spec.run), open_durable(spec)
     for one in filter(None, (durable, store)):
         if not _exists(one, keys.head):
-            create(one, keys.checkpoint(0), contribution.encode(starting.model(store, spec), Tally()))
+            first = keys.checkpoint(0)
+            create(one, first, contribution.encode(starting.model(store, spec), Tally(), first))
             create(one, keys.head, Head().to_json())
 
 

@@ -88,8 +88,9 @@ def read(store: Store, search: str) -> tuple[RunSpec, SearchSpec]:
 def trial(store: Store, search: str, number: int) -> Trial:
     """A trial of a search."""
     keys = SearchKeys(search)
-    spec = RunSpec.from_json(store.get(keys.trial(number)).data, keys.trial(number))
-    return Trial(json.loads(store.get(keys.configuration(number)).data), spec)
+    key = keys.trial(number)
+    described = RunSpec.of_run(keys.trial_run(number), store.get(key).data, key)
+    return Trial(json.loads(store.get(keys.configuration(number)).data), described)
 
 
 def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]]:
@@ -128,7 +129,7 @@ def trial_spec(spec: RunSpec, number: int, network: Any, optimizer: Any, batch_s
     rows = spec.data.num_train
     return replace(
         spec,
-        run=f"{spec.run}-{number:05d}",
+        run=SearchKeys(spec.run).trial_run(number),
         protocol="averaging",
         num_workers=1,
         tree_widths=(1,),

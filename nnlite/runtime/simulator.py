@@ -87,7 +87,7 @@ class Simulation:
         self._versions = itertools.count(1)
         self._story: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=self.story_length)
         self.invocations: list[Invocation] = []  #: of workers
-        self._put(self.keys.checkpoint(0), encode(self.initial, Tally()))
+        self._put(self.keys.checkpoint(0), encode(self.initial, Tally(), self.keys.checkpoint(0)))
         self._put(self.keys.head, Head().to_json())
         if self.spec.checkpoint_store is not None:
             self.durable.update(self.store)

@@ -34,7 +34,12 @@ def read(path: str, spec: RunSpec) -> First:
         data = Path(path).read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from None
-    return First(data, hashlib.sha256(data).hexdigest()[:32])
+    return First(data, digest(data))
+
+
+def digest(data: bytes) -> str:
+    """The name of a file of weights by its content."""
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
 def key(spec: RunSpec) -> str:
@@ -48,9 +53,12 @@ def model(store: Store, spec: RunSpec) -> Model:
     if spec.init is None:
         return first
     try:
-        found = weights.decode(store.get(key(spec)).data, key(spec))
+        data = store.get(key(spec)).data
     except NotFound:
         raise RunError(f"{key(spec)} is not in {store.url} any more: begin the run anew, by --init FILE") from None
+    if digest(data) != spec.init:
+        raise StoreError(f"{key(spec)} in {store.url} is not the file that is named by its content: begin the run anew")
+    found = weights.decode(data, key(spec))
     network, _ = trainer.build(spec)
     first.vector[: network.layout.size] = found.vector_in(network.layout, key(spec), HINT)
     return first

@@ -14,6 +14,7 @@ from nnlite import weights
 from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
 from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
+from nnlite.protocol import contribution
 from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.wire import Wire
@@ -71,7 +72,7 @@ class State:
 
     def read(self, data: Any, where: str) -> None:
         """Take over a checkpoint. Raises WeightsError or StructureError when it is not one of ours."""
-        found = data if isinstance(data, weights.Weights) else weights.decode(data, where)
+        found = data if isinstance(data, weights.Weights) else contribution.decode(data, where)[0]
         hint = "Was it written by a run with another network or optimizer?"
         self.vector[:] = found.vector_in(self.shapes, where, hint)
 

@@ -25,7 +25,7 @@ def read_spec(store: Store, run: str) -> RunSpec:
     check_run(run)
     key = Keys(run).spec
     try:
-        return RunSpec.from_json(store.get(key).data, key)
+        return RunSpec.of_run(run, store.get(key).data, key)
     except NotFound:
         raise RunNotFound(f"no run {run!r} in {store.url}: check the run's id and --store") from None
 

@@ -43,7 +43,8 @@ def ledger_holds(simulation):
         fail(simulation, str(error))
     if last.status != DONE:
         fail(simulation, f"ended as {last}")
-    found, _ = contribution.decode(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+    where = simulation.keys.checkpoint(last.result)
+    found, _ = contribution.decode(simulation.store[where].data, where)
     return np.array_equal(found.vector, expected(simulation.spec.num_workers))
 
 
@@ -95,8 +96,9 @@ def test_a_lone_worker_begins_again_where_an_earlier_one_died_before_it_showed_i
     where = simulation.keys.checkpoint(0)
     first = updates.read(simulation.store[where].data, where, 1).weights
     change = np.arange(SIZE, dtype=np.float32) + 1
-    left = updates.fold(first, [Update(Label(0, 1, 0, 1, False, 1, 0.0), change)], where, 1)
-    simulation.store[simulation.keys.checkpoint(1)] = Stored(left.data, 1)
+    made = simulation.keys.checkpoint(1)
+    left = updates.fold(first, [Update(Label(0, 1, 0, 1, False, 1, 0.0), change)], made, 1)
+    simulation.store[made] = Stored(left.data, 1)
     assert ledger_holds(simulation)
 
 
@@ -170,10 +172,9 @@ def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monke
 
     made = updates.fold
 
-    def remembering(base, pending, where, num_workers):
-        result = made(base, pending, where, num_workers)
-        version = int(where.rsplit("/", 1)[1]) + 1
-        mine[f"{where.rsplit('/', 1)[0]}/{version:08d}"] = result.ledger
+    def remembering(base, pending, key, num_workers):
+        result = made(base, pending, key, num_workers)
+        mine[key] = result.ledger
         return result
 
     monkeypatch.setattr(updates, "fold", remembering)
@@ -214,12 +215,12 @@ def test_a_ledger_takes_updates_in_order_only():
 
 
 def test_folding_adds_every_update_and_keeps_the_books():
-    start = updates.folded(Model(np.ones(SIZE, np.float32), SHAPES), Ledger.empty(2), Tally())
+    start = updates.folded(Model(np.ones(SIZE, np.float32), SHAPES), Ledger.empty(2), Tally(), "before")
     pending = [
-        updates.decode(updates.encode(Model(np.full(SIZE, value, np.float32), SHAPES), label(w, seq)), "u")
+        updates.decode(updates.encode(Model(np.full(SIZE, value, np.float32), SHAPES), label(w, seq), "u"), "u")
         for w, seq, value in ((0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0))
     ]
-    after = updates.fold(start.weights, pending, "runs/r/ckpt/00000000", 2)
+    after = updates.fold(start.weights, pending, "after", 2)
     found, tally = contribution.decode(after.data, "after")
     assert np.all(found.vector == 10.0)
     assert updates.ledger_of(found, "after", 2) == after.ledger == Ledger((1, 2), (10, 20), (), (0, 0))
@@ -261,16 +262,18 @@ def test_an_update_that_is_folded_while_its_worker_begins_again_is_not_made_agai
 def pushed_once():
     """A store of one worker's run, with its first update pushed and not folded."""
     keys = Combiner(downpour(1)).keys
-    first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
-    pushed = updates.encode(Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0))
+    first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally(), keys.checkpoint(0))
+    pushed = updates.encode(
+        Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0), keys.update(0, 1)
+    )
     return {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.update(0, 1): pushed}
 
 
 def test_who_holds_the_combine_lease_is_given_up_after_a_multiple_of_what_folding_took_us():
     """A second folding is only work; until somebody folds, everybody trains on from what is older and older."""
-    first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally())
     combiner = Combiner(downpour(2, lease_ttl_s=60.0))
     keys = combiner.keys
+    first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally(), keys.checkpoint(0))
     there = {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.combine: Lease(0, "stuck").to_json()}
     waits = [combiner.watch.ttl_s]
     for took_s in (2.0, 0.1, 0.001, 9.0):

@@ -19,7 +19,8 @@ from tests.protocol.toy import SIZE, STEPS, simulate, vector_of
 def final(simulation):
     last = simulation.run(BOUND_S)
     assert last.status == DONE, f"seed {simulation.seed}: {last}"
-    return vector_of(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+    where = simulation.keys.checkpoint(last.result)
+    return vector_of(simulation.store[where].data, where)
 
 
 def pushed(simulation):

@@ -40,7 +40,8 @@ def test_downpour_ends_with_the_durable_checkpoint_plus_what_was_pushed_after_it
         last = simulation.run(BOUND_S)
         assert last.status == DONE, f"seed {seed}: {last}"
         there = {**simulation.durable, **simulation.store}  # it may have been wiped after its end
-        found = vector_of(there[simulation.keys.checkpoint(last.result)].data, "final")
+        where = simulation.keys.checkpoint(last.result)
+        found = vector_of(there[where].data, where)
         assert np.array_equal(found, restored_and_pushed(simulation)), f"seed {seed}"
         assert sum(last.steps) == 7 * simulation.spec.num_workers, f"seed {seed}"
         lives += last.result >= LIFE
@@ -53,8 +54,9 @@ def test_a_lone_worker_ends_with_all_its_steps_each_once(at_s):
     for seed in range(40):
         simulation = simulate(downpour(1, 1 + seed % 3, 1, **DURABLE), seed, wiped(seed, *at_s))
         last = simulation.run(BOUND_S)
-        found = {**simulation.durable, **simulation.store}[simulation.keys.checkpoint(last.result)].data
-        assert np.array_equal(vector_of(found, "final"), expected(1)), f"seed {seed}: {last}"
+        where = simulation.keys.checkpoint(last.result)
+        found = {**simulation.durable, **simulation.store}[where].data
+        assert np.array_equal(vector_of(found, where), expected(1)), f"seed {seed}: {last}"
         lives += last.result >= LIFE
     assert lives > 10
 

@@ -279,8 +279,8 @@ def test_a_worker_that_died_between_merging_and_closing_closes_the_round_when_it
     """Nobody else does before the straggler timeout: they found the node created, and left the rest to its maker."""
     run_spec = spec(2, 3, (1, 2))
     keys = Keys(run_spec.run)
-    part = contribution.encode(Model(np.ones(toy.SIZE, np.float32), toy.SHAPES), Tally(3))
-    there = dict.fromkeys((keys.node(0, 1, 0), keys.node(0, 1, 1), keys.node(0, 0, 0), keys.checkpoint(0)), part)
+    part, names = Model(np.ones(toy.SIZE, np.float32), toy.SHAPES), [keys.node(0, *at) for at in run_spec.tree.nodes()]
+    there = {name: contribution.encode(part, Tally(3), name) for name in (*names, keys.checkpoint(0))}
     there[keys.head] = Head().to_json()
     written: list[str] = []
     worker = AveragingWorker(run_spec, 1, 2, "again")

@@ -132,8 +132,9 @@ def test_without_a_fixed_merge_order_the_bytes_depend_on_who_was_last(monkeypatc
     order = np.random.default_rng(0)
     plain = contribution.merge
 
-    def in_any_order(parts, where):
-        return plain([parts[i] for i in order.permutation(len(parts))], where)
+    def in_any_order(parts, key):
+        keys = list(parts)
+        return plain({keys[i]: parts[keys[i]] for i in order.permutation(len(keys))}, key)
 
     monkeypatch.setattr(contribution, "merge", in_any_order)
     assert broken_promises(fractions_spec(), seeds=20) > 0
@@ -161,7 +162,7 @@ def test_without_the_round_in_its_check_a_zombie_moves_the_head_back(monkeypatch
     simulation = simulate(run_spec)
     simulation.run(BOUND_S)
     before = simulation.store[simulation.keys.head]
-    root = encode(Model(np.zeros(6, np.float32), {"weight": (2, 3)}), Tally(5, 1.0))
+    root = encode(Model(np.zeros(6, np.float32), {"weight": (2, 3)}), Tally(5, 1.0), simulation.keys.node(0, 0, 0))
     close(simulation, run_spec, root)
     assert simulation.store[simulation.keys.head] == before
 

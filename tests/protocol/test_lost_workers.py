@@ -51,7 +51,8 @@ def test_a_lost_worker_is_replaced_while_the_others_train():
         assert invoked_s[1, 2] < of.lease_ttl_s + 3 * of.straggler_timeout_s < 0.4 * simulation.now_s, f"seed {seed}"
         assert (1, 3) not in invoked_s, f"seed {seed}"
         assert not {(0, 2), (2, 2)} & invoked_s.keys(), f"seed {seed}"
-        found = toy.vector_of(simulation.store[simulation.keys.checkpoint(last.result)].data, "final")
+        where = simulation.keys.checkpoint(last.result)
+        found = toy.vector_of(simulation.store[where].data, where)
         assert (found == expected(3, NUM_STEPS)).all()
 
 

@@ -95,8 +95,8 @@ def simulate(search: SearchSpec, seed: int = 0, faults: Faults | None = None, **
     simulation._put(keys.spec, search.to_json())
     for trial in range(search.num_trials):
         described = replace(
-            spec, run=f"toy-{trial}", protocol="averaging", num_workers=1, tree_widths=(1,), steps_per_round=STEPS,
-            optimizer={"trial": trial},
+            spec, run=keys.trial_run(trial), protocol="averaging", num_workers=1, tree_widths=(1,),
+            steps_per_round=STEPS, optimizer={"trial": trial},
         )  # fmt: skip
         simulation._put(keys.trial(trial), described.to_json())
     return simulation

@@ -113,7 +113,8 @@ def final(store: Store, of: RunSpec, last: Head) -> bytes:
 
 def vector(store: Store, of: RunSpec, version: int) -> np.ndarray:
     """The weights and slots of a checkpoint, one float32 vector."""
-    return np.array(contribution.decode(checkpoint(store, of, version), "checkpoint")[0].vector)
+    key = Keys(of.run).checkpoint(version)
+    return np.array(contribution.decode(checkpoint(store, of, version), key)[0].vector)
 
 
 def exists(store: Store, key: str) -> bool:

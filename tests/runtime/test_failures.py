@@ -3,15 +3,17 @@
 import subprocess
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from nnlite import data, nn
+from nnlite import data, nn, weights
 from nnlite.errors import NnliteError, NotFound, RunError, StoreError, StructureError, WeightsError
 from nnlite.protocol import contribution, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import FORMAT
 from nnlite.runtime import runs, trainer
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import Workers, read_spec
@@ -68,6 +70,32 @@ class Damaging(MemoryStore):
         return Versioned(found.data[:-1] + bytes([found.data[-1] ^ 1]), found.version)
 
 
+class Mixing(MemoryStore):
+    """Hands out the object of another key in place of one."""
+
+    asked = answered = ""
+
+    def get(self, key: str) -> Versioned:
+        return super().get(self.answered if key == self.asked else key)
+
+    def get_many(self, keys):
+        return super().get_many([self.answered if key == self.asked else key for key in keys])
+
+
+@pytest.mark.parametrize("name", ["ckpt/00000002", "rounds/000001/1/00001"])
+def test_an_object_of_another_run_ends_the_run_and_is_never_taken_for_its_own(name):
+    store = Mixing()
+    store.asked, store.answered = f"runs/small/{name}", f"runs/other/{name}"
+    small.train(store, replace(OF, run="other", seed=2, num_rounds=2, checkpoint_every=1), ROWS)
+    if "rounds" in name:  # a contribution, which that run has deleted: the same round of the same network
+        checkpoint = weights.decode(store.get("runs/other/ckpt/00000001").data)
+        store.put(store.answered, contribution.under(checkpoint, store.answered))
+    with pytest.raises(StoreError, match=rf"{store.asked}: what the store answers says that it is '{store.answered}'"):
+        small.train(store, OF, ROWS)
+    assert head(store).status == "failed"
+    assert store.answered in head(store).reason
+
+
 def test_a_damaged_checkpoint_and_back():
     store = Damaging()
     store.damaged = KEYS.checkpoint(2)
@@ -84,7 +112,7 @@ def test_a_checkpoint_of_another_network(num_processes, tmp_path):
     store = FileStore(tmp_path)
     runs.begin(store, store, OF, ROWS)
     other = trainer.initial(small.spec(ROWS, network=small.mlp(hidden=9)))
-    store.put(KEYS.checkpoint(0), contribution.encode(other, Tally()))
+    store.put(KEYS.checkpoint(0), contribution.encode(other, Tally(), KEYS.checkpoint(0)))
     kind = RunError if num_processes else StructureError
     with pytest.raises(kind, match=r"ckpt/00000000 has .*another network or optimizer"):
         small.resume(store, OF, num_processes)
@@ -163,8 +191,8 @@ def test_a_spec_that_is_not_ours(tmp_path):
     store.put(Keys("odd").spec, b"{}")
     with pytest.raises(RunError, match=r"runs/odd/spec\.json is not a run's specification"):
         read_spec(store, "odd")
-    store.put(Keys("odd").spec, OF.to_json().replace(b'"format": 1', b'"format": 7'))
-    with pytest.raises(RunError, match="format 7; this nnlite reads 1"):
+    store.put(Keys("odd").spec, OF.to_json().replace(f'"format": {FORMAT}'.encode(), b'"format": 7'))
+    with pytest.raises(RunError, match=f"format 7; this nnlite reads {FORMAT}: go on"):
         read_spec(store, "odd")
 
 

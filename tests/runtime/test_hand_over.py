@@ -9,6 +9,7 @@ import pytest
 from nnlite import nn
 from nnlite.errors import StructureError, WeightsError
 from nnlite.protocol import cursor
+from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import runs
 from nnlite.runtime.invocation import Payload, carry_out
@@ -53,7 +54,7 @@ def test_a_cursor_of_another_network_is_refused(tmp_path):
     store = FileStore(tmp_path)
     runs.begin(store, store, of, ROWS)
     standing = Trainer(other, 0, store).suspend()
-    read, base = cursor.decode(cursor.encode(standing, 3), "cursor")
+    read, base = cursor.decode(cursor.encode(standing, 3, "cursor"), "cursor")
     assert base == 3
     with pytest.raises(StructureError, match=r"runs/small/cursors.*the network wants"):
         Trainer(of, 0, store).resume(read, "runs/small/cursors/00000/0001", 3)
@@ -64,11 +65,11 @@ def test_a_damaged_cursor_is_refused(damage, tmp_path):
     store = FileStore(tmp_path)
     of = small.spec(ROWS)
     runs.begin(store, store, of, ROWS)
-    data = cursor.encode(Trainer(of, 0, store).suspend(), 3)
+    data = cursor.encode(Trainer(of, 0, store).suspend(), 3, "the cursor")
     with pytest.raises(WeightsError, match="the cursor"):
         cursor.decode(damage(data), "the cursor")
     with pytest.raises(WeightsError, match="no cursor"):
-        cursor.decode(small.checkpoint(store, of, 0), "a checkpoint")
+        cursor.decode(small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0))
 
 
 @pytest.mark.parametrize("wire", ["float32", "float16", "topk:5%"])
@@ -77,14 +78,14 @@ def test_what_did_not_travel_goes_over_with_the_cursor(wire, tmp_path):
     of = small.spec(ROWS, protocol="downpour", wire=wire)
     store = FileStore(tmp_path)
     runs.begin(store, store, of, ROWS)
-    first = small.checkpoint(store, of, 0)
+    first, where = small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0)
     one, two, alone = (Trainer(of, 0, store) for _ in range(3))
     for trainer in (one, alone):
-        trainer.join(first, "first", 0, ())
+        trainer.join(first, where, 0, ())
     one.train(100.0, 4)
     sent = [one.take_update().vector]
-    standing, _ = cursor.decode(cursor.encode(one.suspend(), 0), "cursor")
-    two.join(first, "first", 4, sent)
+    standing, _ = cursor.decode(cursor.encode(one.suspend(), 0, "cursor"), "cursor")
+    two.join(first, where, 4, sent)
     two.resume(standing, "cursor", None)
     two.train(100.0, 7)
     sent += [two.take_update().vector, two.take_update(whole=True).vector]

@@ -59,9 +59,10 @@ def toy_processes(monkeypatch):
 
 def begin(store, spec):
     """What `runs.begin` does, for a run without data."""
-    first = contribution.encode(Model(np.arange(toy.SIZE, dtype=np.float32), toy.SHAPES), Tally())
+    key = Keys(spec.run).checkpoint(0)
+    first = contribution.encode(Model(np.arange(toy.SIZE, dtype=np.float32), toy.SHAPES), Tally(), key)
     for one in filter(None, (open_durable(spec), store)):
-        one.put(Keys(spec.run).checkpoint(0), first)
+        one.put(key, first)
         one.put(Keys(spec.run).head, Head().to_json())
     store.put(Keys(spec.run).spec, spec.to_json())
 
@@ -109,11 +110,12 @@ def test_downpour_on_memcached_that_is_restarted(tmp_path: Path):
 def test_averaging_on_memcached_that_is_restarted(tmp_path: Path):
     need_memcached()
     calm = toy.simulate(toy.spec(NUM_WORKERS, 12, (1, 2, NUM_WORKERS)))
-    wanted = calm.store[calm.keys.checkpoint(calm.run().result)].data
+    where = calm.keys.checkpoint(calm.run().result)
+    wanted = calm.store[where].data
     with Memcached() as server:
         spec = averaging(checkpoint_store=f"file://{tmp_path}", checkpoint_every=2)
         last, vector, num_killed = run(f"memcached://{server.address}/a?{FAULTS.format(4)}", spec, once=server.restart)
-    assert np.array_equal(vector, contribution.decode(wanted, "wanted")[0].vector)
+    assert np.array_equal(vector, contribution.decode(wanted, where)[0].vector)
     assert num_killed > 0
     assert last.life > 0
 

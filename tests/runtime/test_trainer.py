@@ -15,7 +15,7 @@ from tests.runtime import small
 
 ROWS = small.dataset(100, num_test=1500)
 OF = small.spec(ROWS, 2, batch_size=7, optimizer=nn.Adam(0.01), network=small.mlp(nn.Dropout(0.3)))
-START = contribution.encode(trainer.initial(OF), Tally())
+START = contribution.encode(trainer.initial(OF), Tally(), "start")
 
 
 def make(worker: int = 0, clock=None, of=OF) -> trainer.Trainer:
@@ -77,10 +77,10 @@ def test_the_optimizer_s_memory_is_part_of_a_checkpoint():
     """Momentum is averaged and kept like the weights: half a run, and the other half, is the whole."""
     of = small.spec(ROWS, 1, optimizer=nn.Momentum(0.05), steps_per_round=4)
     one, other = make(of=of), make(of=of)
-    start = contribution.encode(trainer.initial(of), Tally())
+    start = contribution.encode(trainer.initial(of), Tally(), "start")
     one.adopt(0, start, "start")
     one.train(60.0)
-    half = contribution.encode(one.collect(), Tally())
+    half = contribution.encode(one.collect(), Tally(), "half")
     other.adopt(1, half, "half")
     other.train(60.0)
     long = make(of=small.spec(ROWS, 1, optimizer=nn.Momentum(0.05), steps_per_round=8))

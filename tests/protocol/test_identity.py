@@ -1,0 +1,124 @@
+"""Every object says under which key it was written, and no reader takes another one for it."""
+
+import re
+
+import pytest
+
+from nnlite import weights
+from nnlite.errors import RunError, StoreError
+from nnlite.protocol import identity
+from nnlite.protocol.effects import Create, Get, GetMany, Swap
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.spec import RunSpec
+from nnlite.runtime.simulated.values import Stored
+from nnlite.runtime.simulator import Faults, Simulation
+from tests.protocol import toy_trials
+from tests.protocol.test_downpour import downpour
+from tests.protocol.test_faults import BOUND_S
+from tests.protocol.toy import simulate, spec
+
+SHORT = {"hand_over_s": 2.0, "beat_s": 1.0}
+HURRY = Faults(timeout_s=5.0, slice_s=0.4)  # so that there are hand-overs, and cursors
+MAKES = {
+    "averaging": lambda seed: simulate(spec(4, 4, (1, 2, 4), **SHORT), seed, HURRY),
+    "downpour": lambda seed: simulate(downpour(2, 1, 2, eval_every=1, **SHORT), seed, HURRY),
+    "search": lambda seed: toy_trials.simulate(toy_trials.search_of(9, 2), seed, Faults(timeout_s=25.0, slice_s=2.0)),
+}
+WEIGHTS = ("/ckpt/", "/rounds/", "/updates/", "/cursors/", "/model")
+OBJECTS = [  # protocol, and what is mixed up with another of its kind
+    ("averaging", r"/ckpt/\d+$"),
+    ("averaging", r"/rounds/\d+/2/\d+$"),  # contributions
+    ("averaging", r"/rounds/\d+/1/\d+$"),  # merged nodes
+    ("averaging", r"/cursors/\d+/\d+$"),
+    ("downpour", r"/ckpt/\d+$"),
+    ("downpour", r"/updates/\d+/\d+$"),
+    ("downpour", r"/cursors/\d+/\d+$"),
+    ("search", r"/\d+/model$"),
+]
+
+
+def key_in(data):
+    """What an object says that it is."""
+    return weights.decode(data).metadata.get(identity.KEY)
+
+
+@pytest.mark.parametrize("protocol", MAKES)
+def test_every_object_of_a_run_says_what_it_is(protocol, monkeypatch):
+    seen, plain = set(), Simulation._request
+
+    def request(self, effect):
+        kind = next((kind for kind in WEIGHTS if isinstance(effect, (Create, Swap)) and kind in effect.key), None)
+        if kind is not None and not effect.key.endswith("summary.json"):
+            assert key_in(effect.data) == effect.key
+            seen.add(kind)
+        return plain(self, effect)
+
+    monkeypatch.setattr(Simulation, "_request", request)
+    MAKES[protocol](1).run(BOUND_S)
+    assert seen >= {kind.partition(r"\d")[0] for of, kind in OBJECTS if of == protocol and of != "search"}
+    assert seen
+
+
+@pytest.mark.parametrize(("protocol", "kind"), OBJECTS)
+def test_an_object_of_another_round_worker_or_version_is_refused(protocol, kind):
+    """The store answers, from some moment on, with another of the same kind that it once had."""
+    refused = 0
+    for seed in range(6):
+        simulation = MAKES[protocol](seed)
+        lies = mix_up(simulation, kind, after=3 * seed)
+        said = what_is_said(simulation)
+        assert bool(lies) == bool(re.search(rf"{kind[:-1]}: what the store answers says that it is '.*', ", said)), said
+        refused += bool(lies)
+    assert refused
+
+
+def what_is_said(simulation):
+    """Of a run that may end in an error."""
+    try:
+        return str(simulation.run(BOUND_S))
+    except StoreError as error:
+        return str(error)
+
+
+def mix_up(simulation, kind, after):
+    """From the `after`th look at that kind on, answer with the newest of the others. -> the keys of such answers"""
+    plain, known, lies, looks = simulation._request, {}, [], 0
+
+    def other(key, found):
+        nonlocal looks
+        if found is None or not re.search(kind, key):
+            return found
+        known[key] = found.data
+        looks += 1
+        others = [data for name, data in known.items() if name != key]
+        if looks <= after or not others:
+            return found
+        lies.append(key)
+        return Stored(others[-1], found.version)
+
+    def request(effect):
+        answer = plain(effect)
+        if isinstance(effect, (Create, Swap)) and re.search(kind, effect.key):
+            known[effect.key] = bytes(effect.data)
+        if isinstance(effect, Get) and not effect.durable:
+            return other(effect.key, answer)
+        if isinstance(effect, GetMany):
+            return [other(key, one) for key, one in zip(effect.keys, answer, strict=True)]
+        return answer
+
+    simulation._request = request
+    return lies
+
+
+def test_an_object_that_does_not_say_what_it_is_is_refused():
+    with pytest.raises(StoreError, match=r"runs/r/ckpt/00000003: .* does not say what it is, expected"):
+        identity.check(None, Keys("r").checkpoint(3))
+    with pytest.raises(StoreError, match="says that it is 7, expected"):
+        identity.check(7, Keys("r").checkpoint(3))
+
+
+def test_a_specification_under_another_run_is_refused():
+    data, key = spec().to_json(), Keys("copy").spec
+    assert RunSpec.of_run("toy", data, key) == spec()
+    with pytest.raises(RunError, match=r"runs/copy/spec.json is the specification of run 'toy', expected .*'copy'"):
+        RunSpec.of_run("copy", data, key)

@@ -88,10 +88,10 @@ def encode_parts(vector: Vector, shapes: TensorShapes, metadata: Metadata | None
 
 
 def encode_again(found: Weights, metadata: Metadata) -> bytes:
-    """A weights file with the same tensors and other metadata; the data, whose hash is known, is copied once."""
+    """A file that `encode` wrote, with other metadata; the data, whose hash is known, is copied once."""
     if "sha256" not in found.metadata:
         return encode(found.vector, found.shapes, metadata)
-    header = _header({**metadata, "sha256": found.metadata["sha256"]}, found.shapes)
+    header = safetensors.write({**metadata, "sha256": found.metadata["sha256"]}, found.shapes)
     return b"".join((header, found.vector.data.cast("B")))
 
 

@@ -100,12 +100,12 @@ def test_an_evaluation_in_pieces_is_the_evaluation(tmp_path, monkeypatch):
     of = small.spec(ROWS, protocol="downpour")
     store = FileStore(tmp_path)
     runs.begin(store, store, of, ROWS)
-    data, trainer = small.checkpoint(store, of, 0), Trainer(of, 0, store)
-    whole = trainer.evaluate(data, "x", 0, 100.0)
+    data, where, trainer = small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0), Trainer(of, 0, store)
+    whole = trainer.evaluate(data, where, 0, 100.0)
     assert whole.finished
     pieces = []
     while not (pieces and pieces[-1].finished):
-        pieces.append(trainer.evaluate(data, "x", 0, 0.0, sum(piece.num_samples for piece in pieces)))
+        pieces.append(trainer.evaluate(data, where, 0, 0.0, sum(piece.num_samples for piece in pieces)))
     assert len(pieces) == -(-whole.num_samples // 7) > 2
     assert sum(piece.num_correct for piece in pieces) == whole.num_correct
     assert sum(piece.loss_sum for piece in pieces) == pytest.approx(whole.loss_sum)

@@ -98,22 +98,23 @@ def test_the_modelled_learner_takes_the_steps_and_rows_of_the_trainer():
         from nnlite.runtime import runs
 
         runs.begin(store, store, spec, rows)
-        data = store.get(f"runs/{spec.run}/ckpt/00000000").data
+        where = f"runs/{spec.run}/ckpt/00000000"
+        data = store.get(where).data
         for worker in range(2):
             real = trainer.Trainer(spec, worker, store)
             model = ModelledLearner(
                 spec, worker, Model(np.ones(4, np.float32), {"weight": (4,)}), ComputeProfile(1.0, 0.0, 1.0, 1.0, 1.0)
             )
-            follow(real, model, protocol, data)
+            follow(real, model, protocol, data, where)
 
 
-def follow(real, model, protocol, data):
+def follow(real, model, protocol, data, where):
     if protocol == "averaging":
         for one in (real, model):
-            one.adopt(1, data, "x")
+            one.adopt(1, data, where)
         until = None
     else:
-        totals = [one.join(data, "x", 0, ()) for one in (real, model)]
+        totals = [one.join(data, where, 0, ()) for one in (real, model)]
         assert totals[0] == totals[1]
         until = totals[0]
     while True:

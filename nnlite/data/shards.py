@@ -2,12 +2,16 @@
 
 A stored shard is ::
 
-    "nnls"  version uint32  len(x) uint64  len(y) uint64     little-endian, 24 bytes
-    IDX of x, then IDX of y
+    "nnls"  version uint32  len(key) uint64  len(x) uint64  len(y) uint64     little-endian, 32 bytes
+    SHA-256 of what follows, 32 bytes
+    key in ASCII, IDX of x, IDX of y
+
+It says which shard it is, so that no other can stand in for it.
 
 The rows of a shard do not depend on the seed of a run: all runs with as many workers share the shards.
 """
 
+import hashlib
 import re
 import struct
 
@@ -20,8 +24,8 @@ from nnlite.errors import DataError, UsageError
 
 PARTS = ("train", "test")
 _MAGIC = b"nnls"
-_VERSION = 1
-_HEADER = struct.Struct("<4sIQQ")
+_VERSION = 2
+_HEADER = struct.Struct("<4sIQQQ32s")
 _SEED = 1
 _MAX_KEY = 200
 
@@ -37,35 +41,46 @@ def assign(num_rows: int, num_shards: int) -> list[np.ndarray]:
     return np.array_split(permutation(num_rows, _SEED), num_shards)
 
 
-def encode(split: Split) -> bytes:
-    """The bytes of a shard. y of other than IDX's integers is stored as int32.
+def encode(split: Split, key: str) -> bytes:
+    """The bytes of a shard that will stand under `key`. y of other than IDX's integers is stored as int32.
 
     Raises DataError when a label does not fit.
     """
-    x, y = idx.encode(split.x), idx.encode(_storable(split.y))
-    return b"".join((_HEADER.pack(_MAGIC, _VERSION, len(x), len(y)), x, y))
+    parts = key.encode("ascii"), idx.encode(split.x), idx.encode(_storable(split.y))
+    return b"".join((_HEADER.pack(_MAGIC, _VERSION, *map(len, parts), _sha256(*parts)), *parts))
 
 
-def decode(data: bytes, where: str) -> Split:
+def decode(data: bytes, key: str) -> Split:
     """The inverse of `encode`. x may be a read-only view of `data`.
 
-    where: the key, for messages. Raises DataError for anything but a complete, sound shard.
+    key: which shard is wanted. Raises DataError for anything but this shard, complete and undamaged.
     """
     if len(data) < _HEADER.size:
-        raise DataError(f"{where}: truncated: a shard has {_HEADER.size} bytes of header, found {len(data)}")
-    magic, version, len_x, len_y = _HEADER.unpack_from(data)
+        raise DataError(f"{key}: truncated: a shard has {_HEADER.size} bytes of header, found {len(data)}")
+    magic, version, *lengths, sha256 = _HEADER.unpack_from(data)
     if magic != _MAGIC or version != _VERSION:
-        raise DataError(f"{where}: not a shard of version {_VERSION}: found {magic.hex(' ')} and version {version}")
-    middle, end = _HEADER.size + len_x, _HEADER.size + len_x + len_y
-    if len(data) != end:
-        raise DataError(f"{where}: expected {end} bytes, found {len(data)}")
-    view = memoryview(data)
-    x = idx.decode(view[_HEADER.size : middle], f"{where} (x)")
-    y = idx.decode(view[middle:], f"{where} (y)")
+        raise DataError(f"{key}: not a shard of version {_VERSION}: found {magic.hex(' ')} and version {version}")
+    if len(data) != _HEADER.size + sum(lengths):
+        raise DataError(f"{key}: expected {_HEADER.size + sum(lengths)} bytes, found {len(data)}")
+    view = memoryview(data)[_HEADER.size :]
+    if (found := _sha256(view)) != sha256:
+        raise DataError(f"{key}: damaged: expected SHA-256 {sha256.hex()}, found {found.hex()}")
+    middle, end = lengths[0] + lengths[1], sum(lengths)
+    if (name := bytes(view[: lengths[0]])) != key.encode():
+        raise DataError(f"{key}: another shard stands there, {name.decode('ascii', 'backslashreplace')[:200]!r}")
+    x = idx.decode(view[lengths[0] : middle], f"{key} (x)")
+    y = idx.decode(view[middle:end], f"{key} (y)")
     try:
         return Split(x, y)
     except DataError as error:
-        raise DataError(f"{where}: {error}") from None
+        raise DataError(f"{key}: {error}") from None
+
+
+def _sha256(*parts: bytes | memoryview) -> bytes:
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part)
+    return state.digest()
 
 
 def key(dataset_name: str, digest: str, part: str, num_shards: int, shard: int) -> str:

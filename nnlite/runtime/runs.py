@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlite.data import Dataset, shards
+from nnlite.data import Dataset
 from nnlite.errors import Conflict, NnliteError, NotFound, RunError, RunNotFound, UsageError
 from nnlite.platform.base import Platform
 from nnlite.protocol import contribution, head, watcher
@@ -18,7 +18,7 @@ from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import starting, trainer
+from nnlite.runtime import shard_store, starting, trainer
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
@@ -31,7 +31,7 @@ def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset, firs
     """Put everything there that workers will look for; `first` is what `spec.init` names. Raises RunError when the
     run's id is taken."""
     check_stores(store, spec)
-    upload(data_store, spec, dataset)
+    shard_store.upload(data_store, spec, dataset)
     if first is not None:
         create(store, starting.key(spec), first.data)
     claim(store, spec, "--run")
@@ -87,23 +87,6 @@ def create(store: Store, key: str, data: Data) -> None:
         store.put(key, data, if_version=ABSENT)
 
 
-def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
-    """Cut both splits into shards, named by content, and put those there that are not.
-
-    A mark behind the last shard saves the next run with as many workers from sending them all again; a store that
-    forgets (memcached) gets none.
-    """
-    splits = {"train": dataset.train, "test": dataset.test}
-    for part, keys in _shard_keys(spec).items():
-        mark, marks = _mark(keys), not store.url.startswith("memcached://")
-        if marks and _exists(store, mark):
-            continue
-        for key, rows in zip(keys, shards.assign(len(splits[part]), len(keys)), strict=True):
-            create(store, key, shards.encode(splits[part].take(rows)))
-        if marks:
-            create(store, mark, b"")
-
-
 def find(store: Store, run: str, copies_url: str | None = None) -> RunSpec:
     """The specification of a run that is to go on, from its checkpoint store if its own has forgotten it.
 
@@ -125,25 +108,6 @@ def find(store: Store, run: str, copies_url: str | None = None) -> RunSpec:
         place = spec.checkpoint_store or "no checkpoint store"
         raise UsageError(f"run {run} keeps its checkpoints in {place}, not in {copies.url}: name that, or none")
     return spec
-
-
-def _shard_keys(spec: RunSpec) -> dict[str, list[str]]:
-    """Part -> the keys of its shards."""
-    data, counts = spec.data, {"train": spec.num_workers, "test": spec.num_test_slices}
-    return {
-        part: [shards.key(data.name, data.digest, part, count, shard) for shard in range(count)]
-        for part, count in counts.items()
-    }
-
-
-def _mark(keys: list[str]) -> str:
-    """Of shards that are all there."""
-    return f"{keys[0].rpartition('/')[0]}/complete"
-
-
-def data_keys(spec: RunSpec) -> list[str]:
-    """All that `upload` puts there."""
-    return [key for keys in _shard_keys(spec).values() for key in (_mark(keys), *keys)]
 
 
 def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:

@@ -19,7 +19,7 @@ from nnlite.protocol.result import Result
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import SEARCH, RunSpec
-from nnlite.runtime import runs, trainer
+from nnlite.runtime import runs, shard_store, trainer
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.trainer import Trainer
@@ -62,9 +62,9 @@ def begin(
     runs.claim(store, spec, "--search")
     seen, whole = rows
     data_store = open_store(spec.data.store) if spec.data.store else store
-    runs.upload(data_store, trials[0].spec, seen)
+    shard_store.upload(data_store, trials[0].spec, seen)
     key = shards.key(search.test.name, search.test.digest, "test", 1, 0)
-    runs.create(data_store, key, shards.encode(whole.test.take(shards.assign(len(whole.test), 1)[0])))
+    shard_store.send(data_store, key, whole.test.take(shards.assign(len(whole.test), 1)[0]))
     for number, trial in enumerate(trials):
         runs.create(store, keys.trial(number), trial.spec.to_json())
         runs.create(store, keys.configuration(number), json.dumps(trial.configuration).encode())

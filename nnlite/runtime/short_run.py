@@ -20,7 +20,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.report.reading import Invocation
-from nnlite.runtime import runs, traced
+from nnlite.runtime import runs, shard_store, traced
 from nnlite.runtime.account import Account
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store, open_store
@@ -126,7 +126,7 @@ def _forget(store: Store, spec: RunSpec, found: list[Invocation]) -> None:
 
     What stays, like the run of a worker that died, goes when the runs of its store do.
     """
-    keys, rounds, of = runs.data_keys(spec), range(spec.num_rounds + 2), Keys(spec.run)
+    keys, rounds, of = shard_store.keys(spec), range(spec.num_rounds + 2), Keys(spec.run)
     if all(one.end is not None for one in found):
         keys += [of.trace(one.worker, one.attempt, batch) for one in found for batch in range(one.num_batches)]
         keys += [of.lease(worker) for worker in range(spec.num_workers)]

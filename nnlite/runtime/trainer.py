@@ -18,6 +18,7 @@ from nnlite.protocol import contribution
 from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.wire import Wire
+from nnlite.runtime import shard_store
 from nnlite.store import Store
 
 SCORE_ROWS = 512  # test samples scored between two looks at the clock
@@ -272,8 +273,7 @@ class Trainer:
 
     def _shard(self, part: str, num_shards: int, shard: int) -> Split:
         data = self.spec.data
-        key = shards.key(data.name, data.digest, part, num_shards, shard)
-        return shards.decode(self._store.get(key).data, key)
+        return shard_store.read(self._store, shards.key(data.name, data.digest, part, num_shards, shard))
 
     @cached_property
     def _minibatches(self) -> Minibatches:

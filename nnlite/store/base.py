@@ -97,6 +97,13 @@ class Store(ABC):
         for key in keys:
             self.delete(key)
 
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Those of the keys that are not there, in their order. May cost less than to read the others."""
+        return [key for key in keys if self._get_or_none(key) is None]
+
+    def forget(self, key: str) -> None:  # noqa: B027 (most stores have no copies)
+        """Let go of copies of a value that are nearer than the store: the next `get` asks the store itself."""
+
     def close(self) -> None:  # noqa: B027 (most stores hold nothing open)
         """Give back what the handle holds open. Closing twice is no error; using it afterwards may be."""
 

@@ -92,6 +92,10 @@ class Caching(Wrapper):
         for key in filter(self._immutable, keys):
             self._drop(self._name(key))
 
+    def forget(self, key: str) -> None:
+        self._drop(self._name(check_key(key)))
+        super().forget(key)
+
     def close(self) -> None:
         super().close()
         self.near.close()

@@ -65,6 +65,11 @@ class Faulty(Wrapper):
         keys = list(keys)
         self._faulty(f"delete {len(keys)} keys", lambda: self.inner.delete_many(keys))
 
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        keys = list(keys)
+        self._evict(keys)
+        return self._faulty(f"look for {len(keys)} keys", lambda: self.inner.missing(keys))
+
     def _evict(self, keys: list[str]) -> None:
         for key in keys:
             if self._chance() < self._evict_rate and self._evictable(key):

@@ -20,7 +20,7 @@ import secrets
 import stat
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote_to_bytes
 
 from nnlite.errors import Conflict, NnliteError, NotFound, StoreError, UsageError
@@ -99,6 +99,14 @@ class FileStore(Store):
             os.stat(self._path(key))  # there may be no store at all, and so no folder for locks
             with self._locked(key):
                 os.unlink(self._path(key))
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        found = []
+        for key in keys:
+            with self._explained("look for", check_key(key)):
+                if _status(self._path(key)) is None:
+                    found.append(key)
+        return found
 
     def folders(self, under: str) -> list[str]:
         """Names of the folders right below the folder `under` (with a slash at its end), sorted."""

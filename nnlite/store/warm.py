@@ -38,6 +38,11 @@ class Shelf:
             while sum(len(v.data) for v in self._values.values()) > self.max_bytes:
                 self._values.popitem(last=False)
 
+    def drop(self, key: str) -> None:
+        """Keep a value no longer."""
+        with self._lock:
+            self._values.pop(key, None)
+
 
 class Warm(Wrapper):
     """`inner`, with its shards kept on a shelf that outlives it."""
@@ -54,3 +59,7 @@ class Warm(Wrapper):
             value = self.inner.get(key)
             self._shelf.keep(key, value)
         return value
+
+    def forget(self, key: str) -> None:
+        self._shelf.drop(key)
+        super().forget(key)

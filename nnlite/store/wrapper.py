@@ -50,5 +50,11 @@ class Wrapper(Store):
     def delete_many(self, keys: Iterable[str]) -> None:
         self.inner.delete_many(keys)
 
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        return self.inner.missing(keys)
+
+    def forget(self, key: str) -> None:
+        self.inner.forget(key)
+
     def close(self) -> None:
         self.inner.close()

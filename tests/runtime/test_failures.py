@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from nnlite import data, nn, weights
-from nnlite.errors import NnliteError, NotFound, RunError, StoreError, StructureError, WeightsError
+from nnlite.errors import DataNotFound, NnliteError, RunError, StoreError, StructureError, WeightsError
 from nnlite.protocol import contribution, watcher
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import Head
@@ -126,7 +126,7 @@ def test_a_shard_that_is_gone(num_processes, tmp_path):
     runs.begin(store, store, OF, ROWS)
     (shard,) = (tmp_path / "datasets").glob("*/train-of-2/00001")
     shard.unlink()
-    with pytest.raises(RunError if num_processes else NotFound, match=r"datasets/tiny-.*/train-of-2/00001"):
+    with pytest.raises(RunError if num_processes else DataNotFound, match=r"shard datasets/tiny-.*/train-of-2/00001"):
         small.resume(store, OF, num_processes)
     assert head(store).status == "failed"
 

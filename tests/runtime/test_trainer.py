@@ -9,7 +9,7 @@ import pytest
 from nnlite import nn
 from nnlite.protocol import contribution
 from nnlite.protocol.contribution import Tally
-from nnlite.runtime import runs, trainer
+from nnlite.runtime import shard_store, trainer
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
 
@@ -20,7 +20,7 @@ START = contribution.encode(trainer.initial(OF), Tally(), "start")
 
 def make(worker: int = 0, clock=None, of=OF) -> trainer.Trainer:
     store = MemoryStore()
-    runs.upload(store, of, ROWS)
+    shard_store.upload(store, of, ROWS)
     return trainer.Trainer(of, worker, store, **({"clock": clock} if clock else {}))
 
 
@@ -103,8 +103,8 @@ def test_the_trainer_of_another_run_stands_at_its_beginning():
     elsewhere = replace(other, data=replace(other.data, digest=fewer.digest(), num_train=60, num_test=len(fewer.test)))
     one, store = make(), MemoryStore()
     trained(one, 0)
-    runs.upload(store, other, ROWS)
-    runs.upload(store, elsewhere, fewer)
+    shard_store.upload(store, other, ROWS)
+    shard_store.upload(store, elsewhere, fewer)
     one._store = store
     for following in (one.following(other), one.following(other).following(other)):
         assert following.collect().vector.tobytes() == trainer.initial(other).vector.tobytes()

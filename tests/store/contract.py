@@ -232,6 +232,23 @@ class StoreContract:
         assert store.get_many([]) == []
         assert store.get_many(key for key in "b") == [store.get("b")]
 
+    def test_missing_names_what_is_not_there(self, store: Store) -> None:
+        assert store.missing(key for key in ("b", "x/y")) == ["b", "x/y"]
+        for key in ("b", "c/d", "empty"):
+            store.put(key, b"" if key == "empty" else b"there")
+        store.delete("c/d")
+        assert store.missing(["x/y", "b", "c/d", "empty", "a"]) == ["x/y", "c/d", "a"]
+        assert store.missing([]) == []
+        with pytest.raises(UsageError):
+            store.missing(["b", "../b"])
+
+    def test_after_forgetting_a_value_is_read_again(self, store: Store) -> None:
+        store.put("datasets/a", b"there")
+        before = store.get("datasets/a")
+        store.forget("datasets/a")
+        store.forget("datasets/none")
+        assert store.get("datasets/a") == before
+
     # Keys
 
     @pytest.mark.parametrize("key", GOOD_KEYS)

@@ -126,6 +126,16 @@ def test_many_keys_and_only_the_missing_ones_are_far() -> None:
     assert num_gets(far) - before == 1
 
 
+def test_a_copy_that_is_forgotten_is_read_anew() -> None:
+    store, far, near = cached()
+    store.put(KEY, b"damaged")
+    store.get(KEY)
+    far.put(KEY, b"sound")
+    assert store.get(KEY).data == b"damaged"
+    store.forget(KEY)
+    assert store.get(KEY).data == Caching(far, near).get(KEY).data == b"sound"
+
+
 def test_heads_are_always_far() -> None:
     store, far, near = cached()
     for number in range(3):

@@ -39,3 +39,13 @@ def test_no_more_than_fits_the_oldest_use_goes_first():
     shelf.keep("large", Versioned(b"12345678901", Version("1")))
     assert shelf.get("large") is None
     assert shelf.get("a") is not None
+
+
+def test_what_is_forgotten_is_read_again():
+    far, shelf = MemoryStore(), Shelf(1000)
+    far.put(SHARD, b"damaged")
+    store = Warm(far, shelf)
+    store.get(SHARD)
+    far.put(SHARD, b"sound")
+    store.forget(SHARD)
+    assert store.get(SHARD).data == Warm(far, shelf).get(SHARD).data == b"sound"

@@ -130,7 +130,7 @@ def test_an_error_that_would_only_come_again_ends_the_run(stack):
     runs.complete(store, of)
     last = runs.Driver(store, of, platform(of, stack)).drive({0: 1})
     assert last.status == "failed"
-    assert "no key 'datasets/tiny-0000000000000000" in last.reason
+    assert "shard datasets/tiny-0000000000000000" in last.reason
     stack.functions.idle()
     assert [call[1]["attempt"] for call in stack.functions.calls] == [1]
 

@@ -168,6 +168,9 @@ class Answers:
     def get_object(self, **options: Any) -> Any:
         return self._ask("get", options)
 
+    def head_object(self, **options: Any) -> Any:
+        return self._ask("head", options)
+
     def put_object(self, **options: Any) -> Any:
         return self._ask("put", options)
 
@@ -288,6 +291,15 @@ def test_errors_of_our_own_are_not_dressed_up() -> None:
     store, _ = answering(ZeroDivisionError("a bug"))
     with pytest.raises(ZeroDivisionError):
         store.get("a")
+
+
+def test_to_look_for_keys_reads_none_and_takes_no_refusal_for_missing() -> None:
+    store, asked = answering(b"there", (404, "404"), (403, "403"))
+    assert store.missing(["a"]) == []
+    assert store.missing(["b"]) == ["b"]
+    with pytest.raises(StoreError, match="cannot look for 'c' in s3://bucket/p: the server says 403"):
+        store.missing(["c"])
+    assert [verb for verb, _ in asked.asked] == ["head"] * 3
 
 
 def test_get_many_is_parallel_and_bounded() -> None:

@@ -108,6 +108,22 @@ class S3Store(Store):
         """In parallel, at most `NUM_THREADS` at a time."""
         return self._in_parallel(self._get_or_none, [check_key(key) for key in keys])
 
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """One HEAD a key, in parallel."""
+        keys = [check_key(key) for key in keys]
+        return [key for key, found in zip(keys, self._in_parallel(self._has, keys), strict=True) if not found]
+
+    def _has(self, key: str) -> bool:
+        from nnlite.store.s3 import errors as s3_errors
+
+        try:
+            version_of(self._s3().head_object(Bucket=self._bucket, Key=self._prefix + key))
+        except Exception as error:
+            if s3_errors.code_of(error)[1] == 404:  # nothing in it says of what: of a bucket the next write will tell
+                return False
+            raise self._explained(error, "look for", key) from error
+        return True
+
     def _in_parallel(self, request: Callable[[str], T], keys: list[str]) -> list[T]:
         if len(keys) < 2:
             return [request(key) for key in keys]

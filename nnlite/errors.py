@@ -20,6 +20,14 @@ A message says what failed, where, what was expected and what was found, and wha
 It fits on one line: tools print it as it is.
 """
 
+MOST_WORDS = 300  # characters
+
+
+def words(text: object) -> str:
+    """Somebody else's text for a message of ours: a line of bounded length, with nothing that a terminal would obey."""
+    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return " ".join(shown.split())[:MOST_WORDS].rstrip(". ")
+
 
 class NnliteError(Exception):
     """Base of every error that nnlite raises on purpose."""

@@ -11,13 +11,13 @@ from typing import Any
 @contextmanager
 def explaining(service: str, what: str) -> Iterator[None]:
     """Turns errors of AWS into ours, as `errors.explained` says."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from nnlite.platform.aws.errors import explained
+    from nnlite.platform.aws.errors import explained, is_explained
 
     try:
         yield
-    except (BotoCoreError, ClientError) as error:
+    except Exception as error:
+        if not is_explained(error):
+            raise
         raise explained(error, service, what) from error
 
 
@@ -59,7 +59,7 @@ class Account:
 
             config = Config(
                 connect_timeout=5, read_timeout=30, retries={"total_max_attempts": 6, "mode": "standard"},
-                max_pool_connections=32, request_checksum_calculation="when_required",
+                max_pool_connections=32,
             )  # fmt: skip
             with explaining(service, "use AWS"):
                 self._clients[service] = self.session.client(service, region_name=self.region, config=config)

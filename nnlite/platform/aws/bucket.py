@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, words
 from nnlite.platform.aws.account import Account, explaining
-from nnlite.platform.aws.errors import code_of
+from nnlite.platform.aws.errors import code_of, message_of
 
+MAX_DELETED = 1000  # keys in one request
 OURS = ("nnlite/", "deploy/")  #: everything that nnlite writes begins so
 
 
@@ -31,8 +32,9 @@ class Bucket:
                     return False
                 if code_of(error) in ("403", "AccessDenied", "301", "PermanentRedirect"):
                     raise RunError(
-                        f"the bucket {self.name} is not to be had: it belongs to another account or region, or these "
-                        "credentials may not s3:ListBucket it; choose another --stack-name"
+                        f"the bucket {self.name} is not to be had (AWS says {code_of(error)}: {message_of(error)}): it "
+                        "belongs to another account or region, or these credentials may not s3:ListBucket it; choose "
+                        "another --stack-name"
                     ) from error
                 raise
 
@@ -63,14 +65,29 @@ class Bucket:
         return count
 
     def empty(self) -> None:
-        """Delete all that is ours."""
+        """Delete all that is ours, many at once, or one by one where the server refuses that."""
         keys = [key for key in self._keys() if key.startswith(OURS)]
-        for first in range(0, len(keys), 1000):
-            objects = [{"Key": key} for key in keys[first : first + 1000]]
-            with explaining("s3", f"empty the bucket {self.name}"):
+        for first in range(0, len(keys), MAX_DELETED):
+            some = keys[first : first + MAX_DELETED]
+            if not self._delete_at_once(some):
+                for key in some:
+                    with explaining("s3", f"delete {key!r} in the bucket {self.name}"):
+                        self._client.delete_object(Bucket=self.name, Key=key)
+
+    def _delete_at_once(self, keys: list[str]) -> bool:
+        """-> False when that is refused: if each key would be refused as well, the next request says so."""
+        from botocore.exceptions import ClientError
+
+        objects = [{"Key": key} for key in keys]
+        with explaining("s3", f"empty the bucket {self.name}"):
+            try:
                 answer = self._client.delete_objects(Bucket=self.name, Delete={"Objects": objects, "Quiet": True})
-            for error in answer.get("Errors", []):
-                raise RunError(f"cannot delete {error['Key']!r} in {self.name}: {error['Code']} {error['Message']}")
+            except ClientError:
+                return False
+        for error in answer.get("Errors", []):
+            says = words(f"{error.get('Code')}: {error.get('Message')}")
+            raise RunError(f"cannot delete {error.get('Key')!r} in the bucket {self.name}: AWS says {says}")
+        return True
 
     def _keys(self) -> Iterator[str]:
         with explaining("s3", f"list the bucket {self.name}"):

@@ -1,12 +1,14 @@
-"""AWS' failures in words: what was asked, why not, and what to do."""
+"""AWS' failures in words: what was asked, why not in AWS' own words, and what to do."""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from botocore import exceptions as boto
+from botocore.parsers import ResponseParserError
 
-from nnlite.errors import NnliteError, RunError
+from nnlite.errors import NnliteError, RunError, words
 
 _RENEW = "log in again (aws sso login), or renew AWS_SESSION_TOKEN"
 _LOGIN = "run `aws configure`, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a --profile"
@@ -16,6 +18,10 @@ _UNKNOWN = {
     "InvalidSignatureException", "InvalidToken", "IncompleteSignature", "MissingAuthenticationToken",
 }  # fmt: skip
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403", "NotAuthorized"}
+_NAMED = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
+_NO_LOGIN = (boto.TokenRetrievalError, boto.SSOTokenLoadError, boto.UnauthorizedSSOTokenError)
+_NO_ANSWER = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ReadTimeoutError, boto.ConnectionClosedError)
 
 
 def code_of(error: Exception) -> str:
@@ -24,9 +30,14 @@ def code_of(error: Exception) -> str:
 
 
 def message_of(error: Exception) -> str:
-    """What AWS says, on one line."""
+    """What AWS, or boto3, says, on one line."""
     response: dict[str, Any] = getattr(error, "response", {})
-    return " ".join(str(response.get("Error", {}).get("Message") or error).split())
+    return words(response.get("Error", {}).get("Message") or error)
+
+
+def is_explained(error: Exception) -> bool:
+    """Whether it is a failure of boto3, or of AWS."""
+    return isinstance(error, (boto.BotoCoreError, boto.ClientError, ResponseParserError))
 
 
 def explained(error: Exception, service: str, what: str) -> NnliteError:
@@ -34,30 +45,42 @@ def explained(error: Exception, service: str, what: str) -> NnliteError:
 
     service: as IAM names it. what: was to be done, as in "create the stack nnlite".
     """
-    code, cannot = code_of(error), f"cannot {what}"
-    operation = getattr(error, "operation_name", "")
-    if isinstance(error, (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)):
-        return RunError(f"{cannot}: no AWS credentials; {_LOGIN}")
-    if isinstance(error, boto.ProfileNotFound):
-        return RunError(f"{cannot}: {error}; see ~/.aws/config for those there are")
-    if isinstance(error, boto.NoRegionError):
-        return RunError(f"{cannot}: no region; name one (--region eu-west-1), or set AWS_DEFAULT_REGION")
-    if code in _EXPIRED or isinstance(error, (boto.TokenRetrievalError, boto.SSOTokenLoadError)):
-        return RunError(f"{cannot}: the AWS credentials have expired; {_RENEW}")
-    if isinstance(error, boto.UnauthorizedSSOTokenError):
-        return RunError(f"{cannot}: the AWS credentials have expired; {_RENEW}")
+    if isinstance(error, boto.ClientError):
+        says, advice = f"AWS says {code_of(error)}: {message_of(error)}", _on_refusal(error, service)
+    else:
+        says, advice = message_of(error) or type(error).__name__, _on_failure(error)
+    return RunError(f"cannot {what}: {says}{f'; {advice}' if advice else ''}")
+
+
+def _on_refusal(error: boto.ClientError, service: str) -> str:
+    """What to do when AWS has refused."""
+    code = code_of(error)
+    if code in _EXPIRED:
+        return f"the credentials have expired; {_RENEW}"
     if code in _UNKNOWN:
-        return RunError(f"{cannot}: AWS does not know these credentials ({code}); {_LOGIN}")
+        return f"AWS does not know these credentials; {_LOGIN}"
     if code in _DENIED:
-        return RunError(
-            f"{cannot}: these credentials may not {service}:{_action(operation)}; allow it (docs/lambda.md lists "
-            f"what is needed), or use another --profile. AWS says: {message_of(error)[:300]}"
-        )
-    if isinstance(error, (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ReadTimeoutError)):
-        return RunError(f"{cannot}: AWS cannot be reached; check the network and --region ({message_of(error)[:200]})")
-    if code:
-        return RunError(f"{cannot}: {operation} says {code}: {message_of(error)[:400]}")
-    return RunError(f"{cannot}: {type(error).__name__}: {message_of(error)[:400]}")
+        named = _NAMED.search(message_of(error))
+        action = named[1] if named else f"{service}:{_action(error.operation_name)}"
+        return f"these credentials may not {action}; allow it (docs/lambda.md has a list), or use another --profile"
+    return ""
+
+
+def _on_failure(error: Exception) -> str:
+    """What to do when AWS was not asked, or has not answered."""
+    if isinstance(error, _NO_CREDENTIALS):
+        return _LOGIN
+    if isinstance(error, _NO_LOGIN):
+        return f"the credentials have expired; {_RENEW}"
+    if isinstance(error, boto.ProfileNotFound):
+        return "~/.aws/config has those that there are"
+    if isinstance(error, boto.NoRegionError):
+        return "name a region (--region eu-west-1), or set AWS_DEFAULT_REGION"
+    if isinstance(error, _NO_ANSWER):
+        return "AWS cannot be reached; check the network and --region"
+    if isinstance(error, ResponseParserError):
+        return "that is no answer of AWS: is there a login page or a proxy between?"
+    return ""
 
 
 def _action(operation: str) -> str:

@@ -13,12 +13,11 @@ from typing import Any
 from botocore import exceptions as boto
 from botocore.parsers import ResponseParserError
 
-from nnlite.errors import NnliteError, NotFound, StoreError, StoreUnavailable
+from nnlite.errors import NnliteError, NotFound, StoreError, StoreUnavailable, words
 
 LATER_CODES = {"SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "Throttling", "ThrottlingException"}
 LATER_CODES |= {"TooManyRequests", "RequestLimitExceeded", "OperationAborted", "RequestTimeoutException"}
 LATER_STATUSES = {429, 500, 502, 503, 504}
-MOST_WORDS = 300  # characters of somebody else's text
 
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the function a role"
 _WRONG_KEY = f"check the credentials: {_CREDENTIALS}"
@@ -62,12 +61,6 @@ class DamagedAnswerError(Exception):
 
 class ForeignAnswerError(Exception):
     """A success that no S3 server would have answered with: some other web server stands there."""
-
-
-def words(text: object) -> str:
-    """Somebody else's text on one line, of bounded length, with nothing in it that a terminal would obey."""
-    shown = "".join(letter if letter.isprintable() else " " for letter in str(text))
-    return " ".join(shown.split())[:MOST_WORDS].rstrip(". ")
 
 
 def is_explained(error: Exception) -> bool:

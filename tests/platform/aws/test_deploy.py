@@ -106,17 +106,18 @@ def test_what_is_out_of_range_is_refused_before_aws_is_asked(account, options, s
 @pytest.mark.parametrize(
     ("what", "status", "code", "says"),
     [
-        ("sts", 403, "ExpiredToken", r"expired; log in again \(aws sso login\)"),
-        ("sts", 403, "InvalidClientTokenId", r"does not know these credentials .* run `aws configure`"),
+        ("sts", 403, "ExpiredToken", r"the credentials have expired; log in again \(aws sso login\)"),
+        ("sts", 403, "InvalidClientTokenId", r"AWS does not know these credentials; run `aws configure`"),
         ("cloudformation:CreateChangeSet", 403, "AccessDenied", r"may not cloudformation:CreateChangeSet; allow it"),
         ("cloudformation:DescribeStacks", 403, "AccessDenied", r"may not cloudformation:DescribeStacks"),
     ],
 )
 def test_refusals_of_aws_become_one_line(account, local_bundle, what, status, code, says):
-    account.refuse(what, status, code)
+    """AWS' own words first, then advice."""
+    account.refuse(what, status, code, "Because of AWS.")
     done = call("deploy", "--bundle", local_bundle, "--stack-name", "fresh", "--dry-run")
     assert done.code == 1
-    assert re.search(says, done.err), done.err
+    assert re.search(f"error: cannot .*: AWS says {code}: Because of AWS; .*{says}", done.err), done.err
     assert len([line for line in done.err.splitlines() if line.startswith("error")]) == 1
     assert "Traceback" not in done.err
 
@@ -130,10 +131,12 @@ def test_no_credentials_no_region_no_profile_no_network(account, local_bundle, m
     )
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name)
-    assert "no region; name one (--region eu-west-1)" in call("deploy", "--bundle", local_bundle).err
+    assert (
+        "You must specify a region; name a region (--region eu-west-1)" in call("deploy", "--bundle", local_bundle).err
+    )
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    assert "no AWS credentials; run `aws configure`" in call("deploy", "--region", REGION).err
+    assert "Unable to locate credentials; run `aws configure`" in call("deploy", "--region", REGION).err
 
 
 def test_a_bucket_of_somebody_else(account, local_bundle):

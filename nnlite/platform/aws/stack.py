@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from nnlite.errors import RunError
 from nnlite.platform.aws.account import Account, explaining
 
 Say = Callable[[str], None]
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
+AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws")
 POLL_S, POLLS_S = 2.0, 1800.0
 #: from these CloudFormation lets a stack only be deleted
 STUCK = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "UPDATE_ROLLBACK_FAILED"}
@@ -68,10 +70,22 @@ class Stack:
                 "--region, or has another --stack-name?)"
             )
         if "Function" not in standing.outputs:
+            found = ", ".join(sorted(standing.outputs)) or "none"
             raise RunError(
-                f"the stack {self.name} {where} is {standing.status} and has no function: run python -m tools.deploy"
+                f"the stack {self.name} {where} is {standing.status}, and has no output Function (found: {found}): "
+                f"{self._without_function()}"
             )
         return standing.outputs
+
+    def _without_function(self) -> str:
+        """What to do about a stack that has none."""
+        asked = str(self._client.meta.endpoint_url)
+        if (urlsplit(asked).hostname or "").endswith(AWS_HOSTS):
+            return "its deploy was interrupted (run python -m tools.deploy), or it is another program's (--stack-name)"
+        return (
+            f"if python -m tools.deploy has just ended well, {asked} does not do what CloudFormation does with change "
+            "sets (moto does not); else run it, or choose another --stack-name"
+        )
 
     def functions(self) -> list[str]:
         """Names of all Lambda functions in it. Raises RunError when there is no stack."""

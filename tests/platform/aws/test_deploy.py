@@ -180,6 +180,43 @@ def test_the_wrong_region_and_a_missing_function(stack, monkeypatch):
     assert "there is no function nnlite-worker here: python -m tools.deploy makes it" in gone.err
 
 
+def test_a_server_that_only_seems_to_deploy_is_named(account, local_bundle, monkeypatch):
+    """moto by itself forgets the outputs of change sets. To run the command again would help nobody."""
+    moto = f"http://{account._moto_address}"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", moto)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", moto)
+    options = ("--stack-name", "seeming", "--region", "us-east-2")
+    try:
+        done = call("deploy", "--bundle", local_bundle, *options)
+        assert done.code == 1
+        assert "is UPDATE_COMPLETE, and has no output Function (found: none): if python -m tools.deploy" in done.err
+        assert f"{moto} does not do what CloudFormation does" in done.err
+    finally:
+        assert call("deploy", "--delete", "--yes", *options).code == 0
+
+
+def test_a_stack_of_aws_without_a_function():
+    from nnlite.errors import RunError
+    from nnlite.platform.aws.account import Account
+    from nnlite.platform.aws.stack import Stack
+
+    class Client:
+        class meta:  # noqa: N801 (boto3's)
+            endpoint_url = "https://cloudformation.eu-central-1.amazonaws.com"
+
+        def describe_stacks(self, StackName):
+            return {
+                "Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": [{"OutputKey": "Url", "OutputValue": "x"}]}]
+            }
+
+    account = Account(region=REGION)
+    account._clients["cloudformation"] = Client()
+    with pytest.raises(
+        RunError, match=r"CREATE_COMPLETE, and has no output Function \(found: Url\): its deploy was inter"
+    ):
+        Stack("nnlite", account).outputs()
+
+
 def test_rolled_back_with_aws_own_reason(stack):
     """What CloudFormation says when it gives up is what the user reads."""
     from nnlite.errors import RunError

@@ -61,6 +61,9 @@ def other_network(metadata: dict[str, str]) -> None:
     metadata["network"] = json.dumps(nn.Sequential([nn.Flatten(), nn.Dense(3)], (1, 4, 4)).config())
 
 
+SCALE = '{"mean": [0], "std": [1], "dtype": "DTYPE", "low": 0, "high": 9}'
+
+
 def unknown_layer(metadata: dict[str, str]) -> None:
     metadata["network"] = metadata["network"].replace("ReLU", "MyLayer")
 
@@ -73,6 +76,13 @@ def unknown_layer(metadata: dict[str, str]) -> None:
         (lambda m: m.update(network="{"), WeightsError, "holds weights but not their network"),
         (lambda m: m.update(network="[]"), StructureError, "not the description of a network"),
         (lambda m: m.update(scale="{}"), WeightsError, "no 'mean'"),
+        (lambda m: m.update(scale="[" * 100_000), WeightsError, "holds weights but not their network"),
+        (lambda m: m.update(network="[" * 100_000), WeightsError, "holds weights but not their network"),
+        (lambda m: m.update(scale='{"mean": [0], "std": [0]}'), WeightsError, "no scale"),
+        (lambda m: m.update(scale='{"mean": [NaN], "std": [1]}'), WeightsError, "no scale"),
+        (lambda m: m.update(scale='{"mean": [0], "std": [1], "dtype": "uint8"}'), WeightsError, "no 'low'"),
+        (lambda m: m.update(scale=SCALE.replace("DTYPE", "int64")), WeightsError, "cannot be"),
+        (lambda m: m.update(scale=SCALE.replace("9", "-Infinity")), WeightsError, "cannot be"),
         (other_network, StructureError, "The file contradicts its own description"),
         (unknown_layer, StructureError, "unknown class 'MyLayer' in a description"),
     ],

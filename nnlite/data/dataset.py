@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import isfinite
 
 import numpy as np
 
@@ -18,7 +19,7 @@ class Split:
 
     x: (N, C, H, W) or (N, D), uint8, int8 or float32.
     y: (N,) integers: class labels, or targets of -1/+1.
-    Raises DataError when they do not fit together.
+    Raises DataError when they do not fit together, and for values of x that are no numbers.
     """
 
     x: np.ndarray
@@ -33,6 +34,8 @@ class Split:
             raise DataError(f"y must be (N,) integers, not {self.y.shape} {self.y.dtype}")
         if len(self.x) != len(self.y):
             raise DataError(f"mislabelled: {len(self.x)} rows of x, {len(self.y)} of y")
+        if (at := first_not_finite(self.x)) is not None:
+            raise DataError(f"x holds {at}: remove such rows, or replace the values")
 
     def __len__(self) -> int:
         return len(self.y)
@@ -48,7 +51,8 @@ class Dataset:
 
     num_classes: K; 1 for a target of -1/+1, which needs one output.
     class_names: K names, or () where classes have none.
-    mean, std: per channel in units of x/255 for uint8, for `to_float`.
+    mean, std: per channel in units of x/255 for uint8, for `to_float`; 0 and 1 for rows of numbers, which are used
+        as they are.
     note: how this copy differs from the official dataset; "" if it does not.
     """
 
@@ -69,8 +73,22 @@ class Dataset:
             )
         if len(self.class_names) not in (0, self.num_classes):
             raise DataError(f"{self.name}: {len(self.class_names)} names for {self.num_classes} classes")
+        self._check_constants()
         for part, split in (("train", self.train), ("test", self.test)):
             check_targets(split.y, self.num_classes, f"{self.name} {part}")
+
+    def _check_constants(self) -> None:
+        mean, std, x = self.mean, self.std, self.train.x
+        channels = x.shape[1] if x.ndim == 4 else 1
+        if len(mean) != len(std) or len(mean) not in (1, channels):
+            raise DataError(f"{self.name}: mean and std want 1 or {channels} numbers each, not {len(mean)}, {len(std)}")
+        if not all(isfinite(number) for number in (*mean, *std)) or not all(number > 0 for number in std):
+            raise DataError(f"{self.name}: mean {mean} and std {std} must be numbers, and std above 0")
+        if x.dtype != np.uint8 and (any(mean) or any(number != 1 for number in std)):
+            raise DataError(
+                f"{self.name}: rows of {x.dtype} are used as they are: scale them when they are made, with mean (0,) "
+                f"and std (1,), not {mean} and {std}"
+            )
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -121,29 +139,49 @@ def check_targets(y: np.ndarray, num_classes: int, where: str) -> None:
         raise DataError(f"{where}: mislabelled: expected labels 0 to {num_classes - 1}, found {y.min()} to {y.max()}")
 
 
+def first_not_finite(x: np.ndarray) -> str | None:
+    """The first value that is no number (NaN or infinite) and where it is; None if there is none."""
+    if x.dtype.kind != "f" or not x.size or (np.isfinite(x.min()) and np.isfinite(x.max())):
+        return None
+    wrong = np.argwhere(~np.isfinite(x))
+    names = ("row", "column") if x.ndim == 2 else ("sample", "channel", "row", "column")
+    place = ", ".join(f"{name} {index}" for name, index in zip(names, wrong[0].tolist(), strict=False))
+    more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
+    return f"{x[tuple(wrong[0])]} in {place}, counted from 0{more}"
+
+
 def to_float(
-    x: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], out: np.ndarray | None = None
+    x: np.ndarray,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    out: np.ndarray | None = None,
+    are_pixels: bool | None = None,
+    ends: tuple[float, float] = (0.0, 255.0),
 ) -> np.ndarray:
     """Rows as float32, as a network wants them.
 
-    x: (N, C, H, W) or (N, D). uint8 becomes ((x / 255) - mean) / std, as one multiply-add per channel;
+    x: (N, C, H, W) or (N, D). Pixels become ((x / 255) - mean) / std, as one multiply-add per channel;
     anything else is only converted, as it is on its scale already.
     mean, std: one number for everything, or C of them.
     out: an array of the shape of x, float32, to write to; made if None.
+    are_pixels: whether x are pixels, of any dtype; by default those of uint8 are. ends: the values of black and white.
     Returns out. Raises UsageError when mean and std do not fit x.
     """
     if out is None:
         out = np.empty(x.shape, np.float32)
-    if x.dtype != np.uint8:
+    if not (x.dtype == np.uint8 if are_pixels is None else are_pixels):
         np.copyto(out, x, casting="unsafe")
         return out
     channels = x.shape[1] if x.ndim == 4 else 1
     if len(mean) != len(std) or len(mean) not in (1, channels):
         raise UsageError(f"mean has {len(mean)} and std {len(std)} numbers; x {x.shape} wants 1 or {channels} of both")
-    shape = (len(mean), 1, 1) if x.ndim == 4 else (1,)
+    shape, (black, white) = (len(mean), 1, 1) if x.ndim == 4 else (1,), ends
     deviation = np.asarray(std, np.float64)
-    scale = (1 / (255 * deviation)).astype(np.float32).reshape(shape)
-    shift = (-np.asarray(mean, np.float64) / deviation).astype(np.float32).reshape(shape)
+    scale = (1 / ((white - black) * deviation)).astype(np.float32).reshape(shape)
+    shift = (-(np.asarray(mean, np.float64) + black / (white - black)) / deviation).astype(np.float32).reshape(shape)
+    if x.dtype != np.uint8:
+        np.copyto(out, x, casting="unsafe")
+        x = out
     np.multiply(x, scale, out=out)
     np.add(out, shift, out=out)
     return out

@@ -165,11 +165,15 @@ class Sequential:
             self._executions[dtype] = Execution(self, dtype)
         return self._executions[dtype]
 
-    def _check(self, vector: Tensor, x: Tensor) -> None:
-        self.layout.check(vector)
-        if x.shape[1:] != self.input_shape or len(x) == 0:
+    def check_rows(self, x: Tensor) -> None:
+        """Raise StructureError unless x has the shape (N, *input_shape), N > 0."""
+        if x.shape[1:] != self.input_shape or x.shape[:1] in ((), (0,)):
             wanted = ", ".join(str(size) for size in self.input_shape)
             raise StructureError(f"x has shape {x.shape}; this network wants (N, {wanted}), N > 0")
+
+    def _check(self, vector: Tensor, x: Tensor) -> None:
+        self.layout.check(vector)
+        self.check_rows(x)
         if x.dtype != vector.dtype:
             raise StructureError(f"x is {x.dtype}, the parameter vector {vector.dtype}: convert x first")
 

@@ -45,6 +45,9 @@ class DataSpec:
     std: tuple[float, ...]
     store: str | None = None  #: URL of the store with the shards; None: the run's own
     augment: dict[str, Any] | None = None
+    dtype: str | None = None  #: of the rows: uint8 (pixels), int8 or float32; None: an older nnlite did not say
+    low: float | None = None  #: the range of the rows of the train split; of pixels 0 to 255
+    high: float | None = None
 
 
 @dataclass(frozen=True)

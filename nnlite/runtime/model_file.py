@@ -1,18 +1,22 @@
-"""A trained network in one file: its weights, its description, and how its inputs were scaled."""
+"""A trained network in one file: its weights, its description, and what its inputs were made of and scaled by."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nnlite import weights
-from nnlite.data import to_float
+from nnlite.data import Values
+from nnlite.data.values import network_input
 from nnlite.errors import StructureError, WeightsError
 from nnlite.nn import Sequential
+from nnlite.protocol.spec import DataSpec
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,42 @@ class TrainedModel:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     about: dict[str, str]  #: run, case, dataset, accuracy, ...
+    values: Values | None = None  #: what the rows it was trained on are made of; None: an older file does not say
 
-    def predict(self, x: NDArray[np.generic]) -> NDArray[np.float32]:
-        """Outputs (N, K) for rows as the dataset has them: images (N, C, H, W) uint8, or vectors (N, D)."""
-        outputs: NDArray[np.float32] = self.network.predict(self.weights, to_float(x, self.mean, self.std))
+    @classmethod
+    def of(
+        cls, network: Sequential, weights: NDArray[np.float32], data: DataSpec, about: dict[str, str]
+    ) -> TrainedModel:
+        """What a run on `data` has trained."""
+        values = Values(data.dtype, data.low or 0.0, data.high or 0.0) if data.dtype is not None else None
+        return cls(network, weights, data.mean, data.std, about, values)
+
+    def predict(self, x: ArrayLike, scale: str | None = None) -> NDArray[np.float32]:
+        """Outputs (N, K) for rows as the dataset has them: images (N, C, H, W), or vectors (N, D).
+
+        x: for a model of pixels, integers from 0 to 255 of any dtype, or floats in that range; for others, integers
+            or floats on the scale of the training data. Byte order and memory layout do not matter.
+        scale: the range of the pixels where it is another, as "0..1" or "-1..1"; it is never guessed.
+        Raises StructureError for another shape, UsageError for values that are not on that scale.
+        """
+        try:
+            rows = np.asarray(x)
+        except ValueError as error:
+            raise StructureError(f"x is no array: {error}") from None
+        self.network.check_rows(rows)
+        outputs: NDArray[np.float32] = self.network.predict(
+            self.weights, network_input(rows, self.values, self.mean, self.std, scale)
+        )
         return outputs
 
 
 def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
     """Write a model as a safetensors file. Raises StoreError when that fails; an older file stays then."""
+    values = asdict(model.values) if model.values is not None else {}
     metadata = {
         **model.about,
         "network": json.dumps(model.network.config(), sort_keys=True),
-        "scale": json.dumps({"mean": model.mean, "std": model.std}),
+        "scale": json.dumps({"mean": model.mean, "std": model.std, **values}),
     }
     weights.save(path, model.weights, model.network.layout, metadata)
 
@@ -47,14 +74,27 @@ def load(path: str | os.PathLike[str]) -> TrainedModel:
     about = {k: v for k, v in found.metadata.items() if k not in ("network", "scale", "sha256")}
     try:
         network = Sequential.from_config(json.loads(found.metadata["network"]))
-        scale = json.loads(found.metadata["scale"])
-        mean, std = tuple(scale["mean"]), tuple(scale["std"])
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, StructureError):
-            raise
+        mean, std, values = _scale(json.loads(found.metadata["scale"]))
+    except StructureError:
+        raise
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        why = f"no {error} in its metadata" if isinstance(error, KeyError) else f"its description: {error}"
         raise WeightsError(
-            f"{path} holds weights but not their network (no {error} in its metadata): "
-            "read it with nnlite.weights.load, or write it with tools.train"
+            f"{path} holds weights but not their network ({why}): "
+            "read it with nnlite.weights.load, or write it with nnlite.save"
         ) from None
     vector = found.vector_in(network.layout, str(path), "The file contradicts its own description.")
-    return TrainedModel(network, vector.copy(), mean, std, about)
+    return TrainedModel(network, vector.copy(), mean, std, about, values)
+
+
+def _scale(described: Any) -> tuple[tuple[float, ...], tuple[float, ...], Values | None]:
+    """Mean, standard deviation and values as `save` wrote them; KeyError, TypeError or ValueError for anything else."""
+    mean, std = (tuple(float(number) for number in described[name]) for name in ("mean", "std"))
+    if not mean or len(mean) != len(std) or not all(map(isfinite, (*mean, *std))) or min(std) <= 0:
+        raise ValueError(f"mean {mean} and std {std} are no scale")
+    if "dtype" not in described:
+        return mean, std, None
+    values = Values(str(described["dtype"]), float(described["low"]), float(described["high"]))
+    if values.dtype not in ("uint8", "int8", "float32") or not -np.inf < values.low <= values.high < np.inf:
+        raise ValueError(f"{values!r} cannot be")
+    return mean, std, values

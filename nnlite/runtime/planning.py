@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlite import cases, configured, nn
 from nnlite.cases import Case
-from nnlite.data import Augment, Dataset
+from nnlite.data import Augment, Dataset, Values
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
@@ -32,6 +32,7 @@ def stem(name: str) -> str:
 
 def data_spec(dataset: Dataset, augment: Augment | None = None, store: str | None = None) -> DataSpec:
     """Where workers find their samples. store: the URL, if it is not the run's own."""
+    values = Values.of(dataset.train)
     return DataSpec(
         name=dataset.name,
         digest=dataset.digest(),
@@ -41,6 +42,9 @@ def data_spec(dataset: Dataset, augment: Augment | None = None, store: str | Non
         std=dataset.std,
         store=store,
         augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
+        dtype=values.dtype,
+        low=values.low,
+        high=values.high,
     )
 
 

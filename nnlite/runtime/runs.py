@@ -239,4 +239,4 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
         "test_accuracy": json.dumps(last.accuracy),
         "rounds": str(last.result),
     }
-    return TrainedModel(network, np.array(state.weights), spec.data.mean, spec.data.std, about)
+    return TrainedModel.of(network, np.array(state.weights), spec.data, about)

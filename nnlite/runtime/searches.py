@@ -120,7 +120,7 @@ def result(store: Store, spec: RunSpec) -> Found:
         "rounds": str(outcome.rounds),
         "configuration": json.dumps(best.configuration),
     }
-    model = TrainedModel(network, np.array(state.weights), spec.data.mean, spec.data.std, about)
+    model = TrainedModel.of(network, np.array(state.weights), spec.data, about)
     return Found(outcome, ranking, best, model)
 
 

@@ -72,7 +72,7 @@ def test_a_validation_split_is_disjoint_and_loses_nothing(num_rows, fraction, se
     whole = dataset(num_rows)
     numbers = np.arange(num_rows, dtype=np.uint8)[:, None].repeat(2, axis=1)
     test = Split(np.zeros((1, 2), np.uint8), np.zeros(1, int))
-    whole = replace(whole, train=Split(numbers, whole.train.y), test=test)
+    whole = replace(whole, train=Split(numbers, whole.train.y), test=test, mean=(0.5,), std=(0.2,))
     if round(num_rows * fraction) in (0, num_rows):
         with pytest.raises(UsageError):
             whole.split_validation(fraction, seed)
@@ -116,6 +116,8 @@ def test_the_digest_is_of_the_content_and_of_nothing_else():
             one,
             train=Split(x.reshape(20, 12), one.train.y),
             test=Split(one.test.x.reshape(5, 12), one.test.y),
+            mean=(0.5,),
+            std=(0.2,),
         ),
     ]
     assert len({one.digest(), *(other.digest() for other in others)}) == 1 + len(others)
@@ -144,3 +146,61 @@ def test_bytes_become_standard_units_per_channel():
 def test_means_that_do_not_fit_are_refused(mean, std):
     with pytest.raises(UsageError):
         to_float(np.zeros((4, 3, 5, 6), np.uint8), mean, std)
+
+
+def with_holes(shape, *places) -> np.ndarray:
+    x = np.zeros(shape, np.float32)
+    for place, value in places:
+        x[place] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("x", "where"),
+    [
+        (with_holes((5, 4), ((3, 2), np.nan)), "nan in row 3, column 2, counted from 0:"),
+        (
+            with_holes((5, 4), ((3, 2), np.inf), ((1, 0), -np.inf)),
+            r"-inf in row 1, column 0, counted from 0 .and 1 more.:",
+        ),
+        (
+            with_holes((5, 1, 2, 3), ((4, 0, 1, 2), np.nan)),
+            "nan in sample 4, channel 0, row 1, column 2, counted from 0:",
+        ),
+    ],
+)
+def test_what_is_no_number_is_found_when_the_data_are_made(x, where):
+    with pytest.raises(DataError, match=f"x holds {where} remove such rows, or replace the values"):
+        Split(x, np.zeros(5, np.uint8))
+
+
+def test_the_largest_numbers_are_numbers():
+    limit = np.finfo(np.float32).max
+    assert len(Split(np.array([[limit, -limit]], np.float32), np.zeros(1, np.uint8))) == 1
+    assert len(Split(np.zeros((0, 4), np.float32), np.zeros(0, np.uint8))) == 0
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "words"),
+    [
+        ((0.5,), (0.0,), "std above 0"),
+        ((0.5,), (-1.0,), "std above 0"),
+        ((0.5,), (float("nan"),), "must be numbers"),
+        ((float("inf"),), (1.0,), "must be numbers"),
+        ((0.5, 0.5), (1.0, 1.0), "1 or 3 numbers each"),
+        ((0.5,), (1.0, 1.0, 1.0), "1 or 3 numbers each"),
+        ((), (), "1 or 3 numbers each"),
+    ],
+)
+def test_a_mean_or_a_deviation_that_makes_no_numbers_is_refused(mean, std, words):
+    rows = Split(np.zeros((4, 3, 2, 2), np.uint8), np.arange(4, dtype=np.uint8))
+    with pytest.raises(DataError, match=f"d: .*{words}"):
+        Dataset("d", rows, rows, 4, (), mean, std)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int8])
+def test_numbers_are_used_as_they_are_so_a_scale_for_them_is_refused(dtype):
+    """It would be ignored."""
+    rows = Split(np.zeros((4, 3), dtype), np.arange(4, dtype=np.uint8))
+    with pytest.raises(DataError, match=r"used as they are: .* mean .0,. and std .1,., not .0\.5,. and .0\.2,."):
+        Dataset("d", rows, rows, 4, (), (0.5,), (0.2,))

@@ -13,9 +13,10 @@ from nnlite.platform.local import LocalPlatform
 from nnlite.protocol import contribution
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import DataSpec, RunSpec
+from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import runs
+from nnlite.runtime.planning import data_spec
 from nnlite.store import Store
 
 SHAPE, CLASSES = (1, 5, 5), 4
@@ -49,7 +50,6 @@ def spec(
     **more: Any,
 ) -> RunSpec:
     """The specification of a run on `rows`."""
-    described = DataSpec(rows.name, rows.digest(), len(rows.train), len(rows.test), rows.mean, rows.std)
     return RunSpec(
         **{
             "run": "small",
@@ -61,7 +61,7 @@ def spec(
             "batch_size": 8,
             "network": (network or mlp()).config(),
             "optimizer": (optimizer or nn.Momentum(0.05)).config(),
-            "data": described,
+            "data": data_spec(rows),
             **more,
         }
     )

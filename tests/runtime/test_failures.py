@@ -47,12 +47,12 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_try(num_processes, tmp_
 
 
 def test_the_worker_that_diverges_is_the_one_named():
-    """Only worker 1 has a row that breaks: NaN can come in through float data alone."""
+    """Only worker 1 has a row that breaks: numbers so large that sums of them overflow."""
     x, test = (split.x.reshape(len(split), 25).astype("float32") for split in (ROWS.train, ROWS.test))
     train_split, test_split = data.Split(x, ROWS.train.y), data.Split(test, ROWS.test.y)
     broken = data.Dataset("tiny", train_split, test_split, small.CLASSES, (), (0.0,), (1.0,))
     mine = data.shards.assign(60, 2)[1]
-    x[mine[0]] = float("nan")
+    x[mine[0]] = 3e38
     of = small.spec(broken, 2, network=nn.Sequential([nn.Dense(4)], (25,)), optimizer=nn.SGD(1e-4))
     last = small.train(MemoryStore(), of, broken)
     assert last.reason.startswith("the loss is no longer a number (round 0, worker 1): try")

@@ -97,6 +97,8 @@ def test_the_file_says_what_it_is(train, case_file):
     assert (metadata["run"], metadata["case"], metadata["dataset"], metadata["rounds"]) == (
         "mine", "My case", "pairs", "3"
     )  # fmt: skip
-    assert json.loads(metadata["scale"]) == {"mean": [0.0], "std": [1.0]}
+    scale = json.loads(metadata["scale"])
+    assert (scale["mean"], scale["std"], scale["dtype"]) == ([0.0], [1.0], "float32")
+    assert -6 < scale["low"] < -2 < 2 < scale["high"] < 6  # of standard normal numbers
     assert [layer["is"] for layer in json.loads(metadata["network"])["layers"]] == ["Dense", "Scale", "Tanh", "Dense"]
     assert 0 < float(metadata["test_accuracy"]) <= 1

@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: test-random test-far test-near train test lint bench clean memcached chromium
+.PHONY: test-random test-far test-near train test lint lock bench clean memcached chromium
 
 train: $(VENV)/.installed
 	$(BIN)/python -m tools.train --case b --dataset fashion-sample --workers 2 --rounds 8 --out fashion.safetensors
@@ -29,6 +29,10 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The newest wheels, by version and hash, for the bundle and for the images of OpenFaaS.
+lock: $(VENV)/.installed
+	$(BIN)/python -m tools.lock
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python -m tools.bench scale

@@ -13,10 +13,11 @@ from nnlite.commands._ask import confirm
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.aws import bundle as bundles
 from nnlite.platform.aws import limits
+from nnlite.platform.aws import target as targets
 from nnlite.platform.aws import template as templates
 from nnlite.platform.aws.stack import Stack, Standing
 
-TARGET = bundles.Target()
+TARGET = targets.Target()
 OPTIONS = {  # of the command line -> parameters of the template; what is not given stays as it is
     "memory_mb": "MemoryMb",
     "timeout_s": "TimeoutS",
@@ -150,7 +151,7 @@ def _bundle(args: argparse.Namespace, before: dict[str, str]) -> bundles.Bundle:
         bundle = bundles.load(Path(args.bundle))
     else:
         python = args.python or before.get("Runtime", TARGET.runtime).removeprefix("python")
-        target = bundles.Target(python, args.arch or before.get("Architecture", TARGET.architecture))
+        target = targets.Target(python, args.arch or before.get("Architecture", TARGET.architecture))
         _say(f"building for Python {target.python} on {target.architecture}")
         bundle = bundles.build(target)
     _say(f"bundle {bundle.describe()}")
@@ -158,7 +159,7 @@ def _bundle(args: argparse.Namespace, before: dict[str, str]) -> bundles.Bundle:
 
 
 def _write_bundle(args: argparse.Namespace) -> int:
-    target = bundles.Target(args.python or TARGET.python, args.arch or TARGET.architecture)
+    target = targets.Target(args.python or TARGET.python, args.arch or TARGET.architecture)
     out = Path(args.out or f"nnlite-{target.runtime}-{target.architecture}.zip")
     output.check(out, f"--out {out}")
     bundle = bundles.build(target)
@@ -183,8 +184,8 @@ def _check(args: argparse.Namespace) -> None:
         limits.check_timeout_s(args.timeout_s)
     if args.reserved_concurrency is not None and args.reserved_concurrency != -1:
         limits.check_concurrency(args.reserved_concurrency)
-    if args.python and args.python not in bundles.PYTHONS:
-        known = ", ".join(bundles.PYTHONS)
+    if args.python and args.python not in targets.PYTHONS:
+        known = ", ".join(targets.PYTHONS)
         raise UsageError(f"--python {args.python}: NumPy's wheels need Lambda's runtimes {known}")
     if (args.alarm_usd is None) != (args.alarm_email is None):
         raise UsageError("--alarm-usd and --alarm-email go together: how much, and who is told")
@@ -209,8 +210,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     function.add_argument("--memory-mb", type=int, metavar="MB", help="128 to 10240; 1769, the default, is one core")
     function.add_argument("--timeout-s", type=int, metavar="S", help="1 to 900 (default)")
     function.add_argument("--reserved-concurrency", type=int, metavar="N", help="keep so many invocations; -1: none")
-    function.add_argument("--python", metavar="VERSION", help=f"{', '.join(bundles.PYTHONS)} (default {TARGET.python})")
-    function.add_argument("--arch", choices=sorted(bundles.ARCHITECTURES), help="arm64 (default, cheaper) or x86_64")
+    function.add_argument("--python", metavar="VERSION", help=f"{', '.join(targets.PYTHONS)} (default {TARGET.python})")
+    function.add_argument("--arch", choices=sorted(targets.ARCHITECTURES), help="arm64 (default, cheaper) or x86_64")
     function.add_argument("--log-days", type=int, metavar="D", help="keep logs so long (default 14)")
     function.add_argument("--run-days", type=int, metavar="D", help="keep the objects of runs so long (default 30)")
     function.add_argument("--subnet-ids", metavar="A,B", help="of the VPC with your memcached")

@@ -8,24 +8,20 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import subprocess
-import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import RunError
 from nnlite.platform import sources
+from nnlite.platform.aws import wheels
+from nnlite.platform.aws.target import Target
 
 HANDLER = "lambda_pkg.handler.handle"
 LIMIT_BYTES = 14_000_000  #: ours: what is larger starts slower
 ZIP_LIMIT_BYTES, UNZIPPED_LIMIT_BYTES = 50 * 2**20, 250 * 2**20  #: Lambda's
-ARCHITECTURES = {"arm64": "aarch64", "x86_64": "x86_64"}  #: Lambda's name -> that of wheels
-PYTHONS = ("3.12", "3.13", "3.14")  #: runtimes on Amazon Linux 2023, which NumPy's wheels need
-GLIBCS = (34, 28, 27, 17)  #: 2.x, of the manylinux tags that Amazon Linux 2023 (2.34) can load
-REQUIREMENTS = ("numpy>=1.26", "pymemcache>=4.0")
 
 _WHEN = (1980, 1, 1, 0, 0, 0)  # the earliest that zip files know: no file's own time gets in
 _NUMPY_NEVER = re.compile(
@@ -38,31 +34,6 @@ _NNLITE_NEVER = re.compile(
     r"nnlite/(data/samples|commands|functions)/|nnlite/__main__\.py|.*__pycache__/|.*\.pyc$|.*/py\.typed$"
 )
 _METADATA_NEVER = re.compile(r"[^/]+\.dist-info/(?!licenses/|LICENSE)|[^/]+\.data/|bin/")
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a bundle is for."""
-
-    python: str = "3.13"
-    architecture: str = "arm64"
-
-    def __post_init__(self) -> None:
-        if self.architecture not in ARCHITECTURES:
-            raise UsageError(f"--arch {self.architecture}: Lambda has {' and '.join(ARCHITECTURES)}")
-        if not re.fullmatch(r"3\.\d{1,2}", self.python):
-            raise UsageError(f"--python {self.python}: wanted a version like {PYTHONS[-1]}")
-
-    @property
-    def runtime(self) -> str:
-        """Lambda's name of the runtime."""
-        return f"python{self.python}"
-
-    @property
-    def platforms(self) -> list[str]:
-        """Tags of the wheels that this target can load."""
-        machine = ARCHITECTURES[self.architecture]
-        return [f"manylinux_2_{minor}_{machine}" for minor in GLIBCS] + [f"manylinux2014_{machine}"]
 
 
 @dataclass(frozen=True)
@@ -93,21 +64,22 @@ class Bundle:
         )
 
 
-def build(target: Target, requirements: tuple[str, ...] = REQUIREMENTS, limit_bytes: int = LIMIT_BYTES) -> Bundle:
+def build(target: Target, requirements: Sequence[str] | None = None, limit_bytes: int = LIMIT_BYTES) -> Bundle:
     """Download wheels for the target, strip them, add nnlite and the handler.
 
+    requirements: what to ask pip for instead of the versions and hashes of `wheels.lock()`.
     Raises RunError when a wheel cannot be had, or the zip is larger than we allow.
     """
     with tempfile.TemporaryDirectory(prefix="nnlite-bundle-") as folder:
-        wheels = _download(target, requirements, Path(folder))
+        found = wheels.download(target, wheels.pinned() if requirements is None else requirements, Path(folder))
         files = dict(_own_files())
-        for wheel in wheels:
+        for wheel in found:
             files.update(_wheel_files(wheel))
-        packages = tuple(" ".join(wheel.name.split("-")[:2]) for wheel in wheels)
+        packages = tuple(" ".join(wheel.name.split("-")[:2]) for wheel in found)
     bundle = Bundle(_zipped(files), packages)
     for size, limit in ((len(bundle.data), limit_bytes), (bundle.unzipped_bytes, UNZIPPED_LIMIT_BYTES)):
         if size > limit:
-            raise RunError(f"the bundle is too large: {bundle.describe()}; choose an older numpy")
+            raise RunError(f"the bundle is too large: {bundle.describe()}; pin an older numpy")
     return bundle
 
 
@@ -120,26 +92,6 @@ def load(path: Path) -> Bundle:
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise RunError(f"{path} is no bundle ({error}): make one by python -m tools.deploy --bundle-only") from None
     return bundle
-
-
-def _download(target: Target, requirements: tuple[str, ...], folder: Path) -> list[Path]:
-    """The wheels, in order of their names."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    command += ["--disable-pip-version-check", "--implementation", "cp", "--python-version", target.python]
-    for tag in target.platforms:
-        command += ["--platform", tag]
-    try:
-        done = subprocess.run(
-            [*command, "--dest", str(folder), *requirements], capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise RunError(f"cannot start pip: {error}") from error
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()[-300:]]
-        raise RunError(
-            f"no wheels of {', '.join(requirements)} for Python {target.python} on {target.architecture}: {said[-1]}"
-        )
-    return sorted(folder.glob("*.whl"))
 
 
 def _wheel_files(wheel: Path) -> Iterator[tuple[str, bytes]]:

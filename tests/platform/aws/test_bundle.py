@@ -1,18 +1,26 @@
 """The bundle: small, complete, for its target, and the same bytes every time."""
 
 import io
+import os
+import re
 import struct
 import subprocess
 import sys
+import venv
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from nnlite.errors import RunError, UsageError
+from nnlite.platform import sources
 from nnlite.platform.aws import bundle as bundles
-from nnlite.platform.aws.bundle import LIMIT_BYTES, Target
+from nnlite.platform.aws import wheels
+from nnlite.platform.aws.bundle import LIMIT_BYTES
+from nnlite.platform.aws.target import ARCHITECTURES, PYTHONS, Target
 from tests.platform.aws.cli import call
 
+ROOT = sources.NNLITE.parent
 AARCH64 = 183  # e_machine in the header of an ELF file
 
 
@@ -68,6 +76,92 @@ def test_what_is_too_large_or_not_to_be_had_is_refused():
         bundles.build(Target("3.13", "arm64"), ("numpy==0.1",))
     with pytest.raises(UsageError, match="Lambda has arm64 and x86_64"):
         Target("3.13", "riscv")
+
+
+# ---- what of others is in it
+
+
+def pins(path: Path) -> dict[str, tuple[str, list[str]]]:
+    """Package -> its version, and the hashes that are taken."""
+    lines = path.read_text().replace("\\\n", " ").splitlines()
+    found = [line.split() for line in lines if not line.startswith("#")]
+    return {what.partition("==")[0]: (what.partition("==")[2], hashes) for what, *hashes in found}
+
+
+def test_every_file_of_others_is_known_by_its_hash(for_arm):
+    locked = pins(wheels.lock())
+    assert for_arm.packages == tuple(f"{name} {version}" for name, (version, _) in locked.items())
+    assert len(locked["numpy"][1]) == len(PYTHONS) * len(ARCHITECTURES)  # one for each target
+    assert len(locked["pymemcache"][1]) == 1
+    for name in ("emnist-setup", "emnist-train"):
+        of_image = pins(sources.folder("faas") / name / "requirements.txt")
+        assert of_image == {**locked, "urllib3": of_image["urllib3"]}
+    hashes = [digest for _, several in (*locked.values(), of_image["urllib3"]) for digest in several]
+    assert all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", digest) for digest in hashes)
+
+
+def test_a_wheel_that_is_another_one_is_refused(tmp_path):
+    (small,) = re.findall(r"pymemcache==.*\n.*sha256:", wheels.lock().read_text())
+    (tmp_path / "lock").write_text(small + "0" * 64)
+    with pytest.raises(RunError, match="DO NOT MATCH THE HASHES"):
+        bundles.build(Target("3.13", "arm64"), ("--require-hashes", "--requirement", str(tmp_path / "lock")))
+    (tmp_path / "lock").write_text("pymemcache==4.0.0\n")
+    with pytest.raises(RunError, match=r"[Hh]ashes are required"):
+        bundles.build(Target("3.13", "arm64"), ("--require-hashes", "--requirement", str(tmp_path / "lock")))
+
+
+# ---- where there is no pip
+
+
+@pytest.fixture
+def without_pip(tmp_path):
+    """Run a program in an environment like uv's: Python, and nothing but what it is given. `more`: goes before all."""
+    venv.create(tmp_path / "venv", with_pip=False)
+
+    def call(code: str, more: Path | None = None, path: str = "/nowhere") -> subprocess.CompletedProcess[str]:
+        before = [f"import sys; sys.path[:0] = {[str(more)] if more else []}; sys.path.append({str(ROOT)!r})"]
+        environment = {"PATH": path, "HOME": str(tmp_path)}
+        environment |= {
+            name: value for name, value in os.environ.items() if name.startswith(("PIP_", "SSL_", "TMPDIR"))
+        }
+        program = [str(tmp_path / "venv" / "bin" / "python"), "-c", "\n".join([*before, code])]
+        return subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+
+    return call
+
+
+ASK = "from nnlite.platform.aws import wheels; from pathlib import Path; print(*wheels._pip(Path(sys.argv[0] or '.')))"
+BUNDLE = """
+from nnlite.commands import door
+sys.exit(door.enter("deploy", ["--bundle-only", "--out", OUT]))
+"""
+
+
+def test_a_bundle_is_built_without_pip(without_pip, for_arm, tmp_path):
+    """By the pip that Python itself carries, in an environment that is gone afterwards."""
+    done = without_pip(f"OUT = {str(tmp_path / 'b.zip')!r}{BUNDLE}")
+    assert done.returncode == 0, done.stderr
+    assert bundles.load(tmp_path / "b.zip").digest == for_arm.digest
+    assert without_pip("import pip").returncode == 1
+
+
+def test_another_python_s_pip_will_do(without_pip, tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "pip3").symlink_to(Path(sys.executable).with_name("pip3"))
+    done = without_pip(ASK, path=str(tmp_path / "bin"))
+    assert done.stdout.split() == [str(tmp_path / "bin" / "pip3")], done.stderr
+
+
+def test_where_there_is_no_pip_at_all_it_is_said_what_to_do(without_pip, tmp_path):
+    (tmp_path / "bare" / "ensurepip").mkdir(parents=True)
+    (tmp_path / "bare" / "ensurepip" / "__init__.py").write_text("raise ImportError('as Debian has it')")
+    (tmp_path / "bare" / "venv").mkdir()
+    (tmp_path / "bare" / "venv" / "__init__.py").write_text("def create(*_, **__): raise ImportError('ensurepip')")
+    done = without_pip(f"OUT = 'b.zip'{BUNDLE}", more=tmp_path / "bare")
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: there is no pip here, and the bundle is made of wheels that pip downloads: ")
+    assert "python -m ensurepip" in line
 
 
 def test_the_command_builds_the_same_bytes_without_aws(for_arm, tmp_path, monkeypatch):

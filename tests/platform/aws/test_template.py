@@ -1,7 +1,9 @@
 """The template: clean, and its role may do nothing that it need not."""
 
 import ast
+import fnmatch
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -70,6 +72,10 @@ def wide(statement: dict) -> list[str]:
     # below its own prefix, and in its own log group, names are not known beforehand
     allowed = ("${Bucket.Arn}/nnlite/*", "log-group:/aws/lambda/${AWS::StackName}-worker:*")
     found += [r for r in resources if "*" in r and not r.endswith(allowed)]
+    listing = {
+        "StringLike": {"s3:prefix": "nnlite/*"}
+    }  # a bucket is one resource: what is listed of it, the prefix says
+    found += [a for a in actions if a.startswith("s3:List") and statement.get("Condition") != listing]
     return found + [key for key in ("NotAction", "NotResource") if key in statement]
 
 
@@ -85,6 +91,9 @@ def test_the_role_has_no_star():
         {"Action": "s3:GetObject", "Resource": "*"},
         {"Action": "s3:GetObject", "Resource": ["arn", "${Bucket.Arn}/*"]},
         {"Action": "lambda:InvokeFunction", "Resource": "arn:aws:lambda:${AWS::Region}:1:function:*"},
+        {"Action": "s3:ListBucket", "Resource": "arn"},
+        {"Action": "s3:ListBucket", "Resource": "arn", "Condition": {"StringLike": {"s3:prefix": "*"}}},
+        {"Action": "s3:ListBucket", "Resource": "arn", "Condition": {"StringLikeIfExists": {"s3:prefix": "nnlite/*"}}},
     ],
 )
 def test_a_star_would_be_found(statement):
@@ -154,6 +163,32 @@ def permitted(policy: dict, action: str, resource: str) -> bool:
 )
 def test_what_the_role_may(policy, action, resource, may):
     assert permitted(policy, action, resource) is may
+
+
+@pytest.mark.parametrize(
+    ("prefix", "may"),
+    [
+        ("nnlite/runs/r/head.json", True),  # as AWS asks it when the object at this key is absent
+        ("nnlite/", True),
+        ("", False),
+        ("deploy/", False),
+        ("nnlite", False),
+        ("nnlite-other/", False),
+    ],
+)
+def test_the_role_lists_its_prefix_alone(policy, prefix, may):
+    (statement,) = [one for one in policy["Statement"] if "s3:ListBucket" in listed(one["Action"])]
+    assert listed(statement["Resource"]) == [PREFIX]
+    (pattern,) = listed(statement["Condition"]["StringLike"]["s3:prefix"])
+    assert fnmatch.fnmatchcase(prefix, pattern) is may
+
+
+def test_the_documents_say_what_the_role_may(policy):
+    """Every action is in the table of docs/lambda.md, and every action of the table is allowed."""
+    text = (Path(__file__).parents[3] / "docs" / "lambda.md").read_text()
+    table = text[text.index("| the role may |") : text.index("The bundle (")]
+    told = set(re.findall(r"`(\w+:\w+)`", table))
+    assert told == {action for statement in policy["Statement"] for action in listed(statement["Action"])}
 
 
 def test_the_role_writes_nothing_outside_its_prefix(policy):

@@ -18,6 +18,7 @@ import pymemcache
 import pytest
 
 from nnlite.platform.aws import bundle as bundles
+from nnlite.platform.aws.target import Target
 from tests.platform.aws.account import AwsAccount, aws_account
 from tests.platform.aws.cli import call
 from tests.servers import CREDENTIALS, seaweedfs
@@ -25,7 +26,7 @@ from tests.servers import CREDENTIALS, seaweedfs
 
 def build() -> bytes:
     """The zip for this very Python, with this very NumPy."""
-    target = bundles.Target(f"3.{sys.version_info.minor}", platform.machine().replace("aarch64", "arm64"))
+    target = Target(f"3.{sys.version_info.minor}", platform.machine().replace("aarch64", "arm64"))
     pinned = (f"numpy=={numpy.__version__}", f"pymemcache=={pymemcache.__version__}")
     return bundles.build(target, pinned, limit_bytes=20_000_000).data
 

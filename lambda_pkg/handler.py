@@ -30,7 +30,7 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
         from lambda_pkg.repair import repair
 
         return repair(event, function, remaining_s)
-    payload = Payload.from_values(event)
+    payload = Payload.from_values(event, "the event")
 
     def invoke(worker: int, attempt: int) -> None:
         function.invoke(Payload(payload.run, payload.store, worker, attempt).to_json())

@@ -12,13 +12,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from nnlite import cases, data, nn
 from nnlite.cases import Case
 from nnlite.errors import NnliteError, UsageError
+from nnlite.records import Range, Record
 from nnlite.space import Float, Int, Several, Space
 
+MANY = 10**6  # rounds: more than a run can have
 BATCHING = ("batch_size", "batches_per_epoch")
 USUAL = Space(learning_rate=Float(0.001, 0.1, log=True), batches_per_epoch=Int(10, 1000))
 SPACES = {  # of nnlite's own cases
@@ -98,6 +100,25 @@ def about(case: Case, dataset: str | None, file: Path | None) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class Tuned(Record, what="a case as tools.tune writes it", error=UsageError, indent=1):
+    """A case as JSON: what a search has decided, and what it has left as it was."""
+
+    case: str
+    title: str
+    case_file: str | None
+    dataset: str | None
+    augment: data.Augment | None
+    network: dict[str, Any]
+    optimizer: dict[str, Any]
+    batch_size: Annotated[int, Range(1, 2**31)]
+    num_rounds: Annotated[int, Range(1, MANY)]
+
+    def __post_init__(self) -> None:
+        if self.dataset is None and self.case_file is None:
+            raise UsageError("it names neither a dataset nor a case file")
+
+
 def describe(
     about: Mapping[str, Any], network: Mapping[str, Any], optimizer: Mapping[str, Any], batch_size: int, num_rounds: int
 ) -> bytes:
@@ -114,29 +135,22 @@ def find(name: str) -> tuple[Case, Path | None]:
 def load(path: Path) -> tuple[Case, Path | None]:
     """Read what `describe` wrote: the case, and the file it came from. Raises UsageError for anything else."""
     try:
-        values = json.loads(path.read_bytes())
-        file, own = None, values["dataset"]
-        if values["case_file"]:
-            base, file = cases.find(values["case_file"])
-            own = own or base.dataset
-        described = values["network"]
-        case = Case(
-            name=values["case"],
-            title=values["title"],
-            dataset=own,
-            network=lambda shape, num_classes: _fitting(described, shape),
-            optimizer=nn.Optimizer.from_config(values["optimizer"]),
-            batch_size=values["batch_size"],
-            num_rounds=values["num_rounds"],
-            augment=data.Augment(**values["augment"]) if values["augment"] else None,
-        )
-        return case, file
-    except NnliteError:
-        raise
+        found = Tuned.from_json(path.read_bytes(), str(path))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UsageError(f"{path} is not a case as tools.tune writes it: {type(error).__name__}: {error}") from None
+    base, file = cases.find(found.case_file) if found.case_file is not None else (None, None)
+    own: Any = found.dataset or (base.dataset if base is not None else None)
+    case = Case(
+        name=found.case,
+        title=found.title,
+        dataset=own,
+        network=lambda shape, num_classes: _fitting(found.network, shape),
+        optimizer=nn.Optimizer.from_config(found.optimizer),
+        batch_size=found.batch_size,
+        num_rounds=found.num_rounds,
+        augment=found.augment,
+    )
+    return case, file
 
 
 def _fitting(described: dict[str, Any], shape: tuple[int, ...]) -> nn.Sequential:

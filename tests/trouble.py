@@ -101,7 +101,7 @@ def check_downpour(folder: Path, last: Head, final: Any) -> str:
     total, sizes = np.array(first, np.float64), list[float]()
     for worker, applied in enumerate(last.applied):
         for seq in range(life + 1, applied + 1):
-            update = updates.decode(*only(folder, keys.update(worker, seq)))
+            update = updates.decode(*only(folder, keys.update(worker, seq)), len(first))
             assert (update.label.worker, update.label.seq) == (worker, seq)
             total += update.vector
             sizes.append(float(np.abs(update.vector).max()))

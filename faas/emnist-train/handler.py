@@ -22,7 +22,7 @@ def work(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
     """Carry out a payload; or, with {"check": store}, say whether we could."""
     if heard.values.keys() == {"check"}:
         return check(settings, heard.values["check"])
-    payload = Payload.from_values(heard.values)
+    payload = Payload.from_values(heard.values, "the call's body")
     platform = settings.platform(payload.run, payload.store)
     reason = carry_out(payload, platform.invoke, settings.remaining_s())
     return {"event": "left", "worker": payload.worker, "attempt": payload.attempt, "reason": reason}

@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
+from nnlite import records
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import Rates
+from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.records import Amount, OneOf, Record, Unsound, fit
 
 BUNDLED = Path(__file__).with_name("prices.json")
 ARCHITECTURES = ("x86_64", "arm64")
-ENTRIES = (
-    "lambda_gb_second_x86_64",
-    "lambda_gb_second_arm64",
-    "lambda_request",
-    "s3_put_or_list",
-    "s3_get",
-    "s3_gb_month",
-)
 
 
 @dataclass(frozen=True)
-class Tariff:
+class Region:
+    """What a price file says of a region, in USD."""
+
+    lambda_gb_second_x86_64: Amount
+    lambda_gb_second_arm64: Amount
+    lambda_request: Amount
+    s3_put_or_list: Amount
+    s3_get: Amount
+    s3_gb_month: Amount
+
+
+@dataclass(frozen=True)
+class PriceList:
+    """A price file: when it was written down, and what it says of every region."""
+
+    date: str
+    regions: dict[str, Region]
+    currency: Annotated[str, OneOf(("USD",))] = "USD"
+
+
+ENTRIES = tuple(entry.name for entry in fields(Region))
+
+
+@dataclass(frozen=True)
+class Tariff(Record, what="a list of prices"):
     """Prices of one region and kind of processor, in USD, as the list said on `date`."""
 
     date: str
     region: str
-    arch: str
-    gb_s_usd: float
-    invocation_usd: float
-    read_usd: float  #: one request to the store that reads
-    write_usd: float  #: one that writes
-    gb_month_usd: float  #: of storage
+    arch: Annotated[str, OneOf(ARCHITECTURES)]
+    gb_s_usd: Amount
+    invocation_usd: Amount
+    read_usd: Amount  #: one request to the store that reads
+    write_usd: Amount  #: one that writes
+    gb_month_usd: Amount  #: of storage
 
     def of_store(self, url: str) -> Tariff:
         """The same, for a run whose store is at `url`: only S3 charges for requests and storage."""
@@ -63,34 +79,22 @@ def parse(text: str, region: str, arch: str, where: str) -> Tariff:
     if arch not in ARCHITECTURES:
         raise UsageError(f"no processor {arch!r}; there are {' and '.join(ARCHITECTURES)}")
     try:
-        values = json.loads(text)
-        date, regions = str(values["date"]), values["regions"]
-        known = sorted(regions)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{where} is not a price file (wanted a date, and regions): {error!r}") from None
-    if region not in regions:
+        found = fit(PriceList, records.parse(text), partial=True, others=True)
+    except Unsound as fault:
+        raise UsageError(f"{where} is not a price file (wanted a date, and regions): {fault}") from None
+    if region not in found.regions:
         raise UsageError(
-            f"no prices for region {region!r} in {where} (of {date}); it has {', '.join(known)}: add the region to "
-            "a copy, and give that by --prices FILE"
+            f"no prices for region {region!r} in {where} (of {found.date}); it has {', '.join(sorted(found.regions))}: "
+            "add the region to a copy, and give that by --prices FILE"
         )
-    of = {name: _price(regions[region], name, f"{where}, {region}") for name in ENTRIES}
-    return Tariff(
-        date,
-        region,
-        arch,
-        of[f"lambda_gb_second_{arch}"],
-        of["lambda_request"],
-        of["s3_get"],
-        of["s3_put_or_list"],
-        of["s3_gb_month"],
-    )
+    of = found.regions[region]
+    gb_second: float = getattr(of, f"lambda_gb_second_{arch}")
+    return Tariff(found.date, region, arch, gb_second, of.lambda_request, of.s3_get, of.s3_put_or_list, of.s3_gb_month)
 
 
-def _price(entries: Any, name: str, where: str) -> float:
-    value = entries.get(name) if isinstance(entries, dict) else None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not (isfinite(value) and value >= 0):
-        raise UsageError(f"{where}: {name} is {value!r}, wanted a price in USD, 0 or more")
-    return float(value)
+def stated(spec: RunSpec) -> Tariff | None:
+    """The prices by which a run states its cost, if by any. Raises StoreError for what is none."""
+    return Tariff.from_values(spec.tariff, f"the tariff of run {spec.run}") if spec.tariff is not None else None
 
 
 def rates(

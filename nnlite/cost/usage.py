@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nnlite.errors import RunError
-
-KINDS: dict[str, Any] = {"int": int, "float": float}
+from nnlite.records import Amount, Count, Unsound, fit
 
 
 @dataclass(frozen=True)
 class Usage:
     """Of one invocation, or added up over several."""
 
-    seconds: float = 0.0  #: billed: from the start of its process to its end
-    init_s: float = 0.0  #: of these, until it could begin to work
-    compute_s: float = 0.0  #: training and scoring
-    merge_s: float = 0.0  #: merging, and making and reading checkpoints
-    num_invocations: int = 1
-    num_reads: int = 0  #: requests to the store, those that find nothing included
-    num_writes: int = 0
-    num_deletes: int = 0
-    written_bytes: int = 0
-    peak_mb: float = 0.0  #: the largest of any process
+    seconds: Amount = 0.0  #: billed: from the start of its process to its end
+    init_s: Amount = 0.0  #: of these, until it could begin to work
+    compute_s: Amount = 0.0  #: training and scoring
+    merge_s: Amount = 0.0  #: merging, and making and reading checkpoints
+    num_invocations: Count = 1
+    num_reads: Count = 0  #: requests to the store, those that find nothing included
+    num_writes: Count = 0
+    num_deletes: Count = 0
+    written_bytes: Count = 0
+    peak_mb: Amount = 0.0  #: the largest of any process
 
     @property
     def waiting_s(self) -> float:
@@ -49,11 +48,11 @@ class Usage:
 
     @classmethod
     def from_values(cls, values: Any) -> Usage:
-        """From decoded JSON. Raises RunError for anything else."""
+        """From decoded JSON, among other things. Raises RunError for anything else."""
         try:
-            return cls(**{f.name: KINDS[str(f.type)](values[f.name]) for f in fields(cls)})
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"not an account of an invocation: {error!r}") from None
+            return fit(cls, values, others=True)
+        except Unsound as fault:
+            raise RunError(f"not an account of an invocation: {fault}") from None
 
 
 def total(usages: Iterable[Usage]) -> Usage:

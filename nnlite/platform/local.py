@@ -11,10 +11,12 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from nnlite.errors import RunError
 from nnlite.platform.base import Invocation, Platform
+from nnlite.records import Count, Unsound, fit, parse
 
 MODULE = "nnlite.runtime.process"  # what a worker process runs
 # Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
@@ -103,6 +105,16 @@ class LocalPlatform(Platform):
             self.events.put(event)
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What must be true of a message, whatever else it says."""
+
+    event: str
+    worker: Count = 0
+    attempt: Count = 0
+    message: str = ""
+
+
 class _Process:
     """One process, and a thread that listens to it."""
 
@@ -159,10 +171,11 @@ class _Process:
 def _parsed(line: str) -> dict[str, Any] | None:
     """A message, or None for what a library has written past Python to the process' standard output."""
     try:
-        event = json.loads(line)
-    except ValueError:
+        event: dict[str, Any] = parse(line)
+        fit(Heard, event, partial=True, others=True)
+        return event
+    except Unsound:
         return None
-    return event if isinstance(event, dict) and "event" in event else None
 
 
 def _drain(source: queue.SimpleQueue[Invocation]) -> list[Invocation]:

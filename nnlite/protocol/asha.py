@@ -19,8 +19,11 @@ import heapq
 from bisect import insort
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 from nnlite.errors import UsageError
+from nnlite.protocol.keys import MOST_ROUNDS
+from nnlite.records import Range
 
 Rank = tuple[float, ...]  #: how good a result is: less is better
 JobKey = tuple[int, int]  #: trial, rung
@@ -30,8 +33,8 @@ JobKey = tuple[int, int]  #: trial, rung
 class Ladder:
     """`rounds[k]`: the rounds that a trial has behind it once it is through with rung k."""
 
-    rounds: tuple[int, ...]
-    eta: int = 3
+    rounds: tuple[Annotated[int, Range(1, MOST_ROUNDS)], ...]
+    eta: Annotated[int, Range(2, MOST_ROUNDS)] = 3
 
     def __post_init__(self) -> None:
         increasing = all(a < b for a, b in zip((0, *self.rounds), self.rounds, strict=False))

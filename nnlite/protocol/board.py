@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from nnlite.errors import StoreError
 from nnlite.protocol.asha import Job, JobKey, Rank
 from nnlite.protocol.effects import Create, Get, GetMany, Program
+from nnlite.protocol.keys import WorkerNumber
 from nnlite.protocol.result import Result, Timing
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
+from nnlite.records import Count, Record
 
 
 @dataclass(frozen=True)
-class Claim:
+class Claim(Record, what="a claim"):
     """Which worker trains a job; its next attempt goes on with it if this one dies."""
 
-    worker: int
-    deaths: int  #: of its attempts, before it claimed this
-
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> Claim:
-        """Read what `to_json` wrote. Raises StoreError for anything else."""
-        try:
-            return cls(**json.loads(bytes(data)))
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"{where} is not a claim (damaged, or not ours): {error}") from None
+    worker: WorkerNumber
+    deaths: Count  #: of its attempts, before it claimed this
 
 
 class Board:

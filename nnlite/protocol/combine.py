@@ -86,7 +86,7 @@ class Combiner:
         if base is None:
             return None
         ledger = now_head.ledger(self.spec.num_workers)
-        pending = yield from self._pending(ledger, mine)
+        pending = yield from self._pending(ledger, mine, len(base.vector))
         if not pending:
             return None
         made = self.keys.checkpoint(now_head.round + 1)
@@ -111,8 +111,8 @@ class Combiner:
         oldest = after.oldest_base()
         return self.spec.max_staleness is not None and oldest is not None and version - oldest > self.spec.max_staleness
 
-    def _pending(self, ledger: Ledger, mine: Sequence[Update]) -> Program[list[Update]]:
-        """Every update that is there and not in the ledger, by worker and seq."""
+    def _pending(self, ledger: Ledger, mine: Sequence[Update], size: int) -> Program[list[Update]]:
+        """Every update that is there and not in the ledger, by worker and seq; of `size` entries."""
         found_all: dict[int, list[Update]] = {}
         for update in mine:
             worker, so_far = update.label.worker, found_all.setdefault(update.label.worker, [])
@@ -127,7 +127,7 @@ class Combiner:
                 if one is None:
                     del asking[w]
                 else:
-                    found_all.setdefault(w, []).append(updates.decode(one.data, key))
+                    found_all.setdefault(w, []).append(updates.decode(one.data, key, size))
                     asking[w] += 1
         return [update for w in sorted(found_all) for update in found_all[w]]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,19 +13,26 @@ from nnlite import weights
 from nnlite.errors import WeightsError
 from nnlite.protocol import identity
 from nnlite.protocol.effects import Model
+from nnlite.protocol.keys import Version
+from nnlite.records import Amount, Count, Record, Share
 
+NOTHING = "null"  # in place of what the metadata of a weights file do not have
 MERGE_CHUNK = 1 << 16  # entries: a piece of the sum and of one addend fit into the cache
 
 
 @dataclass(frozen=True)
-class Tally:
+class Tally(Record, what="a contribution to a round", error=WeightsError):
     """Sums over the samples of a contribution; they say nothing of time, so the same work has the same bytes."""
 
-    num_samples: int = 0
+    num_samples: Count = 0
     loss_sum: float = 0.0
-    num_scored: int = 0  #: test samples scored with the checkpoint the round began with
-    num_correct: int = 0
+    num_scored: Count = 0  #: test samples scored with the checkpoint the round began with
+    num_correct: Count = 0
     score_loss_sum: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.num_correct > self.num_scored:
+            raise WeightsError(f"{self.num_correct:,} samples are right, of {self.num_scored:,} that were scored")
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(**{name: value + getattr(other, name) for name, value in vars(self).items()})
@@ -45,7 +51,7 @@ class Tally:
 def encode(model: Model, tally: Tally, key: str, **more: str) -> bytes:
     """A contribution, merge or checkpoint as the bytes for `key`: a weights file whose metadata hold the tally, and
     `more`."""
-    about = {**more, identity.KEY: key, "tally": json.dumps(vars(tally))}
+    about = {**more, identity.KEY: key, "tally": tally.to_json().decode()}
     return weights.encode(model.vector, model.shapes, about)
 
 
@@ -54,10 +60,7 @@ def decode(data: Any, key: str) -> tuple[weights.Weights, Tally]:
     StoreError for one that belongs elsewhere."""
     found = weights.decode(data, key)
     identity.check(found.metadata.get(identity.KEY), key)
-    try:
-        return found, Tally(**json.loads(found.metadata["tally"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{key} is a weights file but no contribution to a round: {error!r}") from None
+    return found, Tally.from_json(found.metadata.get("tally", NOTHING), key)
 
 
 def under(found: weights.Weights, key: str) -> bytes:
@@ -82,18 +85,25 @@ def merge(parts: Mapping[str, Any], key: str) -> bytes:
     return encode(Model(mean, dict(first.shapes)), tally, key)
 
 
-def summary(round: int, tally: Tally, seconds: float | None, **more: float) -> bytes:
-    """What people want to know of a round, as JSON; `seconds` are those of whoever closed it."""
-    values = {
-        "round": round,
-        "seconds": seconds,
-        "num_samples": tally.num_samples,
-        "loss": tally.loss,
-        "accuracy": tally.accuracy,
-        "score_loss": tally.score_loss_sum / tally.num_scored if tally.num_scored else None,
-        **more,
-    }
-    return json.dumps(values, sort_keys=True).encode()
+@dataclass(frozen=True)
+class Summary(Record, what="the summary of a round"):
+    """What people want to know of a round; `seconds` are those of the worker that closed it."""
+
+    round: Version
+    seconds: Amount | None
+    num_samples: Count
+    loss: float | None
+    accuracy: Share | None
+    score_loss: float | None
+    num_updates: Count | None = None  #: that were folded (downpour), and by how many versions they were late
+    mean_staleness: Amount | None = None
+    max_staleness: Count | None = None
+
+
+def summary(round: int, tally: Tally, seconds: float | None, **more: Any) -> bytes:
+    """The summary of a round, as JSON."""
+    score_loss = tally.score_loss_sum / tally.num_scored if tally.num_scored else None
+    return Summary(round, seconds, tally.num_samples, tally.loss, tally.accuracy, score_loss, **more).to_json()
 
 
 def weighted_mean(vectors: Sequence[NDArray[np.float32]], counts: Sequence[int]) -> NDArray[np.float32]:

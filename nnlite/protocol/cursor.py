@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any
 
 from nnlite import weights
 from nnlite.errors import WeightsError
 from nnlite.protocol import identity
+from nnlite.protocol.contribution import NOTHING
 from nnlite.protocol.effects import Model, Progress, Standing
+from nnlite.protocol.keys import Version
+from nnlite.records import Count, Record
+
+
+@dataclass(frozen=True)
+class About(Record, what="a cursor", error=WeightsError):
+    """What a cursor says besides its vector."""
+
+    base: Version  #: the round, or the checkpoint, or of a search the job, that the worker was at
+    step: Count
+    trained: Progress
+    scored: Progress
 
 
 def encode(standing: Standing, base: int, key: str) -> bytes:
     """The bytes for `key`: a weights file whose metadata say where the worker stood, in round, or on checkpoint,
     `base`."""
-    cursor = {
-        "base": base,
-        "step": standing.step,
-        "trained": asdict(standing.trained),
-        "scored": asdict(standing.scored),
-    }
-    about = {identity.KEY: key, "cursor": json.dumps(cursor)}
+    cursor = About(base, standing.step, standing.trained, standing.scored)
+    about = {identity.KEY: key, "cursor": cursor.to_json().decode()}
     return weights.encode(standing.model.vector, standing.model.shapes, about)
 
 
@@ -30,9 +37,5 @@ def decode(data: Any, key: str) -> tuple[Standing, int]:
     belongs elsewhere."""
     found = weights.decode(data, key)
     identity.check(found.metadata.get(identity.KEY), key)
-    try:
-        about = json.loads(found.metadata["cursor"])
-        trained, scored = Progress(**about["trained"]), Progress(**about["scored"])
-        return Standing(Model(found.vector, found.shapes), int(about["step"]), trained, scored), int(about["base"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{key} is a weights file but no cursor: {error!r}") from None
+    about = About.from_json(found.metadata.get("cursor", NOTHING), key)
+    return Standing(Model(found.vector, found.shapes), about.step, about.trained, about.scored), about.base

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite import weights
 from nnlite.protocol import cursor, updates
 from nnlite.protocol.averaging import NOTHING
 from nnlite.protocol.combine import Moved
@@ -112,12 +113,13 @@ class DownpourWorker(Worker):
         self.base, self.step = now_head.round, ledger.steps[self.worker]
         self.seq, self.pending = ledger.applied[self.worker] + 1, []
         self.is_through = self.worker in ledger.finished
+        size = len(weights.decode(data, self.keys.checkpoint(self.base), verify=False).vector)
         while True:
             key = self.keys.update(self.worker, self.seq)
             found = yield Get(key)
             if found is None:
                 return data
-            self.pending.append(updates.decode(found.data, key))
+            self.pending.append(updates.decode(found.data, key, size))
             self.step, self.is_through = self.pending[-1].label.step, self.pending[-1].label.last
             self.seq += 1
 

@@ -11,6 +11,8 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from nnlite.records import Amount, Count
+
 T = TypeVar("T")
 Program = Generator["Effect", Any, T]  #: a protocol that returns a T in the end
 
@@ -113,8 +115,8 @@ class Spent(Effect):
 class Bill:
     """What an invocation has used and cost, at list prices."""
 
-    seconds: float = 0.0  #: billed, start-up included
-    usd: float = 0.0  #: those seconds and the requests to the store; 0 where nobody sends a bill
+    seconds: Amount = 0.0  #: billed, start-up included
+    usd: Amount = 0.0  #: those seconds and the requests to the store; 0 where nobody sends a bill
 
     def __add__(self, other: Bill) -> Bill:
         return Bill(self.seconds + other.seconds, self.usd + other.usd)
@@ -223,9 +225,9 @@ class Progress:
     """Sums since the round's training, or scoring, or the current update, began."""
 
     finished: bool
-    num_samples: int
+    num_samples: Count
     loss_sum: float
-    num_correct: int = 0
+    num_correct: Count = 0
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,29 @@ and the next will not be: nothing depends on it but a target accuracy, which is 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import Any
 
 from nnlite.protocol import head
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Create, Evaluate, Now, Program, Progress
 from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
+from nnlite.protocol.keys import Keys, Version
 from nnlite.protocol.spec import RunSpec
+from nnlite.records import Count, Record, Share
+
+
+@dataclass(frozen=True)
+class Evaluation(Record, what="an evaluation"):
+    """What the test split said of a checkpoint."""
+
+    evaluation: Count  #: its number
+    version: Version
+    steps: Count  #: of all workers
+    accuracy: Share | None
+    score_loss: float | None  #: None: no longer a number
 
 
 class Evaluations:
@@ -54,14 +66,10 @@ class Evaluations:
         yield from self._tell(number, now_head, tally)
 
     def _tell(self, number: int, now_head: Head, tally: Tally) -> Program[None]:
-        values = {
-            "evaluation": number,
-            "version": now_head.round,
-            "steps": sum(now_head.steps),
-            "accuracy": tally.accuracy,
-            "score_loss": tally.score_loss_sum / max(1, tally.num_scored),
-        }
-        yield Create(self.keys.evaluation(number), json.dumps(values, sort_keys=True).encode())
+        loss = tally.score_loss_sum / max(1, tally.num_scored)
+        steps, loss_or_none = sum(now_head.steps), loss if isfinite(loss) else None
+        made = Evaluation(number, now_head.round, steps, tally.accuracy, loss_or_none)
+        yield Create(self.keys.evaluation(number), made.to_json())
         target = self.spec.target_accuracy
         if target is not None and tally.accuracy is not None and tally.accuracy >= target:
             reason = f"reached test accuracy {tally.accuracy:.4f}"

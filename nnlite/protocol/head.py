@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Annotated, Any
 
 from nnlite.errors import StoreError
 from nnlite.protocol.effects import Found, Get, Program, Swap
+from nnlite.protocol.keys import Version
 from nnlite.protocol.updates import Ledger
+from nnlite.records import Count, OneOf, Range, Record, Share, load
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
+Status = Annotated[str, OneOf((RUNNING, DONE, STOPPED, FAILED))]
+MOST_LIVES = 1_000
+MOST_BYTES = 8_000_000  #: four numbers of every worker
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(Record, what="the head of a run", most_bytes=MOST_BYTES):
     """The only object that is ever replaced. `counter` makes every value differ from all before it."""
 
-    round: int = 0
-    status: str = RUNNING
+    round: Version = 0
+    status: Status = RUNNING
     reason: str = ""
-    result: int | None = None  #: the checkpoint that is the run's outcome, once it is done
-    accuracy: float | None = None  #: its test accuracy
-    counter: int = 0
-    applied: tuple[int, ...] = ()  #: see `updates.Ledger`; empty in a protocol without updates
-    steps: tuple[int, ...] = ()
-    finished: tuple[int, ...] = ()
-    bases: tuple[int, ...] = ()
-    life: int = 0  #: how often the run was restored, see `durable`
+    result: Version | None = None  #: the checkpoint that is the run's outcome, once it is done
+    accuracy: Share | None = None  #: its test accuracy
+    counter: Count = 0
+    applied: tuple[Count, ...] = ()  #: see `updates.Ledger`; empty in a protocol without updates
+    steps: tuple[Count, ...] = ()
+    finished: tuple[Count, ...] = ()
+    bases: tuple[Count, ...] = ()
+    life: Annotated[int, Range(0, MOST_LIVES)] = 0  #: how often the run was restored, see `durable`
     closing: str = ""  #: why workers are to finish what they are at, and end the run in good order
 
     def ledger(self, num_workers: int) -> Ledger:
         """What checkpoint `round` contains of every worker."""
         if not self.applied:
             return Ledger.empty(num_workers)
-        return Ledger(self.applied, self.steps, self.finished, self.bases)
+        ledger = Ledger(self.applied, self.steps, self.finished, self.bases)
+        if not ledger.fits(num_workers):
+            raise StoreError(f"the head of this run of {num_workers} workers tells of others (damaged, or not ours)")
+        return ledger
 
     def with_ledger(self, ledger: Ledger) -> Head:
         """The same head over another ledger."""
@@ -45,28 +53,15 @@ class Head:
         """The same head of a run that goes on."""
         return replace(self, status=RUNNING, reason="", result=None, accuracy=None)
 
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(vars(self), sort_keys=True).encode()
-
     @classmethod
-    def from_json(cls, data: bytes, where: str) -> Head:
-        """Read what `to_json` wrote. Raises StoreError for anything else."""
-        return _decoded(bytes(data), where)
+    def from_json(cls, data: Any, where: str) -> Head:
+        """As of every record; heads are read far more often than they change, so some are remembered."""
+        return _known(bytes(data), where)
 
 
 @lru_cache(maxsize=64)
-def _decoded(data: bytes, where: str) -> Head:
-    """Heads are read far more often than they change."""
-    try:
-        values = json.loads(data)
-        values.update({name: tuple(values[name]) for name in ("applied", "steps", "finished", "bases")})
-        head = Head(**values)
-        if not isinstance(head.round, int) or head.status not in (RUNNING, DONE, STOPPED, FAILED):
-            raise ValueError(f"round {head.round!r}, status {head.status!r}")
-        return head
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise StoreError(f"{where} is not the head of a run (damaged, or not ours): {error}") from None
+def _known(data: bytes, where: str) -> Head:
+    return load(Head, data, where)
 
 
 def read(key: str) -> Program[tuple[Head, Found] | None]:

@@ -8,44 +8,31 @@ old holder, if it lives after all, loses its next beat and leaves.
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from nnlite.errors import StoreError
 from nnlite.protocol.effects import Bill, Found, Get, Program, Swap
+from nnlite.protocol.keys import Attempt
+from nnlite.records import Count, Record
 
 NOTHING_SPENT = Bill()
 OPEN = ""  # the holder of a lease that waits for its invocation
 
 
 @dataclass(frozen=True)
-class Lease:
+class Lease(Record, what="a lease"):
     """The record behind `runs/{run}/leases/{worker}.json`."""
 
-    attempt: int
+    attempt: Attempt
     holder: str
-    beat: int = 0
-    since: int = 1  #: so many attempts did not die: the first, those of resumed runs, and those that handed over
-    cursor: int = 0  #: the attempt that left a cursor when it handed over; 0: none
+    beat: Count = 0
+    since: Attempt = 1  #: so many attempts did not die: the first, those of resumed runs, and those that handed over
+    cursor: Attempt = 0  #: the attempt that left a cursor when it handed over; 0: none
     spent: Bill = Bill()  #: by all attempts, up to the last beat
 
     @property
     def deaths(self) -> int:
         """Attempts that died since the run was begun, or resumed last."""
         return self.attempt - self.since
-
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> Lease:
-        """Read what `to_json` wrote. Raises StoreError for anything else."""
-        try:
-            values = json.loads(bytes(data))
-            return cls(**{**values, "spent": Bill(**values["spent"])})
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(f"{where} is not a lease (damaged, or not ours): {error}") from None
 
 
 def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated
 
-from nnlite.errors import StoreError
 from nnlite.protocol.asha import JobKey, Rank
+from nnlite.protocol.keys import Attempt, Version, WorkerNumber
+from nnlite.records import Amount, Count, OneOf, Record, Share
 
 OK, DIVERGED, FAILED = "ok", "diverged", "failed"
 
 
 @dataclass(frozen=True)
-class Result:
+class Result(Record, what="the result of a trial"):
     """What came out of one stretch of training, scored on the validation split. It says nothing of time."""
 
-    trial: int
-    rung: int
-    rounds: int  #: behind the trial, in all
-    num_samples: int = 0  #: trained on since the rung below
-    status: str = OK
+    trial: Count
+    rung: Count
+    rounds: Version  #: behind the trial, in all
+    num_samples: Count = 0  #: trained on since the rung below
+    status: Annotated[str, OneOf((OK, DIVERGED, FAILED))] = OK
     reason: str = ""
-    accuracy: float | None = None  #: on the validation split
+    accuracy: Share | None = None  #: on the validation split
     loss: float | None = None
     train_loss: float | None = None  #: mean since the rung below
 
@@ -39,33 +39,15 @@ class Result:
             return None
         return -self.accuracy, self.loss
 
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> Result:
-        """Read what `to_json` wrote. Raises StoreError for anything else."""
-        return cls(**_values(data, where))
-
 
 @dataclass(frozen=True)
-class Timing:
+class Timing(Record, what="the timing of a trial"):
     """How long a stretch of training took, and what it cost: beside the result, as it differs from time to time."""
 
-    worker: int
-    attempt: int
-    seconds: float = 0.0
-    usd: float = 0.0
-
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> Timing:
-        """Read what `to_json` wrote. Raises StoreError for anything else."""
-        return cls(**_values(data, where))
+    worker: WorkerNumber
+    attempt: Attempt
+    seconds: Amount = 0.0
+    usd: Amount = 0.0
 
 
 def leaderboard(results: Mapping[JobKey, Result]) -> list[Result]:
@@ -81,13 +63,3 @@ def winner(results: Mapping[JobKey, Result]) -> Result | None:
     """The best of the leaderboard, or None when nothing came to an end that is any good."""
     best = leaderboard(results)[:1]
     return best[0] if best and best[0].rank is not None else None
-
-
-def _values(data: bytes, where: str) -> dict[str, Any]:
-    try:
-        values = json.loads(bytes(data))
-        if not isinstance(values, dict):
-            raise TypeError("not an object")
-        return values
-    except (ValueError, TypeError) as error:
-        raise StoreError(f"{where} is not what a search writes there (damaged, or not ours): {error}") from None

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import UsageError
 from nnlite.protocol.asha import JobKey, Ladder, Schedule
+from nnlite.protocol.keys import MOST_WORKERS
 from nnlite.protocol.spec import DataSpec
+from nnlite.records import Amount, Count, Range, Record, Share
 
 SAMPLERS = ("random", "asha")
+MOST_TRIALS = 100_000  #: that five digits of a key can name
+Ahead = Annotated[int, Range(1, 2 * MOST_WORKERS)]
 
 
 @dataclass(frozen=True)
-class SearchSpec:
+class SearchSpec(Record, what="a search's specification", indent=1):
     """What a search adds to its run. The run's specification says where it runs, and on what; its workers each
     train trials. Every trial has a specification of its own, as a run of one worker."""
 
     search: str
     sampler: str
-    num_trials: int
-    parallel: int  #: workers
-    ahead: int  #: slots of the schedule: jobs that are decided before the results of any of them are there
+    num_trials: Annotated[int, Range(1, MOST_TRIALS)]
+    parallel: Annotated[int, Range(1, MOST_WORKERS)]  #: workers
+    ahead: Ahead  #: slots of the schedule: jobs that are decided before the results of any of them are there
     ladder: Ladder
     test: DataSpec  #: the dataset as it was before the validation split was cut out of it: where the test split is
-    validation_rate: float = 0.0  #: the part of the training split that trials are scored on
+    validation_rate: Share = 0.0  #: the part of the training split that trials are scored on
     space: dict[str, Any] = field(default_factory=dict)  #: in words, for people
     about: dict[str, Any] = field(default_factory=dict)  #: of the case, what no configuration decides
-    max_deaths: int = 3  #: of workers in one stretch of training; then the trial has failed
-    patience_s: float | None = None  #: an idle worker leaves after so long; None: it waits, as waiting costs nothing
+    max_deaths: Count = 3  #: of workers in one stretch of training; then the trial has failed
+    patience_s: Amount | None = None  #: an idle worker leaves after so long; None: it waits, as waiting costs nothing
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -43,21 +46,6 @@ class SearchSpec:
     def schedule(self) -> Schedule:
         """The schedule of its trials, from the beginning."""
         return Schedule(self.ladder, self.num_trials, self.ahead)
-
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> SearchSpec:
-        """Read what `to_json` wrote. Raises RunError for anything else."""
-        try:
-            values = json.loads(bytes(data))
-            rungs, test = values.pop("ladder"), values.pop("test")
-            test.update(mean=tuple(test["mean"]), std=tuple(test["std"]))
-            return cls(ladder=Ladder(tuple(rungs["rounds"]), rungs["eta"]), test=DataSpec(**test), **values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RunError(f"{where} is not a search's specification: {error}") from None
 
 
 @dataclass(frozen=True)

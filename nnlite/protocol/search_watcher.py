@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 
-from nnlite.errors import RunError, StoreError
+from nnlite.errors import RunError
 from nnlite.protocol import head
 from nnlite.protocol.board import Board
 from nnlite.protocol.effects import Create, DeleteMany, Get, Invoke, Join, Note, Now, Program, Progress, Score, TakeUp
 from nnlite.protocol.head import FAILED, STOPPED, Head
+from nnlite.protocol.keys import Version
 from nnlite.protocol.result import Result, Timing, leaderboard, winner
 from nnlite.protocol.searching import Searching
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave
 from nnlite.protocol.watcher import Watcher
+from nnlite.records import Count, Record, Share
 
 
 class SearchWatcher(Searching, Watcher):
@@ -63,28 +64,16 @@ class SearchWatcher(Searching, Watcher):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Record, what="the outcome of a search"):
     """What a search came to: created once, so that the test split is looked at once."""
 
-    trial: int
-    rung: int
-    rounds: int
-    validation_accuracy: float
+    trial: Count
+    rung: Count
+    rounds: Version
+    validation_accuracy: Share
     validation_loss: float
-    test_accuracy: float
-    num_test: int
-
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> Outcome:
-        """Read what `to_json` wrote. Raises StoreError for anything else."""
-        try:
-            return cls(**json.loads(bytes(data)))
-        except (ValueError, TypeError) as error:
-            raise StoreError(f"{where} is not the outcome of a search (damaged, or not ours): {error}") from None
+    test_accuracy: Share
+    num_test: Count
 
 
 def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:

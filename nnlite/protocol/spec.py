@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
+from typing import Annotated, Any
 
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.effects import Bill
+from nnlite.protocol.keys import MOST_ROUNDS, MOST_WORKERS
 from nnlite.protocol.tree import Tree
 from nnlite.protocol.wire import Wire
+from nnlite.records import Amount, Count, Range, Record
 
 FORMAT = 2  #: 2: every object says what it is, see `identity`
 PROTOCOLS = ("averaging", "downpour")
 SEARCH = "search"  #: the protocol of a run whose workers each train trials of their own: see `search_spec`
-LEAST = {  # field -> the least it can be, and what people call it
-    "num_workers": (1, "workers"),
-    "num_rounds": (0, "rounds"),
-    "batch_size": (1, "batch size"),
-    "steps_per_round": (1, "steps per round"),
-    "threads": (1, "threads"),
-    "push_every": (1, "push_every"),
-    "pull_every": (1, "pull_every"),
-    "eval_every": (0, "eval_every"),
-    "max_staleness": (1, "max_staleness"),
-    "quorum": (1, "quorum"),
-    "checkpoint_every": (0, "checkpoint_every"),
-    "max_attempts": (1, "max_attempts"),
-    "rounds_per_invocation": (0, "rounds per invocation"),
+MANY = 2**31  #: more than anybody means
+RANGES = {  # field -> the least and the most it can be, and what people call it
+    "num_workers": (1, MOST_WORKERS, "workers"),
+    "num_rounds": (0, MOST_ROUNDS, "rounds"),
+    "batch_size": (1, MANY, "batch size"),
+    "steps_per_round": (1, MANY, "steps per round"),
+    "threads": (1, 1024, "threads"),
+    "push_every": (1, MANY, "push_every"),
+    "pull_every": (1, MANY, "pull_every"),
+    "eval_every": (0, MANY, "eval_every"),
+    "max_staleness": (1, MANY, "max_staleness"),
+    "quorum": (1, MOST_WORKERS, "quorum"),
+    "checkpoint_every": (0, MANY, "checkpoint_every"),
+    "max_attempts": (1, MANY, "max_attempts"),
+    "rounds_per_invocation": (0, MANY, "rounds per invocation"),
 }
+LONGEST_S = 1e9  #: thirty years: no clock is asked to wait longer
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,10 @@ class DataSpec:
 
     name: str
     digest: str
-    num_train: int
-    num_test: int
+    num_train: Annotated[int, Range(1, 2**40)]
+    num_test: Annotated[int, Range(1, 2**40)]
     mean: tuple[float, ...]
-    std: tuple[float, ...]
+    std: tuple[Annotated[float, Range(1e-30)], ...]
     store: str | None = None  #: URL of the store with the shards; None: the run's own
     augment: dict[str, Any] | None = None
     dtype: str | None = None  #: of the rows: uint8 (pixels), int8 or float32; None: an older nnlite did not say
@@ -55,11 +58,11 @@ class Rates:
     """List prices in USD, by which a run counts what it spends; zero where nobody sends a bill."""
 
     platform: str = "local"
-    memory_mb: int = 0  #: of a worker's function; 0: not limited
-    worker_second_usd: float = 0.0
-    invocation_usd: float = 0.0
-    read_usd: float = 0.0  #: of one request to the store that reads
-    write_usd: float = 0.0  #: of one that writes
+    memory_mb: Count = 0  #: of a worker's function; 0: not limited
+    worker_second_usd: Amount = 0.0
+    invocation_usd: Amount = 0.0
+    read_usd: Amount = 0.0  #: of one request to the store that reads
+    write_usd: Amount = 0.0  #: of one that writes
 
     def bill(self, seconds: float, num_reads: int, num_writes: int) -> Bill:
         """What an invocation has cost that has lasted so long and asked so often."""
@@ -68,7 +71,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class RunSpec:
+class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent=1):
     """Same spec and seed, same weights. Network and optimizer are descriptions (`nn.config`), never code."""
 
     run: str
@@ -111,24 +114,20 @@ class RunSpec:
     slice_s: float = 0.5
     max_attempts: int = 10
     wait_s: float | None = None  #: so long an invocation waits for others before it hands over; None: to its deadline
-    format: int = field(default=FORMAT)
+    format: Annotated[int, Range(FORMAT, FORMAT)] = FORMAT
     init: str | None = None  #: names the file of weights that checkpoint 0 was made of; None: they are drawn
     trace: bool = True  #: workers write down what they spend their time on, see `traces`
 
     def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise RunError(
-                f"run {self.run} was written in format {self.format}; this nnlite reads {FORMAT}: go on with it by the "
-                "version that began it, or begin it anew"
-            )
         check_run(self.run)
-        for name, (least, label) in LEAST.items():
+        for name, (least, most, label) in RANGES.items():
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise UsageError(f"{label}: {value}, wanted at least {least}")
+            if value is not None and not least <= value <= most:
+                limit = f"at least {least}" if value < least else f"at most {most:,}"
+                raise UsageError(f"{label}: {value:,}, wanted {limit}")
         for name, value in vars(self).items():
-            if name.endswith("_s") and value is not None and not (isfinite(value) and value > 0):
-                raise UsageError(f"{name} = {value}: wanted a positive number of seconds")
+            if name.endswith("_s") and value is not None and not 0 < value <= LONGEST_S:
+                raise UsageError(f"{name} = {value}: wanted a positive number of seconds, at most {LONGEST_S:g}")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
         if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
@@ -195,31 +194,10 @@ class RunSpec:
         """Whether this checkpoint stays in the run's own store when it is no longer needed."""
         return self.checkpoint_store is None and self.is_kept(version)
 
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True, indent=1).encode()
-
-    @classmethod
-    def from_json(cls, data: bytes, where: str) -> RunSpec:
-        """Read what `to_json` wrote. Raises RunError for anything else."""
-        try:
-            values = json.loads(bytes(data))
-            unknown = set(values) - {f.name for f in fields(cls)}
-            if unknown:
-                raise TypeError(f"unknown entries {sorted(unknown)}")
-            found = values.pop("data")
-            found.update(mean=tuple(found["mean"]), std=tuple(found["std"]))
-            values["tree_widths"] = tuple(values["tree_widths"])
-            values["rates"] = Rates(**values["rates"])
-            return cls(data=DataSpec(**found), **values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            if isinstance(error, UsageError):
-                raise
-            raise RunError(f"{where} is not a run's specification: {error}") from None
-
     @classmethod
     def of_run(cls, run: str, data: bytes, where: str) -> RunSpec:
-        """The specification of `run`, as it stands at `where`. Raises RunError for anything else."""
+        """The specification of `run`, as it stands at `where`. Raises StoreError for anything else, RunError for that
+        of another run."""
         spec = cls.from_json(data, where)
         if spec.run != run:
             raise RunError(

@@ -20,8 +20,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from math import inf, isfinite
-from typing import Any
+from typing import Annotated, Any
+
+from nnlite.protocol.keys import Version
+from nnlite.records import Amount, Count, OneOf, Range, Unsound, fit, parse
 
 FORMAT = 1
 
@@ -36,21 +38,43 @@ USED = "used"  # a mark: what the "process" of this invocation has used so far, 
 class Span:
     """A stretch of time in which an invocation did one kind of thing."""
 
-    kind: str
-    begin_s: float
-    seconds: float
-    round: int = 0  #: in downpour: the version of the checkpoint that the worker stands on
-    samples: int = 0  #: trained on, or scored
-    reads: int = 0  #: keys asked for; with S3, requests that are billed
-    writes: int = 0
-    bytes_in: int = 0
-    bytes_out: int = 0
-    store_s: float = 0.0  #: of `seconds`, those spent in requests to the store
+    kind: Annotated[str, OneOf(KINDS)]
+    begin_s: Amount
+    seconds: Amount
+    round: Version = 0  #: in downpour: the version of the checkpoint that the worker stands on
+    samples: Count = 0  #: trained on, or scored
+    reads: Count = 0  #: keys asked for; with S3, requests that are billed
+    writes: Count = 0
+    bytes_in: Count = 0
+    bytes_out: Count = 0
+    store_s: Amount = 0.0  #: of `seconds`, those spent in requests to the store
 
     @property
     def end_s(self) -> float:
         """When it was over."""
         return self.begin_s + self.seconds
+
+
+@dataclass(frozen=True)
+class Header:
+    """What must be true of the first line of an object, whatever else it says."""
+
+    trace: Annotated[int, Range(FORMAT, FORMAT)]
+    began_unix_s: Amount
+    cold_start: bool = False
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What must be true of a mark."""
+
+    mark: str
+    at_s: Amount
+    round: Version = 0
+    reason: str = ""
+    peak_mb: Amount = 0.0
+    process: str = ""
 
 
 @dataclass
@@ -86,26 +110,21 @@ def decode(data: Any) -> Batch:
         if not raw.strip():
             continue
         try:
-            _take(batch, json.loads(raw))
-        except (ValueError, TypeError, KeyError):
+            _take(batch, parse(raw))
+        except Unsound:
             batch.num_skipped += 1
     return batch
 
 
 def _take(batch: Batch, values: Any) -> None:
     if not isinstance(values, dict):
-        raise TypeError("a line that is no object")
+        raise Unsound("expected an object")
     if "trace" in values:
-        if values["trace"] != FORMAT or not isfinite(values["began_unix_s"]):
-            raise ValueError("a header of another format")
+        fit(Header, values, partial=True, others=True)
         batch.header = values
     elif "mark" in values:
-        if not 0 <= values["at_s"] < inf:
-            raise ValueError("a mark without its time")
+        fit(Mark, values, partial=True, others=True)
         batch.marks.append(values)
     else:
-        span = Span(kind=values.pop("span"), **values)
-        numbers = [value for name, value in vars(span).items() if name != "kind"]
-        if span.kind not in KINDS or not all(0 <= number < inf for number in numbers):
-            raise ValueError("a span of another kind, or with an impossible number")
-        batch.spans.append(span)
+        kind = values.pop("span", None)
+        batch.spans.append(fit(Span, {**values, "kind": kind}, partial=True))

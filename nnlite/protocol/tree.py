@@ -8,6 +8,7 @@ from math import ceil
 
 from nnlite.errors import UsageError
 
+MOST_LEVELS = 64
 WIDEST = 5  # children that are merged in one go unless somebody wants otherwise
 
 
@@ -21,6 +22,8 @@ class Tree:
     widths: tuple[int, ...]
 
     def __post_init__(self) -> None:
+        if len(self.widths) > MOST_LEVELS:
+            raise UsageError(f"merge tree of {len(self.widths):,} levels: at most {MOST_LEVELS} can be meant")
         shown = ",".join(str(w) for w in self.widths)
         if not self.widths or self.widths[0] != 1:
             raise UsageError(f"merge tree {shown or '(empty)'}: it must begin with 1, the root")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,21 +12,23 @@ from numpy.typing import NDArray
 from nnlite import weights
 from nnlite.errors import StructureError, WeightsError
 from nnlite.protocol import contribution, identity
-from nnlite.protocol.contribution import Tally
+from nnlite.protocol.contribution import NOTHING, Tally
 from nnlite.protocol.effects import Model
+from nnlite.protocol.keys import Version, WorkerNumber
 from nnlite.protocol.wire import pack, unpack
+from nnlite.records import Count, Record
 
 
 @dataclass(frozen=True)
-class Label:
+class Label(Record, what="an update", error=WeightsError):
     """What an update says of itself besides its vector."""
 
-    worker: int
-    seq: int  #: 1, 2, 3, ... of this worker, whatever the attempt
-    base: int  #: version of the checkpoint it was computed from
-    step: int  #: steps the worker has taken, this update included
+    worker: WorkerNumber
+    seq: Count  #: 1, 2, 3, ... of this worker, whatever the attempt
+    base: Version  #: version of the checkpoint it was computed from
+    step: Count  #: steps the worker has taken, this update included
     last: bool  #: whether the worker is through
-    num_samples: int
+    num_samples: Count
     loss_sum: float
 
 
@@ -40,14 +41,14 @@ class Update:
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Ledger(Record, what="a checkpoint with a ledger", error=WeightsError, most_bytes=8_000_000):
     """What a checkpoint contains of every worker: the last seq applied, the steps, what that update was computed
     from; and who is through."""
 
-    applied: tuple[int, ...]
-    steps: tuple[int, ...]
-    finished: tuple[int, ...] = ()
-    bases: tuple[int, ...] = ()
+    applied: tuple[Count, ...]
+    steps: tuple[Count, ...]
+    finished: tuple[WorkerNumber, ...] = ()
+    bases: tuple[Version, ...] = ()
 
     @classmethod
     def empty(cls, num_workers: int) -> Ledger:
@@ -69,10 +70,11 @@ class Ledger:
         going = [base for worker, base in enumerate(self.bases) if worker not in self.finished]
         return min(going, default=None)
 
-    @classmethod
-    def of(cls, values: dict[str, Any]) -> Ledger:
-        """From JSON values. Raises KeyError, TypeError or ValueError for anything else."""
-        return cls(**{name: tuple(int(v) for v in values[name]) for name in ("applied", "steps", "finished", "bases")})
+    def fits(self, num_workers: int) -> bool:
+        """Whether it can be of a run of so many workers."""
+        finished = sorted({worker for worker in self.finished if worker < num_workers})
+        counts = {len(self.applied), len(self.steps), len(self.bases)}
+        return counts == {num_workers} and finished == list(self.finished)
 
 
 def _with(values: tuple[int, ...], index: int, value: int) -> tuple[int, ...]:
@@ -83,30 +85,27 @@ def encode(model: Model, label: Label, key: str, wire: str = "float32") -> bytes
     """An update as the bytes for `key`: a weights file whose metadata hold the label. It was reduced for this kind of
     wire."""
     packed, about = pack(model, wire)
-    about |= {identity.KEY: key, "update": json.dumps(vars(label))}
+    about |= {identity.KEY: key, "update": label.to_json().decode()}
     return weights.encode(packed.vector, packed.shapes, about)
 
 
-def decode(data: Any, key: str) -> Update:
-    """Read what `encode` wrote. Raises WeightsError for anything else, StoreError for what belongs elsewhere."""
+def decode(data: Any, key: str, size: int) -> Update:
+    """Read what `encode` wrote, for checkpoints of `size` entries. Raises WeightsError for anything else, StoreError
+    for what belongs elsewhere."""
     found = weights.decode(data, key)
     identity.check(found.metadata.get(identity.KEY), key)
-    try:
-        return Update(Label(**json.loads(found.metadata["update"])), unpack(found, key))
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, WeightsError):
-            raise
-        raise WeightsError(f"{key} is a weights file but no update: {error!r}") from None
+    label = Label.from_json(found.metadata.get("update", NOTHING), key)
+    return Update(label, unpack(found, key, size))
 
 
 def ledger_of(found: weights.Weights, where: str, num_workers: int) -> Ledger:
     """The ledger of a decoded checkpoint; an empty one for the first. Raises WeightsError when it is damaged."""
     if "ledger" not in found.metadata:
         return Ledger.empty(num_workers)
-    try:
-        return Ledger.of(json.loads(found.metadata["ledger"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{where} has no sound ledger: {error!r}") from None
+    ledger = Ledger.from_json(found.metadata["ledger"], where)
+    if not ledger.fits(num_workers):
+        raise WeightsError(f"{where} has no sound ledger: expected one of {num_workers} workers")
+    return ledger
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,6 @@ def read(data: Any, where: str, num_workers: int) -> Folded:
 
 def folded(model: Model, ledger: Ledger, tally: Tally, key: str) -> Folded:
     """A checkpoint that knows what it contains, and that it is to stand under `key`."""
-    about = {"ledger": json.dumps(vars(ledger))}
+    about = {"ledger": ledger.to_json().decode()}
     data = contribution.encode(model, tally, key, **about)
     return Folded(data, weights.Weights(model.vector, model.shapes, about), ledger, tally)

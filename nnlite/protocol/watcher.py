@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
+from nnlite.errors import NnliteError
 from nnlite.protocol import combine, durable, head, lease
+from nnlite.protocol.contribution import Summary
 from nnlite.protocol.durable import LIFE
 from nnlite.protocol.effects import Casualties, Found, Get, GetMany, Invoke, Note, Now, Program
+from nnlite.protocol.evaluation import Evaluation
 from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import Leave, Waiter
+from nnlite.records import Record
 
 AHEAD = 8  # evaluations that are looked for at a time: some are left out, when steps come fast or a worker dies
 
@@ -60,7 +62,7 @@ class Watcher(Waiter):
         while self.told < before:
             found = yield Get(self.keys.summary(self.told))
             if found is not None:
-                yield Note("round", json.loads(bytes(found.data)))
+                yield _told("round", Summary, found, self.keys.summary(self.told))
             self.told += 1
 
     def _tell_evaluations(self) -> Program[None]:
@@ -71,7 +73,7 @@ class Watcher(Waiter):
             if ahead is None:
                 return
             self.evaluated += ahead
-            yield Note("evaluated", json.loads(bytes(found[ahead - 1].data)))
+            yield _told("evaluated", Evaluation, found[ahead - 1], self.keys.evaluation(self.evaluated))
 
     def _replace_the_dead(self, now_head: Head) -> Program[None]:
         """Look at all leases now and then, in one request. In Downpour the head moves on while anybody lives, so who
@@ -95,6 +97,14 @@ class Watcher(Waiter):
             current = Lease.from_json(found.data, self.keys.lease(worker)).attempt if found else attempt
             if current == attempt:
                 yield from self.replace(worker, found)
+
+
+def _told(event: str, kind: type[Record], found: Found, key: str) -> Note:
+    """What people are told of a round or an evaluation: nothing depends on it, so a damaged one ends no run."""
+    try:
+        return Note(event, vars(kind.from_json(found.data, key)))
+    except NnliteError as error:
+        return Note("unreadable", {"reason": str(error)})
 
 
 def _is_held(found: Found | None) -> bool:

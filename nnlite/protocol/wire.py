@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nnlite import weights
 from nnlite.errors import UsageError, WeightsError
 from nnlite.protocol.effects import Model
+from nnlite.records import quoted
 
 Vector = NDArray[np.float32]
 MAX_FLOAT16 = 65504.0
@@ -84,19 +85,20 @@ def pack(model: Model, kind: str) -> tuple[Model, dict[str, str]]:
     return model, {}
 
 
-def unpack(found: weights.Weights, where: str) -> Vector:
-    """The update as a vector (P,). Raises WeightsError for what `pack` did not make."""
-    kind = found.metadata.get("wire", "float32")
+def unpack(found: weights.Weights, where: str, size: int) -> Vector:
+    """The update as a vector (P,), which has `size` entries. Raises WeightsError for what `pack` did not make."""
+    kind, packed = found.metadata.get("wire", "float32"), np.ascontiguousarray(found.vector)
     if kind == "float32":
         return found.vector
-    try:
-        size, packed = int(found.metadata["size"]), np.ascontiguousarray(found.vector)
-        if kind == "float16" and len(packed) == (size + 1) // 2:
-            return packed.view(np.float16)[:size].astype(np.float32)
-        if kind == "topk" and len(packed) % 2 == 0 and len(packed) <= 2 * size:
-            vector, (kept, values) = np.zeros(size, np.float32), np.split(packed, 2)
-            vector[kept.view(np.int32)] = values
+    if found.metadata.get("size") != str(size):  # so much memory is taken, whatever has arrived
+        claimed = quoted(found.metadata.get("size"))
+        raise WeightsError(f"{where} is not a sound update: expected one of {size} entries, found {claimed}")
+    if kind == "float16" and len(packed) == (size + 1) // 2:
+        return packed.view(np.float16)[:size].astype(np.float32)
+    if kind == "topk" and len(packed) % 2 == 0:
+        kept, values = packed[: len(packed) // 2].view(np.int32), packed[len(packed) // 2 :]
+        if not len(kept) or (kept[0] >= 0 and kept[-1] < size and bool((np.diff(kept) > 0).all())):
+            vector = np.zeros(size, np.float32)
+            vector[kept] = values
             return vector
-    except (KeyError, ValueError, IndexError) as error:
-        raise WeightsError(f"{where} is not a sound update: {error!r}") from None
-    raise WeightsError(f"{where} is not a sound update: {len(found.vector)} entries, wire {kind!r}")
+    raise WeightsError(f"{where} is not a sound update: {len(packed)} entries, wire {quoted(kind)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nnlite.cost.bill import Cost, cost
-from nnlite.cost.prices import Tariff
+from nnlite.cost.prices import stated
 from nnlite.report.axes import spell_bytes, spell_usd
 from nnlite.report.sections import table
 from nnlite.report.tables import Report
@@ -12,8 +12,7 @@ from nnlite.report.tables import Report
 def of(report: Report) -> Cost:
     """What the run cost, or would have cost where nobody sends a bill: as `tools.train` says at its end."""
     spec, used = report.spec, report.record.used
-    tariff = Tariff(**spec.tariff) if spec.tariff is not None else None
-    return cost(used, spec.rates.memory_mb or used.peak_mb, tariff, report.seconds)
+    return cost(used, spec.rates.memory_mb or used.peak_mb, stated(spec), report.seconds)
 
 
 def is_paid(report: Report) -> bool:
@@ -53,9 +52,10 @@ def _sentences(report: Report, found: Cost) -> list[str]:
         f"{used.num_invocations:,} processes ran for {used.seconds:,.1f} s at {memory}; they read {used.num_reads:,} "
         f"and wrote {used.num_writes:,} objects ({spell_bytes(used.written_bytes)})."
     ]
-    if spec.tariff is None:
+    tariff = stated(spec)
+    if tariff is None:
         return [*said, "The run names no list of prices."]
-    listed = f"AWS Lambda's list prices of {found.date} ({spec.tariff['region']}, {spec.tariff['arch']})"
+    listed = f"AWS Lambda's list prices of {found.date} ({tariff.region}, {tariff.arch})"
     said.append(f"At {listed}:" if is_paid(report) else f"Nobody sends a bill; at {listed} it would have been:")
     if report.record.spent_usd:
         said.insert(1, f"Its leases, up to their last beats, say {spell_usd(report.record.spent_usd)}.")

@@ -2,16 +2,63 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from typing import Annotated, Any
 
+from nnlite import records
 from nnlite.errors import UsageError
+from nnlite.records import Amount, Count, Range, Share, Unsound, fit
 from nnlite.report import axes
 from nnlite.report.axes import spell_s, spell_usd
 from nnlite.report.plots import Line, line_plot
 from nnlite.report.sections import table
+
+Size = Annotated[float, Range(1, 1e9)]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What must be true of the line of a probe, whatever else it says."""
+
+    memory_mb: Size
+    seconds: Amount | None
+    workers: Count
+
+
+@dataclass(frozen=True)
+class Row:
+    """A size of the curve."""
+
+    memory_mb: Size
+    fitted_s: Amount
+    measured_s: tuple[Amount, ...]
+    gb_s: Amount
+    against_choice: Amount
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The run that was planned for."""
+
+    workers: Count
+    seconds: Amount
+    usd: Amount
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What must be true of the line with the choice."""
+
+    memory_mb: Size
+    within: Amount
+    certainty: Share
+    objective: str
+    saving: float
+    run: Planned
+    curve: tuple[Row, ...]
+    not_confirmed: str | None = None
 
 
 @dataclass
@@ -28,24 +75,24 @@ def parse(text: str, where: str) -> Optimization:
     found = Optimization()
     for line in text.splitlines():
         try:
-            _take(found, json.loads(line))
-        except (ValueError, TypeError, KeyError):
+            _take(found, records.parse(line))
+        except Unsound:
             found.num_skipped += bool(line.strip())
     if not found.probes:
         raise UsageError(f"{where} holds no probes: expected what `python -m tools.optimize --json` printed")
     return found
 
 
-def _take(found: Optimization, values: dict[str, Any]) -> None:
-    if values["event"] == "probe":
-        seconds = values["seconds"]
-        measured = float(seconds) if seconds is not None else None
-        found.probes.append({**values, "memory_mb": float(values["memory_mb"]), "seconds": measured})
-    elif values["event"] == "choice":
-        rows = [
-            {**row, "memory_mb": float(row["memory_mb"]), "fitted_s": float(row["fitted_s"])} for row in values["curve"]
-        ]
-        found.choice = {**values, "memory_mb": float(values["memory_mb"]), "curve": rows}
+def _take(found: Optimization, values: Any) -> None:
+    event = values.get("event") if isinstance(values, dict) else None
+    if event == "probe":
+        fit(Probe, values, partial=True, others=True)
+        found.probes.append(values)
+    elif event == "choice":
+        fit(Choice, values, partial=True, others=True)
+        found.choice = values
+    elif not isinstance(event, str):
+        raise Unsound("expected an event")
 
 
 def tiles(found: Optimization) -> list[tuple[str, str]]:

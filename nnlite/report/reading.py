@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nnlite.cost.usage import Usage, total
-from nnlite.errors import NotFound, RunError
+from nnlite.errors import NotFound, RunError, StoreError
 from nnlite.protocol import traces
+from nnlite.protocol.contribution import Summary
+from nnlite.protocol.durable import LIFE
+from nnlite.protocol.evaluation import Evaluation
 from nnlite.protocol.head import RUNNING, Head
-from nnlite.protocol.keys import Keys
+from nnlite.protocol.keys import MOST_ROUNDS, Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.traces import Span
@@ -111,28 +113,39 @@ def _many(store: Store, keys: list[str]) -> list[bytes | None]:
 
 def _summaries(store: Store, keys: Keys, head: Head | None) -> tuple[list[dict[str, Any]], int]:
     summaries, num_damaged = [], 0
-    for data in _many(store, [keys.summary(round) for round in range(head.round + 1 if head else 0)]):
+    for data, key in _consecutive(store, keys.summary, head):
         try:
-            if data is not None:
-                values = json.loads(data)
-                values["round"], values["num_samples"] = int(values["round"]), int(values["num_samples"])
-                summaries.append(values)
-        except (ValueError, TypeError, KeyError):
+            summaries.append(asdict(Summary.from_json(data, key)))
+        except StoreError:
             num_damaged += 1
     return summaries, num_damaged
+
+
+def _consecutive(store: Store, key: Callable[[int], str], head: Head | None) -> Iterator[tuple[bytes, str]]:
+    """What is there of all rounds up to the head's, by life. However many a head tells of, only so much is asked for as
+    there is."""
+    for life in range(head.life + 1 if head else 0):
+        first, found = life * LIFE, True
+        while head is not None and found and first <= head.round:
+            names = [key(round) for round in range(first, min(first + HANDFUL, head.round + 1))]
+            there = [(data, name) for data, name in zip(_many(store, names), names, strict=True) if data is not None]
+            yield from there
+            first, found = first + HANDFUL, bool(there)
 
 
 def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summaries: list[dict[str, Any]]) -> int:
     """Downpour is scored on the way, beside its summaries: into these with it. -> how many cannot be read"""
     due = sum(head.steps) // (spec.eval_every * spec.steps_of_all_per_round) if spec.eval_every else 0
     by_version, num_damaged = {values["round"]: values for values in summaries}, 0
-    for data in _many(store, [keys.evaluation(number) for number in range(1, due + 1)]):
+    names = [keys.evaluation(number) for number in range(1, min(due, MOST_ROUNDS) + 1)]
+    for data, key in zip(_many(store, names), names, strict=True):
         try:
-            values: dict[str, Any] = json.loads(data) if data is not None else {"version": None}
-            if values["version"] in by_version:
-                by_version[values["version"]]["accuracy"] = float(values["accuracy"])
-        except (ValueError, TypeError, KeyError):
+            found = Evaluation.from_json(data, key) if data is not None else None
+        except StoreError:
             num_damaged += 1
+            continue
+        if found is not None and found.version in by_version:
+            by_version[found.version]["accuracy"] = found.accuracy
     return num_damaged
 
 
@@ -147,7 +160,12 @@ def _leases(store: Store, keys: Keys, spec: RunSpec) -> dict[int, Lease]:
 
 
 def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[Invocation]:
-    """All attempts' batches: batch 0 of all, then the next of those that had one, until none has."""
+    """All attempts' batches: batch 0 of all, then the next of those that had one, until none has. Raises RunError for
+    more attempts than can be."""
+    if (total_attempts := sum(attempts.values())) > MOST_ROUNDS:
+        raise RunError(
+            f"the leases in {store.url} tell of {total_attempts:,} invocations: at most {MOST_ROUNDS:,} can be read"
+        )
     asking = [Invocation(w, a) for w, newest in attempts.items() for a in range(1, newest + 1)]
     found, batch = [], 0
     while asking:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from html import escape
-from typing import Any
+from typing import Any, TypeVar
 
+from nnlite.errors import StoreError
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.result import Result, Timing
+from nnlite.protocol.search_spec import SearchKeys, SearchSpec
+from nnlite.protocol.search_watcher import Outcome
+from nnlite.records import load_object
 from nnlite.report import axes
 from nnlite.report.axes import Axis, spell_s, spell_usd
 from nnlite.report.plots import Dots, Line, line_plot, scatter_plot
 from nnlite.report.sections import table
 from nnlite.store import Store
+
+T = TypeVar("T")
 
 MOST_ROWS = 200  # of the leaderboard
 MOST_NAMES = 12  # hyper-parameters that get a plot
@@ -78,48 +86,44 @@ class Search:
 
 def read_search(store: Store, name: str) -> Search | None:
     """Read a search; None when the store has none of this name."""
-    folder = f"searches/{name}"
-    reading = _Reading(store)
-    (spec,) = reading.json([f"{folder}/spec.json"])
-    if spec is None or not isinstance(spec.get("ladder"), dict):
+    keys, reading = SearchKeys(name), _Reading(store)
+    (found,) = store.get_many([keys.spec])
+    if found is None:
         return None
-    numbers = range(int(spec["num_trials"]))
-    rungs = range(len(spec["ladder"]["rounds"]))
-    drawn = reading.json([f"{folder}/trials/{n:05d}/configuration.json" for n in numbers])
+    spec = SearchSpec.from_json(found.data, keys.spec)
+    numbers = range(spec.num_trials)
+    configuration = partial(load_object, what="what was drawn for a trial")
+    drawn = reading.all([keys.configuration(n) for n in numbers], configuration)
     trials = [Trial(n, found or {}) for n, found in zip(numbers, drawn, strict=True)]
-    for rung in rungs:
-        results = reading.json([f"{folder}/trials/{n:05d}/{rung}/result.json" for n in numbers])
-        timings = reading.json([f"{folder}/trials/{n:05d}/{rung}/timing.json" for n in numbers])
+    for rung in range(len(spec.ladder.rounds)):
+        results = reading.all([keys.result((n, rung)) for n in numbers], Result.from_json)
+        timings = reading.all([keys.timing((n, rung)) for n in numbers], Timing.from_json)
         for trial, result, timing in zip(trials, results, timings, strict=True):
-            if result is not None:
-                trial.results.append(result)
-            trial.seconds += float((timing or {}).get("seconds") or 0.0)
-            trial.usd += float((timing or {}).get("usd") or 0.0)
-    (outcome,) = reading.json([f"{folder}/outcome.json"])
-    head = store.get_many([Keys(name).head])[0]
+            trial.results += [asdict(result)] if result is not None else []
+            trial.seconds += timing.seconds if timing is not None else 0.0
+            trial.usd += timing.usd if timing is not None else 0.0
+    (outcome,) = reading.all([keys.outcome], Outcome.from_json)
+    (head,) = store.get_many([Keys(name).head])
     stands = Head.from_json(head.data, Keys(name).head) if head is not None else None
-    return Search(name, spec, stands, trials, outcome, reading.num_skipped)
+    return Search(name, asdict(spec), stands, trials, asdict(outcome) if outcome else None, reading.num_skipped)
 
 
 class _Reading:
-    """Reads JSON objects, and counts what is none."""
+    """Reads objects, and counts those that cannot be read."""
 
     def __init__(self, store: Store) -> None:
         self.store, self.num_skipped = store, 0
 
-    def json(self, keys: list[str]) -> list[dict[str, Any] | None]:
+    def all(self, keys: list[str], read: Callable[[bytes, str], T]) -> list[T | None]:
         """What lies under the keys; None where nothing does, or nothing that can be read."""
-        return [self._one(found.data) if found is not None else None for found in self.store.get_many(keys)]
-
-    def _one(self, data: bytes) -> dict[str, Any] | None:
-        try:
-            values = json.loads(data)
-        except ValueError:
-            values = None
-        if isinstance(values, dict):
-            return values
-        self.num_skipped += 1
-        return None
+        made: list[T | None] = []
+        for found, key in zip(self.store.get_many(keys), keys, strict=True):
+            try:
+                made.append(read(found.data, key) if found is not None else None)
+            except StoreError:
+                self.num_skipped += 1
+                made.append(None)
+        return made
 
 
 # ---- the page

@@ -136,7 +136,7 @@ class Report:
             end_s = self.closed_s.get(values["round"])
             if end_s is None and values.get("seconds") is not None:
                 end_s = (begin_s or 0.0) + values["seconds"]
-            stale = (values["mean_staleness"], values["max_staleness"]) if "mean_staleness" in values else None
+            late = (values["mean_staleness"], values["max_staleness"])
             points.append(
                 Point(
                     values["round"],
@@ -146,8 +146,8 @@ class Report:
                     samples + values["num_samples"],
                     values.get("loss"),
                     values.get("accuracy"),
-                    stale,
-                    int(values.get("num_updates", 0)),
+                    late if None not in late else None,
+                    values["num_updates"] or 0,
                 )
             )
             samples += values["num_samples"]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from nnlite.errors import NotFound, RunError
+from nnlite.errors import RunError, StoreError, StoreUnavailable
+from nnlite.protocol.contribution import Summary
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.waiter import Leave
 from nnlite.protocol.watcher import Watcher
@@ -56,8 +56,10 @@ class Nurse:
 
 
 def _summary(store: Store, run: str, round: int) -> dict[str, Any] | None:
+    key = Keys(run).summary(round)
     try:
-        told: dict[str, Any] = json.loads(bytes(store.get(Keys(run).summary(round)).data))
-        return told
-    except NotFound:
+        return vars(Summary.from_json(store.get(key).data, key))
+    except StoreUnavailable:
+        raise
+    except StoreError:  # there is none, or none that can be read: nothing depends on it
         return None

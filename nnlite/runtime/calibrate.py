@@ -41,7 +41,7 @@ def known(spec: RunSpec, store: Store, venue: Venue, cache: Path | None = None) 
     path = _path(spec, store, venue, cache)
     try:
         if time.time() - path.stat().st_mtime < KEEP_S:
-            return Profile.from_json(path.read_text(encoding="utf-8"), str(path))
+            return Profile.from_json(path.read_bytes(), str(path))
     except (OSError, NnliteError):
         pass  # not measured yet, or damaged
     return None
@@ -56,7 +56,7 @@ def calibrated(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue, cach
     path = _path(spec, store, venue, cache)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        output.write(path, [replace(profile, num_warm=0).to_json().encode()])  # warm ones will have cooled down
+        output.write(path, [replace(profile, num_warm=0).to_json()])  # warm ones will have cooled down
     except OSError:
         pass  # a cache that cannot be written is measured again next time
     return profile

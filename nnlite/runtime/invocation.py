@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable
 from nnlite.protocol import head
-from nnlite.protocol.keys import Keys
+from nnlite.protocol.keys import Attempt, Keys, WorkerNumber
 from nnlite.protocol.spec import check_run
+from nnlite.records import Record
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
@@ -22,29 +21,16 @@ _warm: list[bool] = []  # not empty once this process has carried out an invocat
 
 
 @dataclass(frozen=True)
-class Payload:
+class Payload(Record, what="a worker's payload", error=RunError):
     """All that is sent to start a worker: the rest is in the run's specification."""
 
     run: str
     store: str  #: URL
-    worker: int
-    attempt: int
+    worker: WorkerNumber
+    attempt: Attempt
 
-    def to_json(self) -> bytes:
-        """Deterministic JSON, UTF-8."""
-        return json.dumps(asdict(self), sort_keys=True).encode()
-
-    @classmethod
-    def from_values(cls, values: Any) -> Payload:
-        """From decoded JSON. Raises RunError for anything else than a payload, UsageError for a bad run id."""
-        if not isinstance(values, dict) or values.keys() != {"run", "store", "worker", "attempt"}:
-            raise RunError(f"not a worker's payload: wanted run, store, worker and attempt, found {values!r:.200}")
-        payload = cls(**values)
-        texts, numbers = (payload.run, payload.store), (payload.worker, payload.attempt)
-        if not all(isinstance(t, str) for t in texts) or not all(type(n) is int and n >= 0 for n in numbers):
-            raise RunError(f"not a worker's payload: {values!r:.200}")
-        check_run(payload.run)
-        return payload
+    def __post_init__(self) -> None:
+        check_run(self.run)
 
 
 def carry_out(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from math import isfinite
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +13,25 @@ from numpy.typing import ArrayLike, NDArray
 from nnlite import weights
 from nnlite.data import Values
 from nnlite.data.values import network_input
-from nnlite.errors import StructureError, WeightsError
+from nnlite.errors import StructureError, UsageError, WeightsError
 from nnlite.nn import Sequential
 from nnlite.protocol.spec import DataSpec
+from nnlite.records import OneOf, Range, Unsound, fit, parse
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How inputs were scaled, and what they were made of, as a model file has it; older ones do not say the latter."""
+
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Range(1e-30, 1e30)], ...]
+    dtype: Annotated[str, OneOf(("uint8", "int8", "float32"))] | None = None
+    low: float = 0.0
+    high: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.mean or len(self.mean) != len(self.std) or self.low > self.high:
+            raise UsageError("expected as many means as standard deviations, and a range that is one")
 
 
 @dataclass(frozen=True)
@@ -70,31 +85,27 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
 
 def load(path: str | os.PathLike[str]) -> TrainedModel:
     """Read what `save` wrote. Raises WeightsError for damaged files and those that describe no network."""
-    found = weights.load(path)
+    return _described(weights.load(path), str(path))
+
+
+def decode(data: bytes, where: str) -> TrainedModel:
+    """The same of bytes that are in memory."""
+    return _described(weights.decode(data, where), where)
+
+
+def _described(found: weights.Weights, path: str) -> TrainedModel:
     about = {k: v for k, v in found.metadata.items() if k not in ("network", "scale", "sha256")}
+    missing = next((name for name in ("network", "scale") if name not in found.metadata), None)
     try:
-        network = Sequential.from_config(json.loads(found.metadata["network"]))
-        mean, std, values = _scale(json.loads(found.metadata["scale"]))
-    except StructureError:
-        raise
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        why = f"no {error} in its metadata" if isinstance(error, KeyError) else f"its description: {error}"
+        if missing is not None:
+            raise Unsound(f"no {missing!r} in its metadata")
+        network = Sequential.from_config(parse(found.metadata["network"]))
+        scale = fit(Scale, parse(found.metadata["scale"]), partial=True)
+    except Unsound as fault:
         raise WeightsError(
-            f"{path} holds weights but not their network ({why}): "
+            f"{path} holds weights but not their network ({fault}): "
             "read it with nnlite.weights.load, or write it with nnlite.save"
         ) from None
-    vector = found.vector_in(network.layout, str(path), "The file contradicts its own description.")
-    return TrainedModel(network, vector.copy(), mean, std, about, values)
-
-
-def _scale(described: Any) -> tuple[tuple[float, ...], tuple[float, ...], Values | None]:
-    """Mean, standard deviation and values as `save` wrote them; KeyError, TypeError or ValueError for anything else."""
-    mean, std = (tuple(float(number) for number in described[name]) for name in ("mean", "std"))
-    if not mean or len(mean) != len(std) or not all(map(isfinite, (*mean, *std))) or min(std) <= 0:
-        raise ValueError(f"mean {mean} and std {std} are no scale")
-    if "dtype" not in described:
-        return mean, std, None
-    values = Values(str(described["dtype"]), float(described["low"]), float(described["high"]))
-    if values.dtype not in ("uint8", "int8", "float32") or not -np.inf < values.low <= values.high < np.inf:
-        raise ValueError(f"{values!r} cannot be")
-    return mean, std, values
+    values = Values(scale.dtype, scale.low, scale.high) if scale.dtype is not None else None
+    vector = found.vector_in(network.layout, path, "The file contradicts its own description.")
+    return TrainedModel(network, vector.copy(), scale.mean, scale.std, about, values)

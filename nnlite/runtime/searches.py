@@ -19,12 +19,15 @@ from nnlite.protocol.result import Result
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import SEARCH, RunSpec
+from nnlite.records import load_object
 from nnlite.runtime import runs, shard_store, trainer
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
+
+CONFIGURATION = "what was drawn for a trial"
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,16 @@ def trial(store: Store, search: str, number: int) -> Trial:
     keys = SearchKeys(search)
     key = keys.trial(number)
     described = RunSpec.of_run(keys.trial_run(number), store.get(key).data, key)
-    return Trial(json.loads(store.get(keys.configuration(number)).data), described)
+    key = keys.configuration(number)
+    return Trial(load_object(store.get(key).data, key, CONFIGURATION), described)
 
 
 def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]]:
     """What was drawn for each trial."""
     keys = SearchKeys(search)
-    found = store.get_many([keys.configuration(number) for number in range(count)])
-    return [json.loads(one.data) if one is not None else {} for one in found]
+    names = [keys.configuration(number) for number in range(count)]
+    found = zip(store.get_many(names), names, strict=True)
+    return [load_object(one.data, key, CONFIGURATION) if one is not None else {} for one, key in found]
 
 
 def result(store: Store, spec: RunSpec) -> Found:

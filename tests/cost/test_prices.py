@@ -56,10 +56,10 @@ def test_a_user_s_own_file(tmp_path):
         ("[]", "is not a price file"),
         ('{"date": "2030-01-01"}', "regions"),
         ('{"date": "2030-01-01", "regions": {}}', "no prices for region 'us-east-1'"),
-        ('{"date": "2030-01-01", "regions": {"us-east-1": {}}}', "lambda_gb_second_x86_64 is None"),
-        ('{"date": "2030-01-01", "regions": {"us-east-1": 7}}', "lambda_gb_second_x86_64 is None"),
-        (json.dumps({"date": "x", "regions": {"us-east-1": dict.fromkeys(prices.ENTRIES, -1)}}), "is -1"),
-        (json.dumps({"date": "x", "regions": {"us-east-1": dict.fromkeys(prices.ENTRIES, True)}}), "is True"),
+        ('{"date": "2030-01-01", "regions": {"us-east-1": {}}}', "field 'lambda_gb_second_x86_64' is missing"),
+        ('{"date": "2030-01-01", "regions": {"us-east-1": 7}}', "us-east-1': expected an object, found 7"),
+        (json.dumps({"date": "x", "regions": {"us-east-1": dict.fromkeys(prices.ENTRIES, -1)}}), "found -1"),
+        (json.dumps({"date": "x", "regions": {"us-east-1": dict.fromkeys(prices.ENTRIES, True)}}), "found true"),
     ],
 )
 def test_what_is_no_price_file(text, words):

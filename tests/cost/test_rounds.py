@@ -141,7 +141,7 @@ def test_what_cannot_be_sized(objective, workers, words):
 
 def test_a_profile_travels_as_json_and_refuses_what_is_none():
     assert Profile.from_json(FAR.to_json(), "x") == FAR
-    for text in ("{}", "[]", "7", "{", FAR.to_json().replace("0.05", '"x"')):
+    for text in ("{}", "[]", "7", "{", FAR.to_json().decode().replace("0.05", '"x"')):
         with pytest.raises(RunError, match="x is not a profile"):
             Profile.from_json(text, "x")
     with pytest.raises(RunError, match="step_s is nan"):

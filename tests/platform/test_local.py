@@ -150,7 +150,7 @@ def test_an_error_comes_as_an_event_of_one_line(platform, store):
     store.put(Keys("small").spec, b"{}")
     platform.start([(0, 1)])
     (error,) = hear(platform, "error", 1)
-    assert error["kind"] == "RunError"
+    assert error["kind"] == "StoreError"
     assert "runs/small/spec.json is not a run's specification" in error["message"]
 
 

@@ -98,5 +98,5 @@ def test_damaged_parts_and_foreign_files_are_refused():
     good[-1] ^= 1
     with pytest.raises(WeightsError, match="part is not a sound"):
         contribution.merge({"part": bytes(good)}, "runs/r/x")
-    with pytest.raises(WeightsError, match="no contribution"):
+    with pytest.raises(WeightsError, match="is not a contribution to a round"):
         contribution.decode(weights.encode(np.zeros(17, np.float32), SHAPES, {identity.KEY: "foreign"}), "foreign")

@@ -217,7 +217,7 @@ def test_a_ledger_takes_updates_in_order_only():
 def test_folding_adds_every_update_and_keeps_the_books():
     start = updates.folded(Model(np.ones(SIZE, np.float32), SHAPES), Ledger.empty(2), Tally(), "before")
     pending = [
-        updates.decode(updates.encode(Model(np.full(SIZE, value, np.float32), SHAPES), label(w, seq), "u"), "u")
+        updates.decode(updates.encode(Model(np.full(SIZE, value, np.float32), SHAPES), label(w, seq), "u"), "u", SIZE)
         for w, seq, value in ((0, 1, 2.0), (1, 1, 3.0), (1, 2, 4.0))
     ]
     after = updates.fold(start.weights, pending, "after", 2)

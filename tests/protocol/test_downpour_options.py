@@ -29,13 +29,13 @@ def pushed(simulation):
     for _, effect in simulation.performed:
         if isinstance(effect, Create) and "/updates/" in effect.key and effect.key not in seen:
             seen.add(effect.key)
-            total += updates.decode(effect.data, effect.key).vector
+            total += updates.decode(effect.data, effect.key, SIZE).vector
     return total
 
 
 def staleness(simulation):
     found = [json.loads(v.data) for k, v in simulation.store.items() if k.endswith("summary.json")]
-    return max(values.get("max_staleness", 0) for values in found)
+    return max(values["max_staleness"] or 0 for values in found)
 
 
 # ---- bounded staleness
@@ -107,7 +107,7 @@ def test_but_for_the_last_updates_are_as_narrow_as_they_should_be():
     sizes = {}
     for _, effect in simulation.performed:
         if isinstance(effect, Create) and "/updates/" in effect.key:
-            update = updates.decode(effect.data, effect.key)
+            update = updates.decode(effect.data, effect.key, SIZE)
             sizes.setdefault(update.label.last, set()).add(np.count_nonzero(update.vector))
     assert sizes[False] == {3}
     assert max(sizes[True]) > 3

@@ -88,7 +88,7 @@ def restored_and_pushed(simulation):
         if isinstance(effect, Create) and "/updates/" in effect.key:
             seq = int(effect.key.rsplit("/", 1)[1])
             if seq // LIFE == life // LIFE:
-                seen.setdefault(effect.key, updates.decode(effect.data, effect.key).vector)
+                seen.setdefault(effect.key, updates.decode(effect.data, effect.key, 6).vector)
     if begun is None:  # the first life
         begun = np.arange(6)
     return begun + sum(seen.values())

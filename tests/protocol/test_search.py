@@ -4,7 +4,7 @@ from functools import cache
 
 import pytest
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, StoreError
 from nnlite.protocol.asha import Ladder, ladder
 from nnlite.protocol.effects import Train
 from nnlite.protocol.head import DONE, STOPPED
@@ -278,7 +278,7 @@ def test_the_leaderboard_goes_by_where_a_trial_stands():
 def test_records_are_read_as_they_were_written():
     search = search_of(space={"a": "1 to 2"}, about={"case": "c"}, patience_s=2.0)
     assert SearchSpec.from_json(search.to_json(), "there") == search
-    with pytest.raises(RunError, match="there is not a search's specification"):
+    with pytest.raises(StoreError, match="there is not a search's specification"):
         SearchSpec.from_json(b"[]", "there")
     result = Result(3, 1, 9, 10, OK, "", 0.5, 0.25, 0.125)
     assert Result.from_json(result.to_json(), "there") == result

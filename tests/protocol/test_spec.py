@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from nnlite.errors import RunError, UsageError
-from nnlite.protocol.spec import RunSpec
+from nnlite.errors import StoreError
+from nnlite.protocol.spec import FORMAT, RunSpec
 from tests.protocol.toy import spec
 
 
@@ -29,7 +29,10 @@ def test_json_round_trip_is_exact_and_deterministic():
         ({"target_accuracy": 0.0}, "target accuracy 0.0"),
         ({"steps_per_round": 0}, "steps per round: 0"),
         ({"eval_every": 0}, "eval_every: 0"),
-        ({"lease_ttl_s": float("nan")}, "lease_ttl_s"),
+        ({"lease_ttl_s": -1.0}, "lease_ttl_s"),
+        ({"lease_ttl_s": 1e300}, "lease_ttl_s"),
+        ({"lease_ttl_s": float("nan")}, "a finite number"),
+        ({"num_workers": 10**8}, "workers: 100,000,000, wanted at most 100,000"),
         ({"poll_s": 0.0}, "poll_s"),
         ({"max_attempts": 0}, "max_attempts"),
     ],
@@ -38,7 +41,7 @@ def test_the_door_is_shut_to(change, words):
     values = {**json.loads(spec().to_json()), **change}
     if change.get("num_workers") is not None:
         values["tree_widths"] = [1, change["num_workers"]]
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises(StoreError, match=words):
         RunSpec.from_json(json.dumps(values).encode(), "here")
 
 
@@ -46,13 +49,15 @@ def test_the_door_is_shut_to(change, words):
     "data", [b"", b"[]", b"nonsense", b"{}", b'{"unknown": 1}', b"\xff", b'{"data": {}}', b'{"data": null}']
 )
 def test_what_is_no_specification_is_said_to_be_none(data):
-    with pytest.raises(RunError, match=r"runs/x/spec\.json"):
+    with pytest.raises(StoreError, match=r"runs/x/spec\.json is not a run's specification"):
         RunSpec.from_json(data, "runs/x/spec.json")
 
 
 def test_another_format_is_refused():
     values = {**json.loads(spec().to_json()), "format": 99}
-    with pytest.raises(RunError, match="format 99"):
+    with pytest.raises(
+        StoreError, match=f"format: expected a whole number, {FORMAT} .what another version .*, found 99"
+    ):
         RunSpec.from_json(json.dumps(values).encode(), "here")
 
 

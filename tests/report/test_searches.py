@@ -2,12 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 
+from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.result import Result, Timing
+from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.search_watcher import Outcome
+from nnlite.protocol.spec import DataSpec
 from nnlite.report.page import search_page
 from nnlite.report.searches import LOG_RATIO, read_search
 from nnlite.store.memory import MemoryStore
@@ -28,19 +34,20 @@ def accuracy(trial: int, rung: int) -> float:
 def store():
     """Trials 0 to 8: 8 goes through all rungs, 6 and 7 through two, 0 diverged."""
     store = MemoryStore()
-    spec = {"search": "s", "sampler": "asha", "num_trials": 9, "ladder": {"rounds": RUNGS, "eta": 3},
-            "space": {"rate": "0.001 to 1, log"}}  # fmt: skip
-    store.put("searches/s/spec.json", json.dumps(spec).encode())
+    test = DataSpec("bits", "0" * 16, 100, 100, (0.0,), (1.0,))
+    search = SearchSpec("s", "asha", 9, 1, 16, Ladder(RUNGS), test, space={"rate": "0.001 to 1, log"})
+    store.put("searches/s/spec.json", search.to_json())
     store.put(Keys("s").head, Head(11, DONE, "all trials done", 11).to_json())
     for trial, configuration in enumerate(CONFIGURATIONS):
         folder = f"searches/s/trials/{trial:05d}"
         store.put(f"{folder}/configuration.json", json.dumps(configuration).encode())
         for rung in range({8: 3, 7: 2, 6: 2}.get(trial, 1)):
-            result = {"trial": trial, "rung": rung, "rounds": RUNGS[rung], "status": "ok" if trial else "diverged",
-                      "accuracy": accuracy(trial, rung) if trial else None, "loss": 1.0 if trial else None}  # fmt: skip
-            store.put(f"{folder}/{rung}/result.json", json.dumps(result).encode())
-            store.put(f"{folder}/{rung}/timing.json", json.dumps({"seconds": 2.0, "usd": 0.25}).encode())
-    store.put("searches/s/outcome.json", json.dumps({"trial": 8, "test_accuracy": 0.7125}).encode())
+            result = Result(trial, rung, RUNGS[rung], status="ok" if trial else "diverged")
+            if trial:
+                result = replace(result, accuracy=accuracy(trial, rung), loss=1.0)
+            store.put(f"{folder}/{rung}/result.json", result.to_json())
+            store.put(f"{folder}/{rung}/timing.json", Timing(0, 1, 2.0, 0.25).to_json())
+    store.put("searches/s/outcome.json", Outcome(8, 2, 9, 0.75, 1.0, 0.7125, 100).to_json())
     return store
 
 

@@ -189,10 +189,10 @@ def test_a_spec_that_is_not_ours(tmp_path):
     with pytest.raises(RunError, match=r"no run 'nothing' in memory:.*--store"):
         read_spec(store, "nothing")
     store.put(Keys("odd").spec, b"{}")
-    with pytest.raises(RunError, match=r"runs/odd/spec\.json is not a run's specification"):
+    with pytest.raises(StoreError, match=r"runs/odd/spec\.json is not a run's specification"):
         read_spec(store, "odd")
     store.put(Keys("odd").spec, OF.to_json().replace(f'"format": {FORMAT}'.encode(), b'"format": 7'))
-    with pytest.raises(RunError, match=f"format 7; this nnlite reads {FORMAT}: go on"):
+    with pytest.raises(StoreError, match=f"format: expected a whole number, {FORMAT} .*, found 7"):
         read_spec(store, "odd")
 
 

@@ -68,7 +68,7 @@ def test_a_damaged_cursor_is_refused(damage, tmp_path):
     data = cursor.encode(Trainer(of, 0, store).suspend(), 3, "the cursor")
     with pytest.raises(WeightsError, match="the cursor"):
         cursor.decode(damage(data), "the cursor")
-    with pytest.raises(WeightsError, match="no cursor"):
+    with pytest.raises(WeightsError, match="is not a cursor"):
         cursor.decode(small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0))
 
 

@@ -68,12 +68,12 @@ def _calibrate(args: argparse.Namespace) -> int:
             store, supposed.network(), supposed.optimizer, supposed.case.name, supposed.batch_size, num_bytes
         )
     try:
-        Path(args.calibrate).write_text(found.to_json() + "\n")
+        Path(args.calibrate).write_text(found.to_json().decode() + "\n")
     except OSError as error:
         raise NnliteError(
             f"--calibrate {args.calibrate}: {error.strerror}; name a file in a folder that exists"
         ) from None
-    print(found.to_json() if args.json else f"wrote {args.calibrate}: {found.summary()}")
+    print(found.to_json().decode() if args.json else f"wrote {args.calibrate}: {found.summary()}")
     return 0
 
 

@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
 
 from nnlite.platform.aws.account import explaining
 from nnlite.platform.aws.function import Function
 from nnlite.platform.base import Invocation, Platform
+from nnlite.records import Count, Unsound, fit, parse
 
 NUM_THREADS = 16
 QUEUE_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an event was sent for."""
+
+    run: str
+    worker: Count
+    attempt: Count
+
+
+@dataclass(frozen=True)
+class Context:
+    """Why Lambda gave up on it."""
+
+    condition: str = "lost"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What the function failed with, if it was one that failed."""
+
+    errorMessage: str = "no answer"  # noqa: N815 (Lambda's names)
+    errorType: str = ""  # noqa: N815
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A message of the queue, as far as it matters here."""
+
+    requestPayload: Asked  # noqa: N815
+    requestContext: Context  # noqa: N815
+    responsePayload: Answered | None = None  # noqa: N815
 
 
 class LambdaPlatform(Platform):
@@ -68,12 +101,10 @@ class LambdaPlatform(Platform):
 def _lost(body: str, run: str) -> tuple[Invocation | None, str]:
     """Which invocation of this run a message is about, and why it was lost; None for one of others."""
     try:
-        values: dict[str, Any] = json.loads(body)
-        payload, context = values["requestPayload"], values["requestContext"]
-        if payload["run"] != run:
-            return None, ""
-        response = values.get("responsePayload") or {}
-        why = f"{context.get('condition', 'lost')}: {response.get('errorMessage', 'no answer')}"
-        return (int(payload["worker"]), int(payload["attempt"])), why
-    except (ValueError, KeyError, TypeError):
+        lost = fit(Lost, parse(body), partial=True, others=True)
+    except Unsound:
         return None, ""
+    asked, answer = lost.requestPayload, lost.responsePayload or Answered()
+    if asked.run != run:
+        return None, ""
+    return (asked.worker, asked.attempt), f"{lost.requestContext.condition}: {answer.errorMessage}"

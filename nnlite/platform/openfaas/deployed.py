@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from nnlite.errors import UsageError
+from nnlite.records import Count, Unsound, fit, parse, quoted
 
 
 def split_name(function: str) -> tuple[str, str]:
@@ -22,6 +22,30 @@ def split_name(function: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
+class Entry:
+    """An entry of /system/functions, as far as it matters here; the names are the gateway's."""
+
+    name: str
+    replicas: Count = 1
+    availableReplicas: Count | None = None  # noqa: N815
+    envVars: dict[str, str] | None = None  # noqa: N815
+    labels: dict[str, str] | None = None
+    limits: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a gateway says is deployed."""
+
+    functions: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, text: str) -> Listing:
+        """Read it. Raises Unsound for what no gateway says."""
+        return fit(cls, {"functions": parse(text)}, partial=True, others=True)
+
+
+@dataclass(frozen=True)
 class Deployed:
     """A function, as far as runs go by it."""
 
@@ -33,40 +57,22 @@ class Deployed:
     memory: str  #: limit of a replica, as Kubernetes writes it; "" for none
 
     @classmethod
-    def of(cls, values: Any) -> Deployed:
-        """From an entry of /system/functions. Raises KeyError, TypeError, ValueError for what is none."""
-        environment, labels, limits = (_texts(_object(values).get(part)) for part in ("envVars", "labels", "limits"))
-        most, available = labels.get("com.openfaas.scale.max"), values.get("availableReplicas")
+    def of(cls, entry: Entry) -> Deployed:
+        """From what a gateway says. Raises Unsound for a number that is none."""
+        environment, labels, limits = entry.envVars or {}, entry.labels or {}, entry.limits or {}
         return cls(
-            name=_text(values["name"]),
-            replicas=_count(values.get("replicas", 1)),
-            available=None if available is None else _count(available),
-            room=max(1, _count(environment.get("max_inflight") or 1)),
-            most=None if most is None else _count(most),
+            name=entry.name,
+            replicas=entry.replicas,
+            available=entry.availableReplicas,
+            room=max(1, _count(entry, "max_inflight", environment) or 1),
+            most=_count(entry, "com.openfaas.scale.max", labels),
             memory=limits.get("memory", ""),
         )
 
 
-def _texts(values: Any) -> dict[str, str]:
-    """An object of texts; null and absent is {}."""
-    return {} if values is None else {name: _text(value) for name, value in _object(values).items()}
-
-
-def _object(values: Any) -> dict[str, Any]:
-    if not isinstance(values, dict):
-        raise TypeError(values)
-    return values
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _count(value: Any) -> int:
-    """A number from 0, also as a text."""
-    found = int(value) if isinstance(value, str) else value
-    if type(found) is not int or not 0 <= found < 2**31:
-        raise ValueError(value)
-    return found
+def _count(entry: Entry, name: str, texts: dict[str, str]) -> int | None:
+    """A number from 0 in a text; None where there is none."""
+    text = texts.get(name)
+    if text and not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
+        raise Unsound(f"expected a whole number, found {quoted(text)}", f"{entry.name}.{name}")
+    return int(text) if text else None

@@ -13,8 +13,9 @@ import urllib3
 from nnlite.errors import NnliteError, RunError
 from nnlite.platform.openfaas import signing
 from nnlite.platform.openfaas.credentials import basic
-from nnlite.platform.openfaas.deployed import Deployed, split_name
+from nnlite.platform.openfaas.deployed import Deployed, Listing, split_name
 from nnlite.platform.openfaas.proxies import Proxy, proxy_for
+from nnlite.records import Amount, Unsound, fit, parse
 
 CONNECT_S = 5.0
 ASK_S = 20.0  # an answer of the gateway itself, or of a function that only looks something up
@@ -36,6 +37,15 @@ class Answer:
     status: int
     text: str
     event: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """What must be true of an answer of our function, whatever else it says."""
+
+    event: str
+    message: str = ""
+    exec_timeout_s: Amount = 0.0
 
 
 class Gateway:
@@ -67,9 +77,10 @@ class Gateway:
         not a gateway."""
         answer = self._system("GET", "/system/functions", namespace)
         try:
-            found = [Deployed.of(values) for values in json.loads(answer.text)]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            raise RunError(f"{self.url} does not answer as an OpenFaaS gateway: {answer.text[:80]!r}") from None
+            found = [Deployed.of(entry) for entry in Listing.of(answer.text).functions]
+        except Unsound as fault:
+            said = f"{fault} ({answer.text[:80]!r})"
+            raise RunError(f"{self.url} does not answer as an OpenFaaS gateway: {said}") from None
         return {f"{one.name}.{namespace}" if namespace else one.name: one for one in found}
 
     def function(self, name: str) -> Deployed | None:
@@ -131,7 +142,8 @@ def _pool(proxy: Proxy | None) -> urllib3.PoolManager:
 
 def _event(text: str) -> dict[str, Any] | None:
     try:
-        values = json.loads(text)
-    except ValueError:
+        values: dict[str, Any] = parse(text)
+        fit(Event, values, partial=True, others=True)
+        return values
+    except Unsound:
         return None
-    return values if isinstance(values, dict) and isinstance(values.get("event"), str) else None

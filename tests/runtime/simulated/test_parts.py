@@ -178,7 +178,7 @@ def test_what_is_no_profile_is_refused(path, value):
     for name in path[:-1]:
         inner = inner[name]
     inner[path[-1]] = value
-    with pytest.raises(UsageError, match=r"here is no profile .*--calibrate FILE"):
+    with pytest.raises(UsageError, match=r"here is not a profile .*--calibrate FILE"):
         Profile.from_json(json.dumps(values), "here")
 
 

@@ -1,0 +1,1 @@
+"""Records, and everything that is read as one."""

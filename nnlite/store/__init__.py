@@ -1,12 +1,11 @@
 """Stores: `open_store(url)` opens the one that a URL names."""
 
 import importlib
-import re
 from typing import cast
-from urllib.parse import unquote
 
 from nnlite.errors import StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned
+from nnlite.store.urls import refuse_secrets, shown
 
 __all__ = ["ABSENT", "Condition", "Data", "Store", "StoreUnavailable", "Version", "Versioned", "open_store"]
 
@@ -27,17 +26,12 @@ def open_store(url: str) -> Store:
     those of `store.opening`. Connects to nothing yet.
     Raises UsageError when the URL cannot be meant, StoreError when there is something, but not a store.
     """
-    masked = re.sub(r"://[^/?&]*@", "://***@", unquote(url))
-    if masked != unquote(url):
-        raise UsageError(
-            f"{masked!r} holds a user or a password, which plans and logs would show: leave it out, and give "
-            "credentials where the store's client looks for them (docs/stores.md)"
-        )
+    refuse_secrets(url)
     scheme, separator, _ = url.partition("://")
     where = _CLASSES.get(scheme if separator else "file")
     if where is None or not url:
         known = ", ".join(f"{name}://" for name in sorted(_CLASSES))
-        raise UsageError(f"{url!r} is not a store: expected a path, or a URL with one of {known}")
+        raise UsageError(f"{shown(url)} is not a store: expected a path, or a URL with one of {known}")
     module, _, name = where.partition(":")
     kind = cast(type[Store], getattr(importlib.import_module(module), name))
     if separator and scheme in _FAR:

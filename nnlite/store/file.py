@@ -25,6 +25,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from nnlite.errors import Conflict, NnliteError, NotFound, StoreError, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
+from nnlite.store.urls import shown
 
 SCHEME = "file://"
 NUM_LOCKS = 64
@@ -61,7 +62,7 @@ class FileStore(Store):
         is_url = url.startswith(SCHEME)
         path = os.fsdecode(unquote_to_bytes(url.removeprefix(SCHEME))) if is_url else url
         if not path or "\0" in path or (is_url and not path.startswith("/")):
-            raise UsageError(f"{url!r} is no folder: expected file:///absolute/path, or a path")
+            raise UsageError(f"{shown(url)} is no folder: expected file:///absolute/path, or a path")
         return cls(path)
 
     @property

@@ -7,6 +7,7 @@ from urllib.parse import quote, unquote
 
 from nnlite.errors import Conflict, NotFound, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
+from nnlite.store.urls import shown
 
 SCHEME = "memory://"
 
@@ -40,7 +41,7 @@ class MemoryStore(Store):
     def from_url(cls, url: str) -> "MemoryStore":
         """`memory://` or `memory://name`."""
         if not url.startswith(SCHEME):
-            raise UsageError(f"{url!r} is not the URL of a memory store: expected memory:// or memory://name")
+            raise UsageError(f"{shown(url)} is not the URL of a memory store: expected memory:// or memory://name")
         return cls(unquote(url.removeprefix(SCHEME)))
 
     @property

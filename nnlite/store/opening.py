@@ -16,6 +16,7 @@ from nnlite.errors import UsageError
 from nnlite.store.base import Store
 from nnlite.store.options import read_options
 from nnlite.store.retry import Retrying
+from nnlite.store.urls import shown
 
 DEFAULTS: dict[str, Any] = {"cache": "", "attempts": 8, "fault_rate": 0.0, "fault_seed": 1}
 
@@ -33,7 +34,7 @@ def open_far(kind: type[Store], url: str, opener: Callable[[str], Store]) -> Sto
     store = kind.from_url(f"{place}?{urlencode(others)}" if others else place)
     again = url if mine else ""
     if options["fault_rate"] > 1:
-        raise UsageError(f"{url!r}: fault_rate={options['fault_rate']}: expected a fraction from 0 to 1")
+        raise UsageError(f"{shown(url)}: fault_rate={options['fault_rate']}: expected a fraction from 0 to 1")
     if options["fault_rate"]:
         from nnlite.store.faults import Faulty
 

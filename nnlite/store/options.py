@@ -7,6 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from nnlite.errors import UsageError
+from nnlite.store.urls import shown
+
+SHORTEST_S = 0.001  # 0 would mean not to wait at all
+LONGEST_S = 86_400.0  # a day; sockets cannot wait for all that a float can say
 
 
 def read_options(url: str, query: str, defaults: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,15 +18,26 @@ def read_options(url: str, query: str, defaults: Mapping[str, Any]) -> dict[str,
     options: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in defaults:
-            raise UsageError(f"{url!r}: no option {name!r}; it can have {', '.join(sorted(defaults))}")
-        kind = type(defaults[name])
-        try:
-            options[name] = kind(text)
-        except ValueError:
-            raise UsageError(f"{url!r}: {name}={text!r} is not of type {kind.__name__}") from None
-        if kind is not str and not 0 < options[name] < float("inf"):
-            raise UsageError(f"{url!r}: {name}={text!r} is not a positive number")
+            found = name if name.isidentifier() else "***"
+            raise UsageError(f"{shown(url)}: no option {found!r}; it can have {', '.join(sorted(defaults))}")
+        if name in options:
+            raise UsageError(f"{shown(url)}: {name} stands there twice; give it once")
+        options[name] = _read(url, name, text, type(defaults[name]))
     return options
+
+
+def _read(url: str, name: str, text: str, kind: type) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        raise UsageError(f"{shown(url)}: {name}={text[:40]!r} is not of type {kind.__name__}") from None
+    if kind is str:
+        return value
+    if not 0 < value < float("inf"):
+        raise UsageError(f"{shown(url)}: {name}={text[:40]!r} is not a positive number")
+    if name.endswith("_s") and not SHORTEST_S <= value <= LONGEST_S:
+        raise UsageError(f"{shown(url)}: {name}={text[:40]!r}: wanted {SHORTEST_S:g} to {LONGEST_S:g} seconds")
+    return value
 
 
 def show_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> str:

@@ -1,10 +1,16 @@
 """The store in memcached: the contract on one server and on three, and what only memcached does: it forgets."""
 
+import itertools
+import os
+import shutil
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -233,6 +239,15 @@ def test_who_is_always_overtaken_gives_up(store: MemcachedStore, url: str, monke
     assert other.get("a").data == b"faster"
 
 
+def test_a_value_of_too_many_chunks_is_refused_before_one_is_written(
+    store: MemcachedStore, raw: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_CHUNKS", 2)
+    with pytest.raises(StoreError, match="10,240 bytes are 3 chunks, 2 can be: raise chunk_bytes"):
+        store.put("a", BIG)
+    assert num_items(raw) == 0
+
+
 # Evictions
 
 
@@ -298,7 +313,23 @@ def test_a_reader_that_is_overtaken_reads_again(
 # What is not ours
 
 
-@pytest.mark.parametrize("item", [b"", b"somebody's", b"nnlite1 xyz\n", b"nnlite2 " + b"0" * 16 + b" 1 0 00000001\n"])
+IMPOSSIBLE = [  # num_bytes, num_chunks, checksum and what follows
+    f"nnlite1 {'0' * 16} {claim}".encode()
+    for claim in (
+        "999999999999999 999999999 00000001\n",  # a gigabyte of names
+        "999999999999999 99999 00000001\n",
+        f"{65_537 * 16} 65537 00000001\n",
+        "2000001 2 00000001\n",  # more than two items hold
+        "16 2 00000001\n",  # what needs one
+        "1000 2 00620062\na",  # chunks, and a value behind the header as well
+        "2 0 00620062\na",
+    )
+]
+
+
+@pytest.mark.parametrize(
+    "item", [b"", b"somebody's", b"nnlite1 xyz\n", b"nnlite2 " + b"0" * 16 + b" 1 0 00000001\n"] + IMPOSSIBLE
+)
 def test_a_foreign_object_is_named_and_left_alone(store: MemcachedStore, raw: Client, item: bytes) -> None:
     name = f"{prefix_of(store)}/a"
     raw.set(name, item)
@@ -347,7 +378,7 @@ def test_items_that_the_server_refuses_leave_the_old_value() -> None:
         store.put("a", b"old")
         for value in (b"x" * 800_000, b"x" * 2_000_000):
             with pytest.raises(
-                StoreError, match=r"refuses an item of this size: start it with -I 2m, or set"
+                StoreError, match=r"too large for cache; start it with larger items \(-I 2m\), or set"
             ) as caught:
                 store.put("a", value)
             assert not isinstance(caught.value, StoreUnavailable)
@@ -382,6 +413,72 @@ def test_a_name_with_two_addresses_is_asked_by_the_old_protocol_first(
         store.put("a", b"one")
 
 
+def test_a_name_with_several_addresses_is_refused(memcached: Memcached, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a headless service of Kubernetes has, or round-robin DNS: two writers would come to two servers."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", memcached.port)) for n in (1, 2)]
+    six = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (f"::{n}", memcached.port, 0, 0)) for n in (1, 2)]
+    answers = itertools.cycle([found, found[::-1]])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: next(answers))
+    url, prefix = f"memcached://two.example:{memcached.port}", fresh_prefix()
+    listed = rf"list them, in every --store: memcached://127\.0\.0\.1:{memcached.port},127\.0\.0\.2:{memcached.port}/"
+    for _ in range(2):
+        with open_store(f"{url}/{prefix}") as store:
+            with pytest.raises(StoreError, match=f"this name has 2 addresses.*{listed}") as caught:
+                store.put("a", b"one", if_version=ABSENT)
+            assert not isinstance(caught.value, StoreUnavailable)  # nor is it asked again
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: six)
+    with (
+        open_store(f"{url}/{prefix}") as store,
+        pytest.raises(StoreError, match=r"memcached://\[::1\]:\d+,\[::2\]:\d+/"),
+    ):
+        store.get("a")
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: [found[0], found[0], *six])
+    with open_store(f"{url}/{prefix}") as store:
+        store.put("a", b"one", if_version=ABSENT)
+
+
+@pytest.fixture
+def readable() -> Iterator[Path]:
+    """A folder whose files the user that memcached runs as can read; tmp_path is closed to others."""
+    with tempfile.TemporaryDirectory(prefix="nnlite-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+def test_a_server_that_wants_a_password_is_not_told_to_start(readable: Path) -> None:
+    need_memcached()
+    users = readable / "users"
+    users.write_text("me:secret\n")
+    users.chmod(0o644)
+    with Memcached("-m", "64", "-Y", str(users)) as server, MemcachedStore([("127.0.0.1", server.port)]) as store:
+        for verb in (lambda: store.get("a"), lambda: store.put("a", b""), lambda: store.get_many(["a"])):
+            with pytest.raises(StoreError, match=r": unauthenticated; it wants a password \(-Y\), and nnlite"):
+                verb()
+
+
+def test_a_server_that_wants_tls_is_not_told_to_start(readable: Path) -> None:
+    need_memcached()
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl on this machine, to make a certificate with")
+    key, cert = readable / "key", readable / "cert"
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    subprocess.run([*make, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    key.chmod(0o644)
+    options = ("-m", "64", "-Z", "-o", f"ssl_chain_cert={cert},ssl_key={key}")
+    with Memcached(*options) as server, MemcachedStore([("127.0.0.1", server.port)]) as store:
+        with pytest.raises(StoreUnavailable, match=r"closes the connection.*; if it wants TLS \(-Z\)") as caught:
+            store.get("a")
+        assert "start it, or" not in str(caught.value)
+
+
+def test_a_server_that_has_answered_may_have_been_restarted(own: Memcached) -> None:
+    with MemcachedStore([("127.0.0.1", own.port)]) as store:
+        store.put("a", b"")
+        own.restart()
+        with pytest.raises(StoreUnavailable, match=r"closed the connection.*; was it restarted"):
+            store.get("a")
+
+
 def test_a_host_that_has_no_address() -> None:
     with pytest.raises(StoreUnavailable, match=r"no-such-host\.invalid:11211 .*: no such host"):
         MemcachedStore.from_url("memcached://no-such-host.invalid/r").get("a")
@@ -406,8 +503,9 @@ def test_a_server_that_says_nothing_is_not_waited_for(listener: socket.socket) -
     [
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", r"does not speak memcached's protocol \(.*HTTP/1\.1 400"),
         (b"ERROR\r\n", "refuses a command"),
-        (b"SERVER_ERROR out of memory storing object\r\n", "no memory left for an item: start it with more"),
-        (b"", "closed the connection; was it restarted"),
+        (b"SERVER_ERROR out of memory storing object\r\n", "out of memory storing object; start it with more memory"),
+        (b"", r"closes the connection without an answer; if it wants TLS \(-Z\) or SASL \(-S\): nnlite speaks"),
+        (b"CLIENT_ERROR \x1b[31mno\r\n", r"refuses a command: \[31mno; is it"),
     ],
 )
 def test_answers_that_are_no_use(listener: socket.socket, answer: bytes, message: str) -> None:

@@ -6,6 +6,8 @@ A line of text, then the value itself if it fits into one item::
 
 Otherwise the value lies in `num_chunks` items whose names are made of the version, which is fresh: so a chunk
 is written once, and a reader that has the manifest can only meet its own chunks, or none.
+
+A manifest that claims what no writer would have written is damaged or foreign: nothing is asked for on its word.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MAX_HEADER_BYTES = 64
-_HEADER = re.compile(rb"nnlite1 ([0-9a-f]{16}) (\d{1,15}) (\d{1,9}) ([0-9a-f]{8})\n")
+MIN_CHUNK_BYTES, MAX_CHUNK_BYTES = 16, 1_000_000  # an item is at most 1 MiB, with its name and header
+MAX_CHUNKS = 65_536  # of a value: 65 GB
+_HEADER = re.compile(rb"nnlite1 ([0-9a-f]{16}) (\d{1,15}) (\d{1,5}) ([0-9a-f]{8})\n")
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,15 @@ class Manifest:
             return None
         version, num_bytes, num_chunks, checksum = header.groups()
         manifest = cls(version.decode(), int(num_bytes), int(num_chunks), item[header.end() :])
-        is_sound = zlib.adler32(manifest.inline) == int(checksum, 16)
-        return manifest if is_sound and (manifest.num_chunks or manifest.fits([manifest.inline])) else None
+        is_sound = zlib.adler32(manifest.inline) == int(checksum, 16) and manifest.can_be()
+        return manifest if is_sound else None
+
+    def can_be(self) -> bool:
+        """Whether a value of this size can lie in so many chunks, or in the manifest."""
+        if not self.num_chunks:
+            return self.fits([self.inline])
+        least, most = (self.num_chunks - 1) * MIN_CHUNK_BYTES + 1, self.num_chunks * MAX_CHUNK_BYTES
+        return self.num_chunks <= MAX_CHUNKS and least <= self.num_bytes <= most and not self.inline
 
     def chunk_names(self) -> list[str]:
         """No key has a '~', so they meet none."""

@@ -21,9 +21,10 @@ from pymemcache.exceptions import (
     MemcacheUnexpectedCloseError,
 )
 
-from nnlite.errors import NnliteError, StoreError, StoreUnavailable
+from nnlite.errors import NnliteError, StoreError, StoreUnavailable, words
 
 RECV_BYTES = 65_536
+_OPEN = "nnlite speaks neither TLS nor passwords to a memcached: start one without, on a network of its own"
 
 
 class _WideSocket(socket.socket):
@@ -33,9 +34,24 @@ class _WideSocket(socket.socket):
         return super().recv(max(bufsize, RECV_BYTES), flags)
 
 
-def _addresses(*arguments: Any) -> list[Any]:
-    """pymemcache tries the first address only, and "localhost" is ::1 first, where memcached rarely listens."""
-    return sorted(socket.getaddrinfo(*arguments), key=lambda found: found[0] != socket.AF_INET)
+def _addresses(host: str, port: int, *arguments: Any) -> list[Any]:
+    """The one address of a server, as pymemcache wants it.
+
+    IPv4 if it has one: "localhost" is ::1 first, where memcached rarely listens. Of a name with several addresses, each
+    connection would take the first of whatever order the resolver has just then, and several servers may stand behind
+    them, each with a part of the values. Raises StoreError for it.
+    """
+    found = socket.getaddrinfo(host, port, *arguments)
+    family = min((one[0] for one in found), key=lambda family: family != socket.AF_INET)
+    of_it = {str(one[4][0]): one for one in found if one[0] == family}
+    if len(of_it) > 1:
+        shown = [f"[{address}]" if ":" in address else address for address in sorted(of_it)]
+        listed = ",".join(f"{address}:{port}" for address in shown)
+        raise StoreError(
+            f"memcached at {host}:{port}: this name has {len(of_it)} addresses, and behind each may be another server, "
+            f"with other values: list them, in every --store: memcached://{listed}/prefix, or name the one server"
+        )
+    return list(of_it.values())
 
 
 _SOCKETS = types.ModuleType("sockets")
@@ -52,6 +68,7 @@ class Server:
         self.address = f"{host}:{port}"
         self._where = f"memcached at {self.address} (--store {store_url})"
         self._timeout_s = timeout_s
+        self._has_answered = False
         self._idle: deque[Client] = deque()
         self._options = {
             "server": (host.strip("[]"), port),
@@ -81,6 +98,7 @@ class Server:
         except BaseException:  # Ctrl-C in the middle of a reply: the next command must not read its rest
             client.close()
             raise
+        self._has_answered = True
         self._idle.append(client)
 
     def close(self) -> None:
@@ -99,20 +117,34 @@ class Server:
             return Client(**self._options)
 
     def _explained(self, error: Exception) -> StoreError:
-        where, text = self._where, " ".join(str(error).split())
-        if isinstance(error, TimeoutError):
-            return StoreUnavailable(f"{where} did not answer in {self._timeout_s:g} s; is it up, and the network?")
-        if isinstance(error, MemcacheUnexpectedCloseError):
-            return StoreUnavailable(f"{where} closed the connection; was it restarted?")
-        if isinstance(error, socket.gaierror):
-            return StoreUnavailable(f"{where}: no such host ({error.strerror}); correct --store")
+        said = error.args[0] if error.args else type(error).__name__
+        where, says = self._where, words(said.decode(errors="replace") if isinstance(said, bytes) else said)
         if isinstance(error, OSError):
-            reason = (error.strerror or text).lower()
-            return StoreUnavailable(f"{where} cannot be reached: {reason}; start it, or correct --store")
-        if isinstance(error, MemcacheServerError) and "too large" in text:
-            return StoreError(f"{where} refuses an item of this size: start it with -I 2m, or set ?chunk_bytes= lower")
-        if isinstance(error, MemcacheServerError) and "memory" in text:
-            return StoreError(f"{where} has no memory left for an item: start it with more (-m MEGABYTES)")
+            return StoreUnavailable(f"{where} {self._unreachable(error)}")
+        if isinstance(error, MemcacheUnexpectedCloseError):
+            return StoreUnavailable(f"{where} {self._closed()}")
+        if isinstance(error, MemcacheServerError) and "too large" in says:
+            return StoreError(f"{where}: {says}; start it with larger items (-I 2m), or set ?chunk_bytes= lower")
+        if isinstance(error, MemcacheServerError) and "memory" in says:
+            return StoreError(f"{where}: {says}; start it with more memory (-m MEGABYTES)")
+        if isinstance(error, MemcacheClientError) and "authenticated" in says:
+            return StoreError(f"{where}: {says}; it wants a password (-Y), and {_OPEN}")
         if isinstance(error, (MemcacheServerError, MemcacheClientError)):
-            return StoreError(f"{where} refuses a command: {text or type(error).__name__}; is it a memcached?")
-        return StoreError(f"{where} does not speak memcached's protocol ({text[:60]}); correct --store")
+            return StoreError(f"{where} refuses a command: {says}; is it a memcached?")
+        return StoreError(f"{where} does not speak memcached's protocol ({says[:60]}); correct --store")
+
+    def _unreachable(self, error: OSError) -> str:
+        says = words(error.strerror or error).lower()
+        if isinstance(error, TimeoutError):
+            return f"did not answer in {self._timeout_s:g} s; is it up, and the network?"
+        if isinstance(error, socket.gaierror):
+            return f"cannot be reached: no such host ({says}); correct --store"
+        if isinstance(error, (ConnectionResetError, BrokenPipeError)):
+            return self._closed(f" ({says})")
+        advice = "start it, or correct --store" if isinstance(error, ConnectionRefusedError) else "correct --store"
+        return f"cannot be reached: {says}; {advice}"
+
+    def _closed(self, says: str = "") -> str:
+        if self._has_answered:
+            return f"closed the connection{says}; was it restarted?"
+        return f"closes the connection without an answer{says}; if it wants TLS (-Z) or SASL (-S): {_OPEN}"

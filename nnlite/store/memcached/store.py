@@ -17,28 +17,25 @@ larger value lies in chunks with fresh names, written before the manifest and re
 from __future__ import annotations
 
 import contextlib
-import re
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
-from nnlite.store.memcached.manifest import Manifest, cut, fresh_version
+from nnlite.store.memcached.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS, MIN_CHUNK_BYTES, Manifest, cut, fresh_version
 from nnlite.store.memcached.server import Server
 from nnlite.store.options import read_options, show_options
+from nnlite.store.urls import address, shown, split
 
 SCHEME = "memcached://"
 DEFAULT_PORT = 11211
 MAX_PREFIX_LENGTH = 49  # memcached's names have at most 250 bytes, our keys 200
-MAX_CHUNK_BYTES = 1_000_000  # an item is at most 1 MiB, with its name and header
 MAX_TURNS = 100  # how often others may be faster before we give up
 MAX_INLINE_BYTES = 16_384  # in the manifest itself: who swaps or deletes a value reads its manifest first
 DEFAULTS = {"chunk_bytes": MAX_CHUNK_BYTES, "connect_timeout_s": 3.0, "timeout_s": 10.0}
 
 _EXPECTED = "expected memcached://host:port[,host:port]/prefix"
-_SERVER = re.compile(r"(\[[0-9a-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?")
 
 _Found = tuple[Manifest | None, Any]  # and memcached's token
 
@@ -59,8 +56,8 @@ class MemcachedStore(Store):
         timeout_s: float = 10.0,
     ) -> None:
         self._prefix = f"{_check_prefix(prefix)}/" if prefix else ""
-        if not 16 <= chunk_bytes <= MAX_CHUNK_BYTES:
-            raise UsageError(f"chunk_bytes={chunk_bytes}: expected 16 to {MAX_CHUNK_BYTES}")
+        if not MIN_CHUNK_BYTES <= chunk_bytes <= MAX_CHUNK_BYTES:
+            raise UsageError(f"chunk_bytes={chunk_bytes}: expected {MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES}")
         self._chunk_bytes = chunk_bytes
         addresses = sorted(set(servers))  # the same places, in whichever order they are named
         options = {"chunk_bytes": chunk_bytes, "connect_timeout_s": connect_timeout_s, "timeout_s": timeout_s}
@@ -71,11 +68,13 @@ class MemcachedStore(Store):
     @classmethod
     def from_url(cls, url: str) -> MemcachedStore:
         """`memcached://host:port[,host:port]/prefix[?chunk_bytes=...&timeout_s=...&connect_timeout_s=...]`"""
-        parts = urlsplit(url)
-        servers = [_SERVER.fullmatch(server) for server in parts.netloc.split(",")]
-        if parts.scheme + "://" != SCHEME or not all(servers) or parts.fragment:
-            raise UsageError(f"{url!r} is not a memcached store: {_EXPECTED}, for example memcached://10.0.0.5:11211/r")
-        addresses = [(server[1], int(server[2] or DEFAULT_PORT)) for server in servers if server]
+        parts = split(url, _EXPECTED)
+        found = [address(text, DEFAULT_PORT) for text in parts.netloc.split(",")]
+        addresses = [one for one in found if one is not None]
+        if parts.scheme + "://" != SCHEME or len(addresses) < len(found) or parts.fragment:
+            raise UsageError(
+                f"{shown(url)} is not a memcached store: {_EXPECTED}, for example memcached://10.0.0.5:11211/r"
+            )
         return cls(addresses, parts.path.strip("/"), **read_options(url, parts.query, DEFAULTS))
 
     @property
@@ -215,6 +214,11 @@ class MemcachedStore(Store):
             return Manifest(fresh_version(), num_bytes, inline=b"".join(parts))
         chunks = cut(parts, self._chunk_bytes)
         manifest = Manifest(fresh_version(), num_bytes, -(-num_bytes // self._chunk_bytes))
+        if manifest.num_chunks > MAX_CHUNKS:
+            raise StoreError(
+                f"cannot write {key!r} in {self.url}: {num_bytes:,} bytes are {manifest.num_chunks:,} chunks, "
+                f"{MAX_CHUNKS:,} can be: raise chunk_bytes, or use another store"
+            )
         try:
             for number, (name, chunk) in enumerate(zip(manifest.chunk_names(), chunks, strict=True)):
                 with self._chunk_server(manifest, number).connection() as client:

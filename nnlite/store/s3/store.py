@@ -18,12 +18,13 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
 from nnlite.store.options import read_options, show_options
 from nnlite.store.s3.answers import MD5_NAME, value_of, version_of
+from nnlite.store.urls import address, shown, split
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ BUSY, OWN_VERSION = "another write is under way", "it refused the version that i
 DEFAULTS = {"endpoint": "", "region": "", "connect_timeout_s": 3.0, "timeout_s": 20.0}
 
 _EXPECTED = "expected s3://bucket/prefix[?endpoint=http://host:port&region=us-east-1]"
+_ENDPOINT = "endpoint is the URL of a server, as in ?endpoint=http://127.0.0.1:8333"
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _PREFIX = re.compile(r"[A-Za-z0-9!_.*'()=+,@/ -]*")
 _ETAG = re.compile(r'"[^"*]+"')
@@ -72,15 +74,15 @@ class S3Store(Store):
     @classmethod
     def from_url(cls, url: str) -> S3Store:
         """`s3://bucket/prefix[?endpoint=...&region=...&timeout_s=...&connect_timeout_s=...]`"""
-        parts = urlsplit(url)
+        parts = split(url, _EXPECTED)
         prefix = unquote(parts.path).strip("/")
         sound = _BUCKET.fullmatch(parts.netloc) and _PREFIX.fullmatch(prefix) and "//" not in prefix
         if parts.scheme + "://" != SCHEME or not sound or parts.fragment or len(prefix) > 800:
-            raise UsageError(f"{url!r} is not an S3 store: {_EXPECTED}")
+            raise UsageError(f"{shown(url)} is not an S3 store: {_EXPECTED}")
         options = read_options(url, parts.query, DEFAULTS)
-        endpoint = urlsplit(options.get("endpoint", "http://default"))
-        if endpoint.scheme not in ("http", "https") or not endpoint.hostname:
-            raise UsageError(f"{url!r}: endpoint is the URL of a server, as in ?endpoint=http://127.0.0.1:8333")
+        endpoint = split(options.get("endpoint", "http://default"), _ENDPOINT)
+        if endpoint.scheme not in ("http", "https") or address(endpoint.netloc, 80) is None or endpoint.query:
+            raise UsageError(f"{shown(url)}: {_ENDPOINT}")
         return cls(parts.netloc, prefix, **options)
 
     @property

@@ -1,4 +1,10 @@
-"""The commands, one short file each."""
+"""The commands, one short file each: their names and their parsers."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+from collections.abc import Sequence
 
 COMMANDS = {
     "train": "train a network",
@@ -11,3 +17,10 @@ COMMANDS = {
     "optimize": "the memory and workers that cost least",
     "deploy": "put nnlite on AWS Lambda or OpenFaaS, or remove it",
 }  # name, and module of this folder -> what it does
+
+
+def parser_of(name: str, argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser of a command; that of `deploy` has the options of the platform that the command line names."""
+    make = importlib.import_module(f"nnlite.commands.{name}")._parser
+    parser: argparse.ArgumentParser = make(argv) if name == "deploy" else make()
+    return parser

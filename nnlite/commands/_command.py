@@ -8,12 +8,13 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 
+from nnlite.commands._follow_up import completed
+from nnlite.commands._signals import ending_as_ctrl_c, exit_code
 from nnlite.commands._spelling import spelled
 from nnlite.errors import NnliteError, UsageError
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
 
 
 def run(
@@ -23,10 +24,12 @@ def run(
 ) -> int:
     """Parse `argv` (by default the command line), call `main`, and return the code to exit with.
 
-    0 or what `main` returns; 1 after any error, said in one line on stderr; 2 for a command line that cannot
-    be meant (by argparse or a UsageError); 130 after Ctrl-C. When whoever reads stdout has gone (`| head`),
-    it ends quietly with 0. `--debug`, added here to the parser and its subcommands, shows the traceback.
+    0 or what `main` returns. 2 when the request is wrong, so that nothing was begun: an option, a value, or a file that
+    it names (said by argparse or a UsageError). 1 when it failed, said in one line on stderr. 130 after Ctrl-C, 143
+    after SIGTERM. When the reader of stdout has gone (`| head`), it ends quietly with 0. `--debug`, added here to the
+    parser and its subcommands, shows the traceback.
     """
+    _open_closed_streams()
     _add_debug(parser, default=False)
     _spell(parser)
     try:
@@ -34,19 +37,33 @@ def run(
     except SystemExit as error:  # argparse has said why, or printed its help
         return error.code if isinstance(error.code, int) else EXIT_USAGE
     try:
-        code = main(args)
-        sys.stdout.flush()
-        return code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        with ending_as_ctrl_c():
+            code = main(args)
+            sys.stdout.flush()
+            return code
+    except KeyboardInterrupt as error:
+        print(": ".join(["interrupted", *map(str, error.args)]), file=sys.stderr)
+        return exit_code(error)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _stdout_is_broken():
             return 0
         if args.debug:
             raise
-        print(f"error: {spelled(_one_line(error))}", file=sys.stderr)
+        print(f"error: {spelled(completed(_one_line(error), args))}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
+
+
+def _open_closed_streams() -> None:
+    """Let standard streams that the caller has closed (`>&-`) lead nowhere.
+
+    Python has None for them, and print() takes that for stdout. Opened in their order, they get their own numbers,
+    which else the next file or socket would get.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode)  # noqa: SIM115 - until the process ends
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _add_debug(parser: argparse.ArgumentParser, default: bool | str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from nnlite import output
 from nnlite.commands import _aws
 from nnlite.commands._ask import confirm
+from nnlite.commands._follow_up import follow_up
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.aws import bundle as bundles
 from nnlite.platform.aws import limits
@@ -92,7 +93,8 @@ def _show_outputs(stack: Stack, args: argparse.Namespace) -> None:
         return
     for name, value in sorted(outputs.items()):
         print(f"{name.lower():<10} {value}")
-    print("try        python -m tools.train --platform lambda --case b --workers 4 --budget-usd 1")
+    more = ("--platform", "lambda", "--case", "b", "--workers", 4, "--budget-usd", 1)
+    print(f"try        {follow_up('train', args, *more)}")
 
 
 def _dry_run(stack: Stack, before: dict[str, str], parameters: dict[str, str]) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import output
+from nnlite.commands._spelling import command
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.openfaas.credentials import SECRET_FILE
 from nnlite.platform.openfaas.function import duration_s
@@ -200,7 +201,7 @@ def make_secret(path: Path) -> None:
 
     if not path.exists():
         output.write(path, [secrets.token_hex(32).encode() + b"\n"], mode=0o600)
-        print(f"made a secret: {path}; keep it, `tools.train --secret-file {path}` needs it", file=sys.stderr)
+        print(f"made a secret: {path}; keep it, `{command('train')} --secret-file {path}` needs it", file=sys.stderr)
 
 
 def describe(stack: dict[str, Any], manifests: list[dict[str, Any]]) -> str:

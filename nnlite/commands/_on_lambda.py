@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -177,12 +175,10 @@ def probing(args: argparse.Namespace, spec: RunSpec) -> Iterator[VenueAt]:
         of.function.resize(memory_mb)
         return _venue(of, args.store, spec, num_workers, memory_mb)
 
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that it is put back then, too
     try:
         yield at
     finally:
         of.function.resize(home_mb)
-        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse_while_others_run(url: str) -> None:
@@ -195,7 +191,7 @@ def _refuse_while_others_run(url: str) -> None:
     if busy:
         raise RunError(
             f"probing changes the memory of the function, and {busy[0]} is running on it: wait for its end, or "
-            f"python -m tools.stop {busy[0]} --platform lambda"
+            f"python -m tools.stop {busy[0]}"
         )
 
 
@@ -225,13 +221,6 @@ def _platform(of: _Stack, spec: RunSpec, url: str) -> Platform:
 def flag_of(args: argparse.Namespace) -> str:
     """What says how many run at a time."""
     return "--parallel" if hasattr(args, "parallel") else "--workers"
-
-
-def resume_options(args: argparse.Namespace) -> str:
-    """The platform, and which stack."""
-    given = [("--stack-name", args.stack_name, _aws.DEFAULT_STACK), ("--region", args.region, None)]
-    given.append(("--profile", args.profile, None))
-    return " --platform lambda" + "".join(f" {flag} {shlex.quote(v)}" for flag, v, default in given if v != default)
 
 
 def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:

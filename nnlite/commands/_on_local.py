@@ -84,11 +84,6 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | No
     return LocalPlatform(spec.run, store.url, count) if count else None
 
 
-def resume_options(args: argparse.Namespace) -> str:
-    """None."""
-    return ""
-
-
 def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:
     """Never: the workers are this command's processes."""
     return False

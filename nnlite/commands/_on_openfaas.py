@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -162,14 +161,6 @@ def _gateway(args: argparse.Namespace) -> Any:
 
     url = credentials.gateway_url(args.gateway, os.environ)
     return Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))
-
-
-def resume_options(args: argparse.Namespace) -> str:
-    """The platform, and how it was reached."""
-    given = [("--gateway", args.gateway, None), ("--function", args.function, DEFAULT_FUNCTION)]
-    given += [("--invocation", args.invocation, "sync"), ("--worker-store", args.worker_store, None)]
-    given.append(("--secret-file", args.secret_file, None))
-    return " --platform openfaas" + "".join(f" {flag} {shlex.quote(v)}" for flag, v, usual in given if v != usual)
 
 
 def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:

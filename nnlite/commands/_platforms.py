@@ -64,9 +64,6 @@ class Place(Protocol):
     def open(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
         """The platform; None is this very process."""
 
-    def resume_options(self, args: argparse.Namespace) -> str:
-        """What a command line to resume the run needs besides --resume."""
-
     def goes_on_alone(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:
         """After Ctrl-C: whether the run goes on without this command."""
 
@@ -74,6 +71,12 @@ class Place(Protocol):
 def find(name: str) -> Place:
     """The module of a platform."""
     return cast(Place, importlib.import_module(PLATFORMS[name]))
+
+
+def settle_store(args: argparse.Namespace, place: Place) -> None:
+    """Let `args.store` be the URL of the run's store, and say whether it is what the platform assumes anyway."""
+    given, args.store = args.store, place.store(args)
+    args.store_is_assumed = args.store != given
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

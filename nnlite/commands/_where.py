@@ -1,4 +1,4 @@
-"""Where runs are: the store that `tools.status` and `tools.stop` look into."""
+"""Where runs are: the store that `tools.status`, `tools.stop` and `tools.report` look into."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 from nnlite.commands import _aws
 from nnlite.commands._platforms import DEFAULT_STORE, PLATFORMS
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import UsageError
 from nnlite.store import Store, listing, open_store
 
 
@@ -19,25 +19,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def open_runs(args: argparse.Namespace) -> Store:
-    """The store that the options name."""
-    if args.store is None and args.platform == "lambda":
-        args.store = _aws.outputs_of(args)[1]["Store"]
-    return open_store(args.store or DEFAULT_STORE)
+    """The store that the options name. Raises UsageError when they contradict each other."""
+    of_aws = [flag for flag in given(args) if flag not in ("--store", "--platform")]
+    if of_aws and args.platform != "lambda":
+        raise UsageError(f"{of_aws[0]} is for --platform lambda: add that, or leave it out")
+    if args.store is None:
+        if args.platform == "openfaas":
+            raise UsageError("--platform openfaas: the store is as the run was told: name its --store")
+        args.store_is_assumed = args.platform == "lambda"
+        args.store = _aws.outputs_of(args)[1]["Store"] if args.store_is_assumed else DEFAULT_STORE
+    return open_store(args.store)
 
 
 def runs_in(store: Store, run: str | None) -> list[str]:
     """The run that was named, or all of them."""
-    if run is not None:
-        return [run]
-    found = listing.run_ids(store)
-    if not found:
-        raise RunError(f"there are no runs in {store.url}: is that the right --store, or --platform?")
-    return found
+    return listing.run_ids(store) if run is None else [run]
 
 
-def check(args: argparse.Namespace) -> None:
-    """Refuse options of AWS without --platform lambda."""
-    if args.platform != "lambda":
-        for name in ("region", "profile"):
-            if getattr(args, name) is not None:
-                raise UsageError(f"--{name} is for --platform lambda: add that, or leave it out")
+def given(args: argparse.Namespace) -> list[str]:
+    """Those of these options that the command line has, as flags; first those of AWS."""
+    usual = {"region": None, "profile": None, "stack_name": _aws.DEFAULT_STACK, "store": None, "platform": "local"}
+    return ["--" + name.replace("_", "-") for name, value in usual.items() if getattr(args, name) != value]

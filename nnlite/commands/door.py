@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 import nnlite
-from nnlite.commands import COMMANDS
+from nnlite.commands import COMMANDS, parser_of
 from nnlite.commands._command import run
 
 EXAMPLE = "example: nnlite train --case b --dataset fashion-sample --workers 2"
@@ -34,10 +34,3 @@ def enter(name: str, argv: Sequence[str]) -> int:
     """Run the command of that name. Returns its exit code."""
     module = importlib.import_module(f"nnlite.commands.{name}")
     return run(module.main, parser_of(name, argv), argv)
-
-
-def parser_of(name: str, argv: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser of a command; that of `deploy` has the options of the platform that the command line names."""
-    make = importlib.import_module(f"nnlite.commands.{name}")._parser
-    parser: argparse.ArgumentParser = make(argv) if name == "deploy" else make()
-    return parser

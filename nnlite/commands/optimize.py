@@ -44,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     if args.plot:
         _curve.check_plot(args.plot)
     place.check(args)
-    args.store = place.store(args)
+    _platforms.settle_store(args, place)
     tariff = place.tariff(args, args.store)
     dataset, planned = plan(args)
     if planned.protocol != "averaging":

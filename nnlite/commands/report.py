@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import output
+from nnlite.commands import _where
 from nnlite.errors import NnliteError, UsageError
 from nnlite.report import bill, chrome, optimum, searches
 from nnlite.report.findings import caveats
@@ -17,13 +18,14 @@ from nnlite.report.page import comparison, optimization_page, page, search_page
 from nnlite.report.reading import read
 from nnlite.report.searches import Search, read_search
 from nnlite.report.tables import Report
-from nnlite.store import Store, open_store
+from nnlite.store import Store
 
 EXAMPLES = """examples:
   python -m tools.report b-20260101-120000-3f2a
   python -m tools.report b-20260101-120000-3f2a --out report.html --png plots --trace trace.json
   python -m tools.report b-20260101-120000-3f2a --compare b-20260102-120000-77aa
   python -m tools.report b-20260101-120000-3f2a --json
+  python -m tools.report b-20260101-120000-3f2a --platform lambda --region eu-west-1
 """
 
 
@@ -31,7 +33,8 @@ def main(args: argparse.Namespace) -> int:
     """Read the run, write what was asked for, say where it is."""
     if args.optimization or not args.run:
         return _report_optimization(args)
-    with open_store(args.store) as store:
+    _check(args)
+    with _where.open_runs(args) as store:
         search = read_search(store, args.run)
         if search is not None:
             return _report_search(store, search, args)
@@ -55,12 +58,25 @@ def main(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what could only be ignored."""
+    if args.compare and (args.json or args.trace) and not (args.out or args.png):
+        asked = "--json" if args.json else "--trace"
+        raise UsageError(
+            f"{asked} is of one run: say where the page goes that compares two (--out), or leave --compare out"
+        )
+
+
 def _report_optimization(args: argparse.Namespace) -> int:
     """The page of what tools.optimize printed."""
     if not args.optimization:
         raise UsageError("which run? Name a RUN, or --optimization FILE")
     if args.run:
         raise UsageError(f"{args.run} or {args.optimization}: name one")
+    asked = {"--compare": args.compare, "--trace": args.trace, "--png": args.png, "--json": args.json}
+    needless = [*(flag for flag, value in asked.items() if value), *_where.given(args)]
+    if needless:
+        raise UsageError(f"--optimization makes a page of a file, and of no run: leave {needless[0]} out")
     path = Path(args.optimization)
     try:
         text = path.read_text(errors="replace")
@@ -152,10 +168,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", nargs="?", help=what)
     what = "instead of a run: a page of what `tools.optimize --json` printed"
     parser.add_argument("--optimization", metavar="FILE", help=what)
-    parser.add_argument("--store", default=".nnlite", help="path or URL of its store (default .nnlite)")
     parser.add_argument("--out", metavar="FILE", help="the page (default RUN.html, unless something else is asked for)")
     parser.add_argument("--compare", metavar="RUN2", help="a page about both, in the same store")
     parser.add_argument("--trace", metavar="FILE", help="a file for chrome://tracing or Perfetto, one track a worker")
     parser.add_argument("--png", metavar="DIR", help="single plots as pictures; needs matplotlib")
     parser.add_argument("--json", action="store_true", help="the numbers on stdout, one JSON object a line")
+    _where.add_options(parser)
     return parser

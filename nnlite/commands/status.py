@@ -9,7 +9,8 @@ import sys
 import time
 
 from nnlite.commands import _where
-from nnlite.errors import NnliteError
+from nnlite.commands._spelling import command
+from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.head import RUNNING
 from nnlite.runtime.survey import LATE, LOST, STATES, Survey, Surveyor
 from nnlite.runtime.workers import read_spec
@@ -25,9 +26,12 @@ EXAMPLES = """examples:
 
 def main(args: argparse.Namespace) -> int:
     """Show all runs, or one, once or until it is over."""
-    _where.check(args)
+    if args.follow and args.run is None:
+        raise UsageError("--follow follows one run: name a RUN")
     with _where.open_runs(args) as store:
         runs = _where.runs_in(store, args.run)
+        if not runs:
+            print(f"there are no runs in {store.url}", file=sys.stderr)
         if args.run is None:
             for name in runs:
                 _show_briefly(store, name, args)
@@ -82,7 +86,7 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     if survey.is_copy:
         return (
             f"{spec.run}  {head.status} when it was copied here, to its checkpoint store{reason}  {made}{accuracy}; "
-            f"if its own store has forgotten it: python -m tools.train --resume {spec.run} --store URL "
+            f"if its own store has forgotten it: {command('train')} --resume {spec.run} --store URL "
             f"--checkpoint-store {shlex.quote(surveyor.store.url)}"
         )
     prices = f" at list prices of {spec.tariff['date']}" if survey.usd and spec.tariff else ""

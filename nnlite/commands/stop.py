@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from nnlite.commands import _aws, _where
+from nnlite.commands._follow_up import follow_up
+from nnlite.commands._spelling import command
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.aws.function import Function
 from nnlite.platform.aws.stack import Stack
@@ -29,10 +32,13 @@ def main(args: argparse.Namespace) -> int:
     if sum(map(bool, (args.run, args.all, args.force, args.release))) != 1:
         raise UsageError("stop what? Name a RUN, or say --all, or --force (and --release to undo that)")
     if args.force or args.release:
-        return _cut_off(_aws.stack_of(args), args.release)
-    _where.check(args)
+        _refuse_store(args)
+        return _cut_off(_aws.stack_of(args), args)
     with _where.open_runs(args) as store:
-        for name in _where.runs_in(store, args.run):
+        names = _where.runs_in(store, args.run)
+        if not names:
+            print(f"there are no runs in {store.url}", file=sys.stderr)
+        for name in names:
             _stop(store, name, must_run=args.run is not None)
     return 0
 
@@ -53,7 +59,16 @@ def _stop(store: Store, name: str, must_run: bool) -> None:
     print(f"{name}: {status}; its workers leave within seconds, its newest checkpoint stays")
 
 
-def _cut_off(stack: Stack, release: bool) -> int:
+def _refuse_store(args: argparse.Namespace) -> None:
+    """--force and --release act on a stack, whatever runs on it."""
+    if args.store is not None or args.platform == "openfaas":
+        raise UsageError(
+            f"--{'force' if args.force else 'release'} is for all functions of a stack on AWS Lambda: leave "
+            f"{'--store' if args.store is not None else '--platform openfaas'} out"
+        )
+
+
+def _cut_off(stack: Stack, args: argparse.Namespace) -> int:
     """Reserved concurrency 0 on every function of the stack, or what was reserved before."""
     names = stack.functions()
     if not names:
@@ -62,14 +77,14 @@ def _cut_off(stack: Stack, release: bool) -> int:
     reserved = int(standing.parameters.get("ReservedConcurrency", "-1")) if standing else -1
     for name in names:
         function = Function(name, stack.account)
-        if release:
+        if args.release:
             function.release(None if reserved < 0 else reserved)
-            print(f"{name} in {stack.account.region}: released; stopped runs go on with tools.train --resume")
+            print(f"{name} in {stack.account.region}: released; runs go on with {command('train')} --resume RUN")
         else:
             function.cut_off()
             print(f"{name} in {stack.account.region}: cut off, nothing of it starts any more")
-    if not release:
-        print("what runs at this moment ends at its timeout at the latest; undo: python -m tools.stop --release")
+    if not args.release:
+        print(f"what runs now ends at its timeout at the latest; undo: {follow_up('stop', args, '--release')}")
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 import time
 from dataclasses import replace
@@ -14,9 +13,11 @@ from typing import Any
 from nnlite import data, nn, output
 from nnlite.commands import _cost, _platforms
 from nnlite.commands._cost import Books
+from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._plan import add_options, plan, widths
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
+from nnlite.commands._signals import is_terminated
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.spec import RunSpec
@@ -39,7 +40,7 @@ def main(args: argparse.Namespace) -> int:
     place = _platforms.find(args.platform)
     _check(args)
     place.check(args)
-    args.store = place.store(args)
+    _platforms.settle_store(args, place)
     store = open_store(args.store)
     return _resume(args, place, store) if args.resume else _begin(args, place, store)
 
@@ -62,6 +63,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
 
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     spec = runs.find(store, args.resume, args.checkpoint_store)
+    args.checkpoint_store = spec.checkpoint_store  # of follow-ups
     books = Books(args, spec, store, place)
     if args.dry_run:
         return _show_plan(spec, args, None, books)
@@ -84,18 +86,18 @@ def _drive(
     driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
     if args.detach:
         return _leave_alone(driver, attempts, args)
-    driver.goes_on_alone = lambda: place.goes_on_alone(args, spec, store)
+    driver.goes_on_alone = lambda: not is_terminated() and place.goes_on_alone(args, spec, store)
     driver.tell, began_s = books.account.listening(progress.tell), time.monotonic()
     try:
         last = driver.drive(attempts)
         books.account.finish(driver.platform)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         progress.close()
         if driver.left_alone:
             _tell_how_to_follow(spec, args)
             return 0
-        print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
-        return 130
+        error.args = (to_go_on("train", args, spec.run),)
+        raise
     finally:
         progress.close()
     if last.status != DONE and last.result is None:
@@ -113,7 +115,7 @@ def _finish(
         model_file.save(out, model)
     except StoreError as error:
         args.out = str(out)  # in the command: it fetches them also if an older file stands there
-        raise StoreError(f"{error}; the weights stay in the store: {_resume_command(spec, args)}") from None
+        raise StoreError(f"{error}; the weights stay in the store: python -m tools.train --resume {spec.run}") from None
     _show_result(spec, last, out, seconds, args, books)
     return 0
 
@@ -130,10 +132,10 @@ def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.N
 
 
 def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
-    options = _platforms.find(args.platform).resume_options(args)
-    print(f"{spec.run} goes on alone. See it: python -m tools.status {spec.run} --follow{options}", file=sys.stderr)
-    print(f"stop it: python -m tools.stop {spec.run}{options}", file=sys.stderr)
-    print(f"fetch its weights in the end: {_resume_command(spec, args)}", file=sys.stderr)
+    print(f"{spec.run} goes on alone. See it: {follow_up('status', args, spec.run, '--follow')}", file=sys.stderr)
+    print(f"stop it: {follow_up('stop', args, spec.run)}", file=sys.stderr)
+    print(f"fetch its weights in the end: {follow_up('train', args, '--resume', spec.run)}", file=sys.stderr)
+    print(f"a page about it: {follow_up('report', args, spec.run)}", file=sys.stderr)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -221,15 +223,6 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: arg
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
     print("          a dense weight is (in, out): .T for torch; a conv weight (h, w, in, out): .permute(3, 2, 0, 1)")
-
-
-def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
-    default = args.platform == "lambda" or args.store == DEFAULT_STORE
-    store = "" if default else f" --store {shlex.quote(args.store)}"
-    out = f" --out {shlex.quote(args.out)}" if args.out else ""
-    options = _platforms.find(args.platform).resume_options(args)
-    copies = f" --checkpoint-store {shlex.quote(spec.checkpoint_store)}" if spec.checkpoint_store else ""
-    return f"python -m tools.train --resume {spec.run}{options}{store}{copies}{out}"
 
 
 # ---- the command line

@@ -14,6 +14,7 @@ from typing import Any
 from nnlite import configured, output
 from nnlite.commands import _platforms, _prices
 from nnlite.commands._cost import Books
+from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._trials import Plan, add_options, plan
@@ -43,7 +44,7 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     args.workers = args.parallel if args.parallel is not None else _usual_parallel(args)
     place.check(args)
-    args.store = place.store(args)
+    _platforms.settle_store(args, place)
     store = open_store(args.store)
     return _resume(args, place, store) if args.resume else _begin(args, place, store)
 
@@ -88,13 +89,14 @@ def _drive(
     try:
         last = driver.drive(attempts)
         books.account.finish(driver.platform)
-    except KeyboardInterrupt:
-        print(f"interrupted: go on with {_resume_command(spec, args)}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        error.args = (to_go_on("tune", args, spec.run),)
+        raise
     finally:
         board.close()
     if last.status != DONE and last.result is None:
-        raise RunError(f"search {spec.run} {last.status}: {last.reason}; go on with {_resume_command(spec, args)}")
+        how = f"go on with python -m tools.tune --resume {spec.run}"
+        raise RunError(f"search {spec.run} {last.status}: {last.reason}; {how}")
     return _finish(books, search, last, board, time.monotonic() - began_s, out)
 
 
@@ -113,13 +115,15 @@ def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, se
         model_file.save(weights, found.model)
         output.write(described, [text])
     except StoreError as error:
-        raise StoreError(f"{error}; what the search found stays: {_resume_command(books.spec, books.args)}") from None
+        how = f"python -m tools.tune --resume {books.spec.run}"
+        raise StoreError(f"{error}; what the search found stays: {how}") from None
     files = {"weights": str(weights), "case": str(described)}
     if books.args.json:
         values = _result(books.spec, search, last, found, board, seconds, files)
         print(json.dumps({**values, "cost": books.values(cost)}))
         return 0
-    _show_result(search, last, found, board, seconds, files, books.shown(cost))
+    train = follow_up("train", books.args, "--case", described.absolute())
+    _show_result(search, last, found, board, seconds, files, books.shown(cost), train)
     return 0
 
 
@@ -147,8 +151,9 @@ def _result(
 
 
 def _show_result(
-    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str], cost: str
-) -> None:
+    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str], cost: str,
+    train: str,
+) -> None:  # fmt: skip
     outcome, ladder = found.outcome, search.ladder
     print("\n".join(["", *board.rows(found.leaderboard), ""]))
     trained, whole = found.num_rounds(ladder), search.num_trials * ladder.rounds[-1]
@@ -160,8 +165,8 @@ def _show_result(
     print(f"validation {outcome.validation_accuracy:.4f}, of {search.num_trials} trials the best: a little flattered")
     print(f"test       {outcome.test_accuracy:.4f}, the winner's alone, looked at once ({outcome.num_test:,} rows)")
     print(f"weights    {files['weights']}")
-    print(f"train it   python -m tools.train --case {shlex.quote(files['case'])}")
-    print(f"go on      the same, with --init {shlex.quote(files['weights'])}")
+    print(f"train it   {train}")
+    print(f"go on      {train} --init {shlex.quote(str(Path(files['weights']).absolute()))}")
 
 
 # ---- what people see before
@@ -197,14 +202,6 @@ def _show(facts: dict[str, str]) -> int:
         print(f"{name:<10} {value}")
     print("\nnothing was started (--dry-run)")
     return 0
-
-
-def _resume_command(spec: RunSpec, args: argparse.Namespace) -> str:
-    default = args.platform == "lambda" or args.store == DEFAULT_STORE
-    store = "" if default else f" --store {shlex.quote(args.store)}"
-    out = f" --out {shlex.quote(args.out)}" if args.out else ""
-    options = _platforms.find(args.platform).resume_options(args)
-    return f"python -m tools.tune --resume {spec.run}{options}{store}{out}"
 
 
 def _usual_parallel(args: argparse.Namespace) -> int:

@@ -11,12 +11,12 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from nnlite.commands import COMMANDS, door
+from nnlite import commands
 from tools.bench import __main__ as bench
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-TOOLS = [*COMMANDS, "bench"]
+TOOLS = [*commands.COMMANDS, "bench"]
 STAND_FOR = {"N": "2", "LO:HI": "2:4"}  # what readers fill in, where a tool wants a number
 
 
@@ -54,7 +54,7 @@ def commands_in(text):
 
 def parser_of(tool, words):
     """The parser with which `python -m tools.{tool}` reads these words."""
-    return bench.build_parser() if tool == "bench" else door.parser_of(tool, words)
+    return bench.build_parser() if tool == "bench" else commands.parser_of(tool, words)
 
 
 def parsers(parser):

@@ -57,18 +57,28 @@ def test_runs_of_a_folder_are_listed_seen_and_stopped(train, start, case_file, t
 
 def test_bad_input_is_one_line_with_the_next_step(tool, train, case_file):
     for argv, code, says in (
-        (("status",), 1, "there are no runs in file://"),
+        (("status",), 0, "there are no runs in file://"),
+        (("status", "--json"), 0, "there are no runs in file://"),
+        (("stop", "--all"), 0, "there are no runs in file://"),
+        (("status", "--follow"), 2, "--follow follows one run: name a RUN"),
         (("status", "nobody"), 1, "no run 'nobody' in file://"),
         (("status", "../x"), 2, "run id '../x'"),
         (("status", "--store", "memcached://127.0.0.1:1/x"), 2, "cannot be asked which runs it holds: name a RUN"),
-        (("status", "--store", "memcached://127.0.0.1:1/x"), 2, "cannot be asked which runs it holds: name a RUN"),
         (("status", "--region", "eu-west-1"), 2, "--region is for --platform lambda"),
+        (("stop", "x", "--stack-name", "mine"), 2, "--stack-name is for --platform lambda"),
+        (("status", "--platform", "openfaas"), 2, "name its --store"),
+        (
+            ("stop", "--force", "--store", "x"),
+            2,
+            "--force is for all functions of a stack on AWS Lambda: leave --store",
+        ),
+        (("stop", "--release", "--platform", "openfaas"), 2, "leave --platform openfaas out"),
         (("stop",), 2, "stop what? Name a RUN, or say --all, or --force"),
         (("stop", "x", "--all"), 2, "stop what?"),
         (("stop", "nobody"), 1, "no run 'nobody'"),
     ):
         done = tool(*argv)
-        assert (done.code, says in done.err, done.err.count("\n")) == (code, True, 1), (argv, done.err)
+        assert (done.code, says in done.err, done.err.count("\n"), done.out) == (code, True, 1, ""), (argv, done.err)
 
 
 # ---- who lives

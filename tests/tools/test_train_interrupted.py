@@ -12,7 +12,8 @@ import pytest
 
 from nnlite.commands._progress import rounds_made, samples_per_round
 from nnlite.errors import StoreError
-from nnlite.protocol.head import Head
+from nnlite.protocol.head import STOPPED, Head
+from nnlite.protocol.keys import Keys
 from nnlite.runtime import model_file
 from nnlite.runtime.workers import read_spec
 from nnlite.store.file import FileStore
@@ -80,9 +81,21 @@ def test_control_c_stops_every_worker_and_says_how_to_go_on(start, train, case_f
     assert "Traceback" not in err
     assert not Path("w.st").exists()
     last = err.splitlines()[-1]
-    assert last == "interrupted: go on with python -m tools.train --resume mine --out w.st"
+    where = f"--store {shlex.quote(str(Path('.nnlite').absolute()))} --out {shlex.quote(str(Path('w.st').absolute()))}"
+    assert last == f"interrupted: go on with python -m tools.train --resume mine {where}"
     assert sorted(Path(".nnlite/runs/mine/ckpt").iterdir())
-    resumed = train(*shlex.split(last.partition("tools.train ")[2]))
+    go_on_elsewhere(last, train, undisturbed)
+
+
+def go_on_elsewhere(line: str, train, undisturbed: bytes) -> None:
+    """Run a line that says how to go on, in another folder."""
+    home = Path.cwd()
+    Path("elsewhere").mkdir()
+    os.chdir("elsewhere")
+    try:
+        resumed = train(*shlex.split(line.partition("tools.train ")[2]))
+    finally:
+        os.chdir(home)
     assert resumed.code == 0, resumed.err
     assert Path("w.st").read_bytes() == undisturbed
 
@@ -107,11 +120,33 @@ def test_kill_9_of_the_command(start, train, case_file, undisturbed):
     assert Path("w.st").read_bytes() == undisturbed
 
 
-def test_sigterm_takes_the_workers_along(start, case_file):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_docker_stop_slurm_and_a_lost_terminal_end_it_as_control_c_does(start, train, case_file, undisturbed, number):
+    """The workers and the run are stopped, and it is said how to go on; the exit code tells which signal it was."""
     process, mark = begin(start, make(case_file))
-    process.terminate()
-    process.wait(timeout=180)
-    until_gone(mark)
+    process.send_signal(number)
+    process.send_signal(number)  # a second one does not disturb the tidying up
+    _, err = process.communicate(timeout=180)
+    assert process.returncode == 128 + number, err
+    assert "Traceback" not in err
+    assert marked(mark) == []
+    head = Head.from_json(FileStore(".nnlite").get(Keys("mine").head).data, "head")
+    assert (head.status, head.reason) == (STOPPED, "interrupted")
+    go_on_elsewhere(err.splitlines()[-1], train, undisturbed)
+
+
+def test_a_signal_that_is_ignored_stays_ignored(start, case_file):
+    """As SIGHUP is under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process, _ = begin(start, make(case_file))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    process.send_signal(signal.SIGHUP)
+    assert process.stdout.readline().startswith("round   3/")
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=180)
+    assert process.returncode == 143
 
 
 def test_a_worker_killed_under_the_command(start, case_file, undisturbed):
@@ -134,7 +169,8 @@ def test_where_the_store_is_belongs_to_how_to_go_on(start, train, case_file):
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     last = err.splitlines()[-1]
-    assert last == "interrupted: go on with python -m tools.train --resume mine --store 'a store'"
+    store = shlex.quote(str(Path("a store").absolute()))
+    assert last == f"interrupted: go on with python -m tools.train --resume mine --store {store} --processes 0"
     assert train(*shlex.split(last.partition("tools.train ")[2]), "--dry-run").code == 0
 
 

@@ -200,16 +200,17 @@ def test_killed_workers_change_no_result(begun, slow, undisturbed):
     until_gone(mark)
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_search_goes_on(begun, tune, slow, undisturbed, how):
     process, mark = begun(slow)
     os.kill(process.pid, how)
     process.communicate(timeout=180)
     until_gone(mark)
     err = Path("stderr").read_text()
-    if how == signal.SIGINT:
-        assert process.returncode == 130
-        assert err.splitlines()[-1] == "interrupted: go on with python -m tools.tune --resume mine"
+    if how != signal.SIGKILL:
+        assert process.returncode == 128 + how
+        store = shlex.quote(str(Path(".nnlite").absolute()))
+        assert err.splitlines()[-1] == f"interrupted: go on with python -m tools.tune --resume mine --store {store}"
     assert not Path("mine.json").exists()
     assert found(tune("--resume", "mine", "--json")) == undisturbed
 

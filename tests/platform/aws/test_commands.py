@@ -4,6 +4,8 @@ import importlib
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -132,6 +134,38 @@ def test_detached_it_goes_on_alone_and_the_schedule_rests_when_it_is_over(stack,
     fetched = call("train", *LAMBDA, "--resume", "alone")
     assert fetched.code == 0, fetched.err
     assert nnlite.load("alone.safetensors").weights.size
+
+
+def test_every_line_about_a_detached_run_with_a_store_of_its_own_finds_it(stack, tmp_path, monkeypatch):
+    """Stopped, looked at, gone on with and reported by the lines that were printed, from another folder."""
+    monkeypatch.chdir(tmp_path)
+    own = STORE.replace("/nnlite?", "/own?")
+    run = ("--store", own, "--run", "own", "--workers", 2, "--rounds", 20, "--steps-per-round", 1, "--out", "w.st")
+    begun = call("train", *SMALL, *run, "--yes", "--detach", "--region", REGION)
+    assert begun.code == 0, begun.err
+    lines = re.findall(r": python -m tools\.(\w+) (.*)", begun.err)
+    words = {name: shlex.split(rest) for name, rest in lines}
+    assert list(words) == ["status", "stop", "train", "report"]
+    assert all(own in found for found in words.values())
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    stopped = call("stop", *words["stop"])
+    assert (stopped.code, stopped.out.split(";")[0]) == (0, "own: stopped"), stopped.err
+    assert "stopped" in call("status", *words["status"]).out
+    resumed = call("train", *words["train"], "--yes")
+    assert resumed.code == 0, resumed.err
+    assert nnlite.load(tmp_path / "w.st").weights.size
+    assert call("report", *words["report"]).code == 0
+    assert (tmp_path / "elsewhere" / "own.html").is_file()
+
+
+def test_a_run_of_the_stack_is_reported_by_its_name(stack, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = ("--rounds", 1, "--steps-per-round", 1, "--run", "named")
+    assert call("train", *SMALL, *short, "--yes").code == 0
+    done = call("report", "named", *LAMBDA, "--region", REGION, "--json")
+    assert (done.code, json.loads(done.out.splitlines()[0])["run"]) == (0, "named"), done.err
+    assert call("report", "named", "--region", REGION).code == 2
 
 
 def test_the_schedule_brings_back_a_run_whose_workers_were_all_lost(stack, tmp_path, monkeypatch):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 import time
@@ -74,6 +76,34 @@ def test_train_on_openfaas(cluster, memcached, capsys, tmp_path):
     assert [line["event"] for line in lines] == ["round", "round", "result"]
     assert (tmp_path / "w.safetensors").stat().st_size > 1000
     assert len(cluster.functions["emnist-train"].replicas) == 2  # one slot each, so it was scaled
+
+
+def test_every_line_about_an_interrupted_run_works_in_another_folder(cluster, memcached, capsys, tmp_path, monkeypatch):
+    """The gateway, the secret and the store are named on the command line alone."""
+    near = {"--gateway": os.environ["OPENFAAS_URL"], "--secret-file": os.environ["NNLITE_OPENFAAS_SECRET_FILE"]}
+    monkeypatch.delenv("OPENFAAS_URL")
+    monkeypatch.delenv("NNLITE_OPENFAAS_SECRET_FILE")
+    (tmp_path / "hmac").write_bytes(Path(near["--secret-file"]).read_bytes())
+    options = (
+        "--gateway",
+        near["--gateway"],
+        "--secret-file",
+        "hmac",
+        "--store",
+        f"memcached://{memcached.address}/tools",
+    )
+
+    def interrupt(self: runs.Driver, attempts: dict[int, int]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Driver, "drive", interrupt)
+        assert train(*options, "--run", "broken-off", "--out", "w.safetensors") == 130
+    line = capsys.readouterr().err.splitlines()[-1]
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert run(tool.main, tool._parser(), shlex.split(line.partition("tools.train ")[2])) == 0
+    assert (tmp_path / "w.safetensors").stat().st_size > 1000
 
 
 def test_a_function_a_worker_and_one_invocation_a_round(cluster, packed, secrets, memcached, capsys):

@@ -17,6 +17,7 @@ from nnlite.nn.chain import Chain
 from nnlite.nn.layer import Layer, Tensor
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape
+from nnlite.nn.promises import check_promises
 
 STEP = 1e-6  # h: the error of a central difference is about h² plus 1e-16 / h
 
@@ -72,6 +73,7 @@ def check_layer(
     """Check one layer's backward: for its parameters, and for its input, of shape (C, H, W) or (D,).
 
     The "loss" is the sum of the outputs times fixed random numbers. Every entry is compared.
+    Raises StructureError when the layer does not keep what its class promises: that it does not mix samples.
     """
     inside = (*input_shape[1:], num_samples, input_shape[0]) if len(input_shape) == 3 else (*input_shape, num_samples)
     parameters = layer.parameters(input_shape)
@@ -99,7 +101,9 @@ def check_layer(
         name, shape = list(shapes.items())[which]
         return f"{name}{[int(i) for i in np.unravel_index(entry - ends[which], shape)]}"
 
-    return _compare(lambda: float(np.vdot(forward(), factors)), vector, analytic, np.arange(vector.size), name_at)
+    check = _compare(lambda: float(np.vdot(forward(), factors)), vector, analytic, np.arange(vector.size), name_at)
+    check_promises(layer, input_shape, rng)
+    return check
 
 
 def _compare(

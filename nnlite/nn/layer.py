@@ -8,7 +8,7 @@ Inside a network the features come first and samples last, so that every operati
 (Outside, in `Sequential`'s methods, images are ``(N, C, H, W)`` and vectors ``(N, D)``.)
 
 A layer of one's own is a frozen dataclass with `forward` and `backward`; `gradcheck.check_layer` tells
-whether they agree.
+whether they agree, and whether it keeps what its class promises.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from nnlite.nn.threads import Threads
 Tensor = NDArray[Any]
 Tensors = Mapping[str, Tensor]
 T = TypeVar("T")
+PROMISES = ("needs_input", "needs_output", "in_place", "increasing", "takes_maximum")  #: on which a network relies
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,19 @@ class Layer(Described):
     random: ClassVar[bool] = False  #: forward draws from ws.rng
     increasing: ClassVar[bool] = False  #: works on each number alone and never turns an order round: so max commutes
     takes_maximum: ClassVar[bool] = False  #: every y is the largest of some x of its channel
+    whole_batch: ClassVar[bool] = False  #: in training a sample's y depends on the others: for vectors alone
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """What a layer promises of its forward and backward does not hold for those that a subclass puts in their
+        place: there it is promised anew, or not at all. Nor do the steps of the one compute what the other does."""
+        super().__init_subclass__(**options)
+        computes = [base for base in cls.__mro__ if "forward" in vars(base) or "backward" in vars(base)]
+        if computes[0] is not cls or computes[1] is Layer:
+            return
+        nearer = cls.__mro__[: cls.__mro__.index(computes[1])]
+        for name in (*PROMISES, "steps"):
+            if not any(name in vars(base) for base in nearer):
+                setattr(cls, name, getattr(Layer, name))
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one output sample for one input sample of `shape`. Raises StructureError if it cannot be."""

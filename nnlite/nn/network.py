@@ -81,6 +81,11 @@ class Sequential:
         shape, shapes, parameters = self.input_shape, [], []
         for name, layer in zip(self.names, self.layers, strict=True):
             before = shape
+            if layer.whole_batch and len(before) == 3:
+                raise StructureError(
+                    f"layer {name}: {type(layer).__name__} needs the whole batch, and layers on images see it block by "
+                    "block: put it behind Flatten()"
+                )
             try:
                 parameters.append(layer.parameters(shape))
                 shape = layer.output_shape(shape)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from nnlite.errors import StoreError
+from nnlite.errors import StoreError, StoreUnavailable, UsageError
 from nnlite.protocol import effects as fx
 from nnlite.runtime.performer import Performer, Scheduler, perform
 from nnlite.store.memory import MemoryStore
@@ -34,7 +34,7 @@ def test_the_store_verbs():
     assert ask(fx.Get("a"), store) is None
 
 
-@pytest.mark.parametrize("effect", [fx.Get("a"), fx.Create("a", b""), fx.Swap("a", b"", None), fx.Delete("a")])
+@pytest.mark.parametrize("effect", [fx.Get("a"), fx.Create("a", b""), fx.Swap("a", b"", None)])
 def test_a_store_that_fails_is_never_an_answer(effect):
     class Broken(MemoryStore):
         def get(self, key):
@@ -43,11 +43,33 @@ def test_a_store_that_fails_is_never_an_answer(effect):
         def put(self, key, data, *, if_version=None):
             raise StoreError("broken")
 
-        def delete(self, key):
-            raise StoreError("broken")
-
     with pytest.raises(StoreError, match="broken"):
         ask(effect, Broken())
+
+
+@pytest.mark.parametrize("error", [StoreError("refused"), StoreUnavailable("no answer")])
+def test_a_store_that_does_not_delete_is_told_of_once(error):
+    """Programs delete what nobody needs any more, so they go on."""
+
+    class Keeping(MemoryStore):
+        def delete(self, key):
+            raise error
+
+    def program():
+        yield fx.Delete("a")
+        yield fx.DeleteMany(("a", "b"))
+        yield fx.Delete("a", durable=True)
+        return "done"
+
+    told = []
+    performer = Performer(Keeping(), durable=Keeping(), tell=lambda event, values: told.append((event, values)))
+    assert perform(program(), performer) == "done"
+    assert told == [("uncleaned", {"reason": str(error)})]
+
+
+def test_an_error_of_ours_in_deleting_is_no_refusal_of_the_store():
+    with pytest.raises(UsageError):
+        ask(fx.Delete("No Key"), MemoryStore())
 
 
 def test_an_effect_that_nobody_knows():

@@ -4,7 +4,10 @@ import hashlib
 
 import pytest
 
+from nnlite.commands._leaderboard import Leaderboard
+from nnlite.commands._progress import Progress
 from nnlite.runtime import runs
+from tests.runtime import small
 from tests.s3_proxy import misbehaving
 from tests.servers import BUCKET
 from tests.tools.test_train_bad_input import check
@@ -40,7 +43,6 @@ def test_a_run_on_a_server_that_has_its_ways(mode, train, s3, sound, tmp_path):
 
 
 def test_worker_processes_on_a_server_that_has_all_ways_at_once(start, s3, sound, tmp_path):
-    """A failure to delete is said once, not by each worker."""
     modes = ("nodel", "nochk", "weak", "slow", "c409", "reset", "lost", "cut", "flip")
     with misbehaving(s3, *modes) as proxy:
         process = start(*RUN, "--processes", 2, "--store", store_at(proxy, "all"), "--out", tmp_path / "w.st")
@@ -48,6 +50,16 @@ def test_worker_processes_on_a_server_that_has_all_ways_at_once(start, s3, sound
     assert process.returncode == 0, err
     assert digest(tmp_path / "w.st") == sound
     assert err.count("what is no longer needed stays in the store: cannot delete") == 1, err
+
+
+def test_what_all_workers_tell_is_said_once(capsys):
+    told = {"reason": "cannot delete 'a'", "worker": 0, "attempt": 1}
+    progress = Progress(small.spec(small.dataset()), 0, as_json=False)
+    leaderboard = Leaderboard(None, [], as_json=False)
+    for one in (progress, leaderboard):
+        one.tell("uncleaned", told)
+        one.tell("uncleaned", {**told, "worker": 1})
+        assert capsys.readouterr().err == "what is no longer needed stays in the store: cannot delete 'a'\n"
 
 
 def test_a_server_without_conditional_writes_is_refused_before_anything_is_done(train, s3, tmp_path):

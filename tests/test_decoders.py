@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from nnlite import configured, nn, weights
 from nnlite.cost import prices
 from nnlite.cost.profile import Profile
-from nnlite.cost.usage import Usage
 from nnlite.errors import NnliteError
 from nnlite.platform.aws import lambda_platform
 from nnlite.platform.local import _parsed
@@ -25,7 +24,7 @@ from nnlite.protocol import contribution, cursor, traces, updates
 from nnlite.protocol.asha import Ladder
 from nnlite.protocol.board import Claim
 from nnlite.protocol.contribution import Summary, Tally
-from nnlite.protocol.effects import Bill, Model, Progress, Standing
+from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.evaluation import Evaluation
 from nnlite.protocol.head import Head
 from nnlite.protocol.lease import Lease
@@ -34,6 +33,7 @@ from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.updates import Label, Ledger
+from nnlite.protocol.usage import Usage
 from nnlite.records import load_object, parse
 from nnlite.report import optimum
 from nnlite.runtime import model_file
@@ -79,8 +79,8 @@ STANDING = Standing(MODEL, 3, Progress(False, 4, 1.0), Progress(False, 0, 0.0))
 LABEL = Label(0, 1, 2, 3, False, 4, 0.5)
 LEDGER = Ledger((1, 2), (10, 20), (1,), (0, 1))
 CHECKPOINT = updates.folded(MODEL, LEDGER, Tally(4, 2.0, 2, 1, 0.5), "x").data
-USAGE = Usage(2.0, 0.1, 1.0, 0.5, 1, 10, 5, 1, 1000, 90.0)
-TRACE = [traces.Span("train", 0.5, 1.0, 1, 100), {"mark": "used", "at_s": 2.0, "process": "p", **asdict(USAGE)}]
+USAGE = Usage(2.0, 3.0, 0.1, 1.0, 0.5, 0.2, 1, 10, 5, 1, 500, 1000, 90.0)
+TRACE = [traces.Span("train", 0.5, 1.0, 1, 100), {"mark": "end", "at_s": 2.0, "reason": "done"}]
 HEADER = {"began_unix_s": 1.7e9, "run": "r", "cold_start": True, "environment": environment()}
 LOST = {
     "requestContext": {"condition": "RetriesExhausted"},
@@ -126,7 +126,7 @@ def model(data: bytes, name: str) -> Any:
 
 DECODERS = [
     of_class(Head, Head(3, "done", "all rounds done", 3, 0.5, 7, (1, 2), (3, 4), (0,), (1, 1), 1)),
-    of_class(Lease, Lease(3, "me", 5, 1, 2, Bill(1.5, 0.25))),
+    of_class(Lease, Lease(3, "me", 5, 1, 2, USAGE, USAGE, True, 0.25)),
     of_class(RunSpec, spec(3)),
     of_class(SearchSpec, SearchSpec("s", "asha", 9, 1, 16, Ladder((1, 3)), DATA)),
     of_class(Claim, Claim(1, 0)),
@@ -142,7 +142,6 @@ DECODERS = [
     of_class(prices.Tariff, prices.tariff("us-east-1")),
     Decoder("prices", lambda data: prices.parse(data.decode(errors="replace"), "us-east-1", "arm64", "x"),
             prices.BUNDLED.read_bytes()),
-    Decoder("usage", lambda data: Usage.from_values(load_object(data, "x", "y")), json.dumps(asdict(USAGE)).encode()),
     Decoder("configuration", lambda data: load_object(data, "x", "what was drawn"), b'{"rate": 0.5, "hidden": [1]}'),
     kept_in("tally", contribution.decode, contribution.encode(MODEL, Tally(4, 2.0, 2, 1, 0.5), "x")),
     kept_in("cursor", cursor.decode, cursor.encode(STANDING, 1, "x")),
@@ -202,7 +201,7 @@ def test_what_is_something_else_altogether(decoder):
 @pytest.mark.parametrize("decoder", STRICT)
 def test_no_field_is_optional_none_comes_twice_and_none_is_new(decoder):
     values = json.loads(decoder.sound)
-    if decoder.name in ("configuration", "prices", "usage", "functions of a gateway", "network", "case"):
+    if decoder.name in ("configuration", "prices", "functions of a gateway", "network", "case"):
         return  # names are free there, or others' to add to
     for name in values:
         left = {other: value for other, value in values.items() if other != name}

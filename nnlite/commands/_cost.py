@@ -6,27 +6,24 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from nnlite.commands import _prices
 from nnlite.commands._ask import confirm
 from nnlite.commands._platforms import Place
-from nnlite.cost.bill import Cost, cost
+from nnlite.cost.account import Account
+from nnlite.cost.bill import Cost
 from nnlite.cost.estimate import Estimate, estimate, estimate_search
 from nnlite.cost.profile import Profile
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
-from nnlite.cost.usage import Usage
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import calibrate, traced
-from nnlite.runtime.account import Account
-from nnlite.runtime.survey import Surveyor
+from nnlite.runtime import calibrate
+from nnlite.runtime.account import last_account
 from nnlite.store import Store
 
-OPTIONS = {"memory_mb", "region", "arch", "prices", "calibrate"}  # they change nothing in a run
 WORTH_S = 10.0  # a run that takes longer is worth the second that its calibration takes, where that is free
 PROBE_S = 4.0  # of a worker in a short run, about
 
@@ -54,7 +51,7 @@ class Expected:
 
 @dataclass
 class Books:
-    """The books of one run, wherever it runs: its estimate, its account, its cost.
+    """The books of one run, wherever it runs: its estimate, and its account, by the prices of its specification.
 
     Where nobody sends a bill, what is stated is what the same GB-seconds cost on AWS Lambda; they are those of the
     worker processes, at --memory-mb, or else at the most memory that a process needed.
@@ -64,14 +61,14 @@ class Books:
     spec: RunSpec
     store: Store
     place: Place
-    account: Account = field(default_factory=Account)
 
     def __post_init__(self) -> None:
         asked_mb = self.args.memory_mb
         if asked_mb is not None and not SMALLEST_MB <= asked_mb <= LARGEST_MB:
             raise UsageError(f"--memory-mb {asked_mb}: wanted {SMALLEST_MB} to {LARGEST_MB}")
-        self.tariff, self.venue = self.place.tariff(self.args, self.store.url), self.place.venue(self.args, self.spec)
-        self.memory_mb = self.venue.memory_mb or asked_mb
+        nothing = Account(self.spec, {})
+        self.tariff, self.is_paid = nothing.tariff, nothing.is_paid
+        self.venue, self.memory_mb = self.place.venue(self.args, self.spec), self.spec.rates.memory_mb
 
     # ---- before
 
@@ -145,38 +142,24 @@ class Books:
 
     # ---- after
 
-    def cost(self, seconds: float) -> Cost:
-        """What the run did cost."""
-        used = self.used()
-        return cost(used, self.memory_mb or used.peak_mb, self.tariff, seconds)
-
-    def used(self) -> Usage:
-        """By all invocations: as they told, or by their traces, or, up to their last beats, by their leases."""
-        if not self.venue.speaks and not self.account.processes:
-            if self.spec.trace:
-                traced.take(self.account, traced.invocations(self.store, self.spec.run))
-            else:
-                seen = Surveyor(self.store, self.spec).look()
-                self.account.processes["leases"] = Usage(seconds=seen.seconds, num_invocations=seen.attempts)
-        return self.account.total()
+    def account(self, has_just_ended: bool = True) -> Account:
+        """What the run has used, by all its workers under all the commands that drove it; if it has just ended, once
+        they have left."""
+        waits = has_just_ended and not self.venue.is_here
+        return last_account(self.store, self.spec, None if waits else 0.0)
 
     def shown(self, of: Cost) -> str:
         """In one line."""
-        here = "" if self.is_paid else "$0 here, "
-        of_what = "" if self.memory_mb else " (peak)"
-        return (
-            f"{of.total_gb_s:,.3f} GB-seconds at {of.memory_mb:,.0f} MB{of_what}: {here}{dollars(of.total_usd)} at AWS "
-            f"Lambda's list prices of {of.date} ({of.breakdown()})"
-        )
+        return shown(of, self.is_paid, bool(self.memory_mb))
 
-    def values(self, of: Cost) -> dict[str, Any]:
-        """For JSON."""
-        return of.values_of_run(self.account.total(), self.is_paid)
 
-    @property
-    def is_paid(self) -> bool:
-        """Whether somebody sends a bill, or the run is counted as if (`--memory-mb`)."""
-        return bool(self.spec.rates.worker_second_usd or self.args.memory_mb)
+def shown(of: Cost, is_paid: bool, is_limited: bool) -> str:
+    """A cost in one line. is_limited: its memory is that of a function, not what was needed at most."""
+    here, of_what = "" if is_paid else "$0 here, ", "" if is_limited else " (peak)"
+    said = f"{of.total_gb_s:,.3f} GB-seconds at {of.memory_mb:,.0f} MB{of_what}"
+    if of.date is None:
+        return f"{said}; the run names no list of prices"
+    return f"{said}: {here}{dollars(of.total_usd)} at AWS Lambda's list prices of {of.date} ({of.breakdown()})"
 
 
 def duration(seconds: float) -> str:

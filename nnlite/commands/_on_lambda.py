@@ -28,8 +28,8 @@ from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store, listing, open_store
 
-RESUMABLE = frozenset({"stack_name", "profile", "detach", "yes"})
-OWN = RESUMABLE | {"budget_usd"}
+OWN = frozenset({"stack_name", "profile", "detach", "yes", "budget_usd"})
+RESUMABLE = OWN - {"budget_usd"} | {"region"}
 DEFAULT_SIZES = (256, 3008)
 PROBES_COST = True
 LEAST_TIMEOUT_S = 10
@@ -147,7 +147,7 @@ def _venue(of: _Stack, url: str, spec: RunSpec, num_workers: int, memory_mb: int
         name=json.dumps(["lambda", *what]),
         processes=num_workers,
         open=lambda run, at: _platform(of, run, at.url),
-        speaks=False,
+        is_here=False,
         store_url=url,
         memory_mb=memory_mb,
         share=min(1.0, memory_mb / limits.MB_PER_CPU),

@@ -97,7 +97,7 @@ def venue(args: argparse.Namespace, spec: RunSpec) -> Venue:
         name=json.dumps(["openfaas", url, args.function, args.invocation]),
         processes=spec.num_workers,
         open=lambda of, store: _platform(args, of, store.url),
-        speaks=False,
+        is_here=False,
         store_url=args.store,
         cold_start_s=0.1,  # a server that waits for calls
         latency_s=2e-3,

@@ -111,6 +111,7 @@ def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) 
         budget_usd=args.budget_usd,
         max_s=None if args.max_minutes is None else args.max_minutes * 60,
         max_poll_s=0.03 if is_near(args.store) else 2.0,
+        beat_s=min(10.0, max(1.0, 0.1 * num_workers)) if is_near(args.store) else None,
         lease_ttl_s=max(60.0, 2.0 * num_workers),
         straggler_timeout_s=max(30.0, 1.0 * num_workers),
     )

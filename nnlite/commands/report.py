@@ -12,7 +12,7 @@ from typing import Any
 from nnlite import output
 from nnlite.commands import _where
 from nnlite.errors import NnliteError, UsageError
-from nnlite.report import bill, chrome, optimum, searches
+from nnlite.report import chrome, optimum, searches
 from nnlite.report.findings import caveats
 from nnlite.report.page import comparison, optimization_page, page, search_page
 from nnlite.report.reading import read
@@ -124,8 +124,7 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
         "attempts": sum(report.record.attempts.values()),
         "skipped_lines": report.record.num_skipped,
         "seconds_by_kind": report.kinds,
-        **report.requests,
-        "cost": bill.values(report),
+        "cost": report.record.account.values(),
     }
     for row in report.workers:
         yield {

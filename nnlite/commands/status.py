@@ -9,6 +9,7 @@ import sys
 import time
 
 from nnlite.commands import _where
+from nnlite.commands._cost import dollars, shown
 from nnlite.commands._spelling import command
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.head import RUNNING
@@ -55,7 +56,8 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> None:
     rounds = f"{head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
     accuracy += "  (a copy)" if survey.is_copy else ""
-    print(f"{name:<34} {head.status:<8} {rounds:>9}  {spec.num_workers:>4} workers  ${survey.usd:.4f}{accuracy}")
+    paid = dollars(survey.account.usd)
+    print(f"{name:<34} {head.status:<8} {rounds:>9}  {spec.num_workers:>4} workers  {paid}{accuracy}")
 
 
 def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:
@@ -82,17 +84,18 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     late = f" (late or lost: {', '.join(names[:20])})" if names else ""
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
     reason = f" ({head.reason})" if head.reason else ""
-    cap = "" if spec.budget_usd is None else f" of ${spec.budget_usd:g}"
+    cap = "" if spec.budget_usd is None else f", budget ${spec.budget_usd:g}"
     if survey.is_copy:
         return (
             f"{spec.run}  {head.status} when it was copied here, to its checkpoint store{reason}  {made}{accuracy}; "
             f"if its own store has forgotten it: {command('train')} --resume {spec.run} --store URL "
             f"--checkpoint-store {shlex.quote(surveyor.store.url)}"
         )
-    prices = f" at list prices of {spec.tariff['date']}" if survey.usd and spec.tariff else ""
+    account = survey.account
+    cost = shown(account.cost, account.is_paid, bool(spec.rates.memory_mb))
     return (
         f"{spec.run}  {head.status}{reason}  {made}{accuracy}  workers: {workers}{late}  "
-        f"{survey.attempts} invocations, {survey.seconds:.0f} s, ${survey.usd:.4f}{cap}{prices}"
+        f"{account.attempts} invocations, {account.used.seconds:,.1f} s, {cost}{cap}"
     )
 
 
@@ -101,9 +104,8 @@ def _values(surveyor: Surveyor, survey: Survey) -> dict[str, object]:
     return {
         "event": "status", "run": spec.run, "status": head.status, "reason": head.reason, "round": head.round,
         "num_rounds": spec.num_rounds, "test_accuracy": head.accuracy, "platform": spec.rates.platform,
-        "workers": {state: survey.count(state) for state in STATES}, "invocations": survey.attempts,
-        "copy": survey.is_copy, "seconds": round(survey.seconds, 3), "usd": survey.usd, "budget_usd": spec.budget_usd,
-        "prices_date": spec.tariff["date"] if spec.tariff else None,
+        "workers": {state: survey.count(state) for state in STATES}, "attempts": survey.account.attempts,
+        "copy": survey.is_copy, "budget_usd": spec.budget_usd, "cost": survey.account.values(),
     }  # fmt: skip
 
 

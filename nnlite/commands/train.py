@@ -69,7 +69,7 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
         return _show_plan(spec, args, None, books)
     out, standing = _out(spec, args), runs.last_known(store, spec)
     if standing is not None and standing.status == DONE and (args.out or not out.exists()):
-        return _finish(store, spec, standing, out, 0.0, args, books)  # its command did not come to write them
+        return _finish(standing, out, None, books)  # its command did not come to write them
     place.prepare(args, spec)
     if place.PROBES_COST:
         books.ask(f"{spec.num_workers} workers", books.introduce(None))
@@ -87,10 +87,9 @@ def _drive(
     if args.detach:
         return _leave_alone(driver, attempts, args)
     driver.goes_on_alone = lambda: not is_terminated() and place.goes_on_alone(args, spec, store)
-    driver.tell, began_s = books.account.listening(progress.tell), time.monotonic()
+    driver.tell, began_s = progress.tell, time.monotonic()
     try:
         last = driver.drive(attempts)
-        books.account.finish(driver.platform)
     except KeyboardInterrupt as error:
         progress.close()
         if driver.left_alone:
@@ -103,20 +102,25 @@ def _drive(
     if last.status != DONE and last.result is None:
         stays = f"; its checkpoints stay in {store.url}" if runs.standing(store, spec) else ""
         raise RunError(f"run {spec.run} {last.status}: {last.reason}{stays}")
-    return _finish(store, spec, last, out, time.monotonic() - began_s, args, books)
+    return _finish(last, out, time.monotonic() - began_s, books)
 
 
-def _finish(
-    store: Store, spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books
-) -> int:
-    """Write the weights of a run that is done, and say so."""
-    model = runs.result(store, spec, last)
+def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
+    """Write the weights of a run that is done, and say so. seconds: that it took; None: it was done before."""
+    spec, args = books.spec, books.args
+    model = runs.result(books.store, spec, last)
     try:
         model_file.save(out, model)
     except StoreError as error:
         args.out = str(out)  # in the command: it fetches them also if an older file stands there
         raise StoreError(f"{error}; the weights stay in the store: python -m tools.train --resume {spec.run}") from None
-    _show_result(spec, last, out, seconds, args, books)
+    account = books.account(has_just_ended=seconds is not None)
+    if args.json:
+        values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
+        values |= {"seconds": round(seconds or 0.0, 3), "weights": str(out), "reason": last.reason}
+        print(json.dumps({**values, "cost": account.values()}))
+    else:
+        _show_result(spec, last, out, seconds, books.shown(account.cost))
     return 0
 
 
@@ -142,7 +146,7 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     defaults = vars(_parser().parse_args([]))
     _platforms.refuse_foreign(args, defaults)
-    allowed = NOT_OF_THE_RUN | _cost.OPTIONS | _platforms.find(args.platform).RESUMABLE
+    allowed = NOT_OF_THE_RUN | _platforms.find(args.platform).RESUMABLE
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
@@ -208,17 +212,12 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
     return 0
 
 
-def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float, args: argparse.Namespace, books: Books) -> None:
-    cost = books.cost(seconds)
-    if args.json:
-        values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
-        values |= {"seconds": round(seconds, 3), "weights": str(out), "reason": last.reason}
-        print(json.dumps({**values, "cost": books.values(cost)}))
-        return
+def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, cost: str) -> None:
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
     made = "rounds" if spec.protocol == "averaging" else "checkpoints"
-    print(f"test accuracy {accuracy} after {last.result} {made}, {seconds:.1f} s ({last.reason})")
-    print(f"cost      {books.shown(cost)}")
+    took = "" if seconds is None else f", {seconds:.1f} s"
+    print(f"test accuracy {accuracy} after {last.result} {made}{took} ({last.reason})")
+    print(f"cost      {cost}")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')

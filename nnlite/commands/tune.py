@@ -35,7 +35,7 @@ EXAMPLES = """examples:
 """
 
 USUAL_PARALLEL = 8  # where somebody else's processors are used
-NOT_OF_THE_SEARCH = {"resume", "platform", "store", "out", "json", "dry_run", "debug", "region", "arch", "prices"}
+NOT_OF_THE_SEARCH = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -71,7 +71,7 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
         return _show(_facts(spec, search, args))
     out = _out(spec, args)
     if standing is not None and (standing.status == DONE or standing.result is not None):
-        return _finish(books, search, standing, _board(store, search, args), 0.0, out)
+        return _finish(books, search, standing, _board(store, search, args), None, out)
     place.prepare(args, spec)
     if spec.rates.worker_second_usd:
         trials = [searches.trial(store, spec.run, number).spec for number in range(search.num_trials)]
@@ -85,10 +85,9 @@ def _drive(
 ) -> int:
     store, spec, began_s = books.store, books.spec, time.monotonic()
     board = _board(store, search, args)
-    driver = runs.Driver(store, spec, place.open(args, spec, store), tell=books.account.listening(board.tell))
+    driver = runs.Driver(store, spec, place.open(args, spec, store), tell=board.tell)
     try:
         last = driver.drive(attempts)
-        books.account.finish(driver.platform)
     except KeyboardInterrupt as error:
         error.args = (to_go_on("tune", args, spec.run),)
         raise
@@ -105,9 +104,10 @@ def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leader
     return Leaderboard(search, drawn, args.json)
 
 
-def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, seconds: float, out: Path) -> int:
-    """Score the winner, write its weights and its description, and say so."""
-    found, cost = searches.result(books.store, books.spec), books.cost(seconds)
+def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, seconds: float | None, out: Path) -> int:
+    """Score the winner, write its weights and its description, and say so. seconds: that the search took; None: it was
+    over before."""
+    found, account = searches.result(books.store, books.spec), books.account(has_just_ended=seconds is not None)
     trial, outcome = found.trial.spec, found.outcome
     weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
     text = configured.describe(search.about, trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
@@ -119,18 +119,17 @@ def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, se
         raise StoreError(f"{error}; what the search found stays: {how}") from None
     files = {"weights": str(weights), "case": str(described)}
     if books.args.json:
-        values = _result(books.spec, search, last, found, board, seconds, files)
-        print(json.dumps({**values, "cost": books.values(cost)}))
+        values = _result(books.spec, search, last, found, seconds or 0.0, files)
+        print(json.dumps({**values, "cost": account.values()}))
         return 0
     train = follow_up("train", books.args, "--case", described.absolute())
-    _show_result(search, last, found, board, seconds, files, books.shown(cost), train)
+    _show_result(search, last, found, board, seconds, files, books.shown(account.cost), train)
     return 0
 
 
 def _result(
-    spec: RunSpec, search: SearchSpec, last: Head, found: Found, board: Leaderboard,
-    seconds: float, files: dict[str, str],
-) -> dict[str, Any]:  # fmt: skip
+    spec: RunSpec, search: SearchSpec, last: Head, found: Found, seconds: float, files: dict[str, str]
+) -> dict[str, Any]:
     outcome = found.outcome
     return {
         "event": "result",
@@ -144,20 +143,20 @@ def _result(
         "trained_rounds": found.num_rounds(search.ladder),
         "of_rounds": search.num_trials * search.ladder.rounds[-1],
         "seconds": round(seconds, 3),
-        "usd": board.usd,
         "reason": last.reason,
         **files,
     }
 
 
 def _show_result(
-    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float, files: dict[str, str], cost: str,
-    train: str,
+    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float | None, files: dict[str, str],
+    cost: str, train: str,
 ) -> None:  # fmt: skip
     outcome, ladder = found.outcome, search.ladder
     print("\n".join(["", *board.rows(found.leaderboard), ""]))
     trained, whole = found.num_rounds(ladder), search.num_trials * ladder.rounds[-1]
-    print(f"trained    {trained} rounds of the {whole} of all trials to the end, {seconds:.1f} s ({last.reason})")
+    took = "" if seconds is None else f", {seconds:.1f} s"
+    print(f"trained    {trained} rounds of the {whole} of all trials to the end{took} ({last.reason})")
     print(f"cost       {cost}")
     print(
         f"best       trial {outcome.trial}, after {outcome.rounds} rounds: {configuration(found.trial.configuration)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnlite.cost.prices import Tariff
-from nnlite.cost.usage import Usage
+from nnlite.protocol.usage import Usage
 
 MONTH_S = 30 * 86_400
 PARTS = ("compute", "waiting", "merging", "start-up", "requests", "storage")
@@ -52,17 +52,12 @@ class Cost:
             "usd_by_part": {part: round(value, 9) for part, value in self.usd.items()},
         }
 
-    def values_of_run(self, used: Usage, is_paid: bool) -> dict[str, object]:
-        """The same of a run: `usd` is what is paid, `list_usd` what it would cost at list prices; and what was used."""
-        values = self.values()
-        return {**values, "usd": values["usd"] if is_paid else 0.0, "list_usd": values["usd"], **used.asked()}
 
-
-def cost(usage: Usage, memory_mb: float, tariff: Tariff | None, wall_s: float = 0.0) -> Cost:
+def cost(usage: Usage, memory_mb: float, tariff: Tariff | None) -> Cost:
     """What `usage` costs on functions of `memory_mb`; without a tariff, nothing.
 
-    wall_s: how long the run's objects lay in the store. All that was written is counted as lying there all that time,
-    so storage is an upper bound (of very little).
+    All that was written is counted as lying in the store as long as the longest worker was at it, so storage is an
+    upper bound (of very little).
     """
     gb = memory_mb / 1024
     seconds = {
@@ -77,5 +72,5 @@ def cost(usage: Usage, memory_mb: float, tariff: Tariff | None, wall_s: float = 
         usd.update({part: value * tariff.gb_s_usd for part, value in gb_s.items()})
         requests = usage.num_reads * tariff.read_usd + usage.num_writes * tariff.write_usd
         usd["requests"] = requests + usage.num_invocations * tariff.invocation_usd
-        usd["storage"] = usage.written_bytes / 1e9 * wall_s / MONTH_S * tariff.gb_month_usd
+        usd["storage"] = usage.written_bytes / 1e9 * usage.age_s / MONTH_S * tariff.gb_month_usd
     return Cost(gb_s, usd, memory_mb, tariff.date if tariff else None)

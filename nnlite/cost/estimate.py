@@ -12,10 +12,10 @@ from nnlite.cost.bill import Cost, cost
 from nnlite.cost.prices import Tariff
 from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
-from nnlite.cost.usage import Usage
 from nnlite.protocol.asha import JobKey, Rank, Schedule
 from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def estimate(
             num_invocations=used.num_invocations * (more + 1),
         )
         seconds += more * again_s
-    return Estimate(seconds, used, cost(used, memory_mb or profile.peak_mb, tariff, seconds))
+    used = replace(used, age_s=seconds)
+    return Estimate(seconds, used, cost(used, memory_mb or profile.peak_mb, tariff))
 
 
 JOB_REQUESTS = (10, 7)  # reads and writes of a job: claim, models, result, timing, news, traces
@@ -89,13 +90,14 @@ def estimate_search(
     idle_s = min(last_s, search.patience_s or last_s) * (workers - 1) / 2
     used = Usage(
         seconds=workers * start_s + compute_s + asking_s + idle_s,
+        age_s=seconds,
         init_s=workers * start_s,
         compute_s=compute_s,
         num_invocations=workers,
         num_reads=len(jobs) * reads,
         num_writes=len(jobs) * writes,
     )
-    return Estimate(seconds, used, cost(used, memory_mb, tariff, seconds))
+    return Estimate(seconds, used, cost(used, memory_mb, tariff))
 
 
 def _any_jobs(schedule: Schedule) -> list[JobKey]:

@@ -95,17 +95,3 @@ def parse(text: str, region: str, arch: str, where: str) -> Tariff:
 def stated(spec: RunSpec) -> Tariff | None:
     """The prices by which a run states its cost, if by any. Raises StoreError for what is none."""
     return Tariff.from_values(spec.tariff, f"the tariff of run {spec.run}") if spec.tariff is not None else None
-
-
-def rates(
-    platform: str,
-    region: str,
-    arch: str = "x86_64",
-    memory_mb: int = 0,
-    file: str | Path | None = None,
-    store: str = "s3://",
-) -> Rates:
-    """What a run on a platform counts by, with its weights in `store` (a URL). Only AWS Lambda sends bills."""
-    if platform != "lambda":
-        return Rates(platform, memory_mb)
-    return tariff(region, arch, file).of_store(store).rates(memory_mb)

@@ -11,9 +11,9 @@ from math import ceil, log, log2
 from statistics import NormalDist
 
 from nnlite.cost.profile import Profile
-from nnlite.cost.usage import Usage
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
+from nnlite.protocol.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -167,6 +167,7 @@ class RunModel:
         writes += workers * (self.seconds // shape.beat_s + self._num_batches)
         return Usage(
             seconds=num * self.seconds,
+            age_s=self.seconds,
             init_s=num * self.start_s,
             compute_s=workers * trained,
             merge_s=(rounds + 1) * (2 * workers + merges) * self.pass_s,

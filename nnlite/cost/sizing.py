@@ -53,7 +53,7 @@ def sized(
     steps = spec.steps_per_round and max(1, round(spec.steps_per_round * spec.num_workers / num))
     resized = replace(spec, num_workers=num, tree_widths=tree.widths, steps_per_round=steps)
     made = model(Shape.of(resized, model_bytes), profile)
-    return Sized(num, tree, made.seconds, cost(made.usage, memory_mb, tariff, made.seconds))
+    return Sized(num, tree, made.seconds, cost(made.usage, memory_mb, tariff))
 
 
 def best(

@@ -52,11 +52,6 @@ class Board:
         """The jobs to look at: those that are going on, and the next ones."""
         return self._open[: 2 * self.search.parallel]
 
-    @property
-    def spent_usd(self) -> float:
-        """What the jobs that are done have cost."""
-        return sum(timing.usd for timing in self.timings.values())
-
     def look(self) -> Program[list[Result]]:
         """Read what is new, and decide on. -> the new results"""
         news: list[Result] = []

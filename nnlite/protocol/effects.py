@@ -11,7 +11,7 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from nnlite.records import Amount, Count
+from nnlite.records import Count
 
 T = TypeVar("T")
 Program = Generator["Effect", Any, T]  #: a protocol that returns a T in the end
@@ -108,18 +108,7 @@ class Remaining(Effect):
 
 @dataclass(frozen=True)
 class Spent(Effect):
-    """-> Bill of this invocation so far."""
-
-
-@dataclass(frozen=True)
-class Bill:
-    """What an invocation has used and cost, at list prices."""
-
-    seconds: Amount = 0.0  #: billed, start-up included
-    usd: Amount = 0.0  #: those seconds and the requests to the store; 0 where nobody sends a bill
-
-    def __add__(self, other: Bill) -> Bill:
-        return Bill(self.seconds + other.seconds, self.usd + other.usd)
+    """-> Usage of this invocation so far."""
 
 
 # ---- computing

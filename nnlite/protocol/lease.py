@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from nnlite.protocol.effects import Bill, Found, Get, Program, Swap
+from nnlite.protocol.effects import Found, Get, Program, Swap
 from nnlite.protocol.keys import Attempt
-from nnlite.records import Count, Record
+from nnlite.protocol.spec import Rates
+from nnlite.protocol.usage import NOTHING, Usage
+from nnlite.records import Amount, Count, Record
 
-NOTHING_SPENT = Bill()
 OPEN = ""  # the holder of a lease that waits for its invocation
+IDLE = "idle"  # the holder of a lease whose worker has left for want of work
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,19 @@ class Lease(Record, what="a lease"):
     beat: Count = 0
     since: Attempt = 1  #: so many attempts did not die: the first, those of resumed runs, and those that handed over
     cursor: Attempt = 0  #: the attempt that left a cursor when it handed over; 0: none
-    spent: Bill = Bill()  #: by all attempts, up to the last beat
+    before: Usage = NOTHING  #: what earlier attempts have used, as far as they told
+    own: Usage = NOTHING  #: what this attempt has used, up to its last account, which comes with every beat
+    is_final: bool = False  #: whether that was the last account of this attempt
+    unseen_s: Amount = 0.0  #: how long attempts that died may have lasted after their last accounts
+
+    @property
+    def used(self) -> Usage:
+        """By all attempts, as far as they told."""
+        return self.before + self.own
+
+    def usd(self, rates: Rates) -> float:
+        """What this worker has cost, the time that was not seen included."""
+        return rates.usd(self.used, self.unseen_s)
 
     @property
     def deaths(self) -> int:
@@ -35,8 +49,9 @@ class Lease(Record, what="a lease"):
         return self.attempt - self.since
 
 
-def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
-    """Become the holder, or None: this invocation is a duplicate or too late, and should leave."""
+def acquire(key: str, attempt: int, holder: str, own: Usage = NOTHING) -> Program[Lease | None]:
+    """Become the holder, or None: this invocation is a duplicate or too late, and should leave. own: what it has used
+    so far."""
     while True:
         found = yield Get(key)
         if found is not None:
@@ -46,9 +61,9 @@ def acquire(key: str, attempt: int, holder: str) -> Program[Lease | None]:
             if current.attempt > attempt or (current.attempt == attempt and current.holder != OPEN):
                 return None
         mine = (
-            replace(current, attempt=attempt, holder=holder, beat=0)
+            replace(current, attempt=attempt, holder=holder, beat=0, own=own)
             if found is not None
-            else Lease(attempt, holder, since=attempt)
+            else Lease(attempt, holder, since=attempt, own=own)
         )
         if (yield Swap(key, mine.to_json(), found)):
             return mine
@@ -79,20 +94,42 @@ def hand_over(key: str, lease: Lease, has_cursor: bool) -> Program[Lease | None]
     if (current.attempt, current.holder) != (lease.attempt, lease.holder):
         return None
     cursor = lease.attempt if has_cursor else 0
-    opened = replace(lease, attempt=lease.attempt + 1, holder=OPEN, beat=0, since=lease.since + 1, cursor=cursor)
+    opened = replace(_next(lease), since=lease.since + 1, cursor=cursor)
     return opened if (yield Swap(key, opened.to_json(), found)) else None
 
 
-def take_over(key: str, found: Found | None, anew: bool = False, unseen: Bill = NOTHING_SPENT) -> Program[Lease | None]:
+def settle(key: str, attempt: int, holder: str, own: Usage) -> Program[None]:
+    """Write the last account of an invocation into its lease, unless that is another's by now."""
+    while True:
+        found = yield Get(key)
+        if found is None:
+            return
+        current = Lease.from_json(found.data, key)
+        if current.attempt != attempt or current.holder not in (holder, IDLE):
+            return
+        last = replace(current, own=own, is_final=True, beat=current.beat + 1)
+        if (yield Swap(key, last.to_json(), found)):
+            return
+
+
+def take_over(key: str, found: Found | None, anew: bool = False, unseen_s: float = 0.0) -> Program[Lease | None]:
     """Open the next attempt in place of exactly the lease that was `found`. -> the lease it is now, or None when
     somebody was faster. A lease that was never there stands for a first attempt that got lost. `anew` counts
-    deaths from this one on. `unseen`: what the dead may have spent since its last beat."""
+    deaths from this one on. `unseen_s`: how long the dead may have lasted after its last account."""
     old = Lease.from_json(found.data, key) if found else Lease(1, OPEN)
-    attempt = old.attempt + 1
-    since = attempt if anew else old.since
-    spent = old.spent + unseen if old.holder != OPEN else old.spent
-    opened = replace(old, attempt=attempt, holder=OPEN, beat=0, since=since, spent=spent)
+    opened = _next(old)
+    if anew:
+        opened = replace(opened, since=opened.attempt)
+    if old.holder != OPEN and not old.is_final:
+        opened = replace(opened, unseen_s=old.unseen_s + unseen_s)
     return opened if (yield Swap(key, opened.to_json(), found)) else None
+
+
+def _next(old: Lease) -> Lease:
+    """The lease of the next attempt, which waits for its invocation."""
+    return replace(
+        old, attempt=old.attempt + 1, holder=OPEN, beat=0, before=old.used, own=NOTHING, is_final=False
+    )  # fmt: skip
 
 
 def give_back(key: str, held: Lease) -> Program[None]:

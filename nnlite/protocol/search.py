@@ -17,7 +17,6 @@ from nnlite.protocol.asha import Job, JobKey
 from nnlite.protocol.board import Claim
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import (
-    Bill,
     Collect,
     Create,
     Delete,
@@ -77,24 +76,26 @@ class SearchWorker(Searching, Worker):
         yield from super().between_polls()
         patience_s = self.search.patience_s
         if patience_s is not None and self.lease is not None and (yield Now()) - self.idle_since_s > patience_s:
-            yield from self.rest(self.worker, replace(self.lease, spent=(yield from self._spent())))
+            yield from self.rest(self.worker, replace(self.lease, own=(yield Spent())))
 
-    def _check_caps(self, spent: Bill) -> Program[None]:
+    def _check_caps(self, mine: Lease) -> Program[None]:
         """As of a run, but workers are not equally busy: who has used up its share asks what all have spent."""
         spec = self.spec
-        if spec.max_s is not None and spent.seconds >= spec.max_s:
-            yield from self.cap(f"its time of {spec.max_s:g} s is up")
+        yield from self._check_time(mine)
         if spec.budget_usd is None:
             return
+        spent_usd = mine.usd(spec.rates)
         reserve_usd = (spec.hand_over_s + spec.beat_s) * spec.rates.worker_second_usd
         now_s = yield Now()
-        if spent.usd + reserve_usd < spec.budget_usd / spec.num_workers or now_s - self.totalled_s < spec.beat_s:
+        if spent_usd + reserve_usd < spec.budget_usd / spec.num_workers or now_s - self.totalled_s < spec.beat_s:
             return
         self.totalled_s = now_s
         keys = [self.keys.lease(other) for other in range(spec.num_workers) if other != self.worker]
         found = (yield GetMany(tuple(keys))) if keys else []
-        others = [Lease.from_json(f.data, key).spent.usd for f, key in zip(found, keys, strict=True) if f is not None]
-        if spent.usd + sum(others) + reserve_usd * spec.num_workers >= spec.budget_usd:
+        others = [
+            Lease.from_json(f.data, key).usd(spec.rates) for f, key in zip(found, keys, strict=True) if f is not None
+        ]
+        if spent_usd + sum(others) + reserve_usd * spec.num_workers >= spec.budget_usd:
             yield from self.cap(f"its budget of ${spec.budget_usd:g} is spent")
 
     def diverged(self, round: int) -> Program[None]:
@@ -114,12 +115,12 @@ class SearchWorker(Searching, Worker):
             result = Result(job.trial, job.rung, rounds, status=FAILED, reason=reason)
         else:
             result = yield from self._train_and_score(job, rounds)
-        bill = yield Spent()
+        usd = self.spec.rates.usd((yield Spent()))
         seconds = (yield Now()) - began_s
-        timing = Timing(self.worker, self.attempt, round(seconds, 3), bill.usd - self.billed_usd)
+        timing = Timing(self.worker, self.attempt, round(seconds, 3), usd - self.billed_usd)
         yield Create(self.board.keys.timing(job.key), timing.to_json())
         yield Create(self.board.keys.result(job.key), result.to_json())
-        self.billed_usd = bill.usd
+        self.billed_usd = usd
         if job.rung > 0:
             yield Delete(self.board.keys.model((job.trial, job.rung - 1)))
         yield from self.forget_cursor()

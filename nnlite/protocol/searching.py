@@ -8,11 +8,10 @@ from nnlite.protocol import head, lease
 from nnlite.protocol.board import Board
 from nnlite.protocol.effects import Found, Get, Invoke, Note, Now, Program, Swap
 from nnlite.protocol.head import DONE, RUNNING, Head
-from nnlite.protocol.lease import Lease
+from nnlite.protocol.lease import IDLE, Lease
 from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.waiter import Leave, Waiter
 
-IDLE = "idle"  # the holder of a lease whose worker has left for want of work
 ALL_DONE = "all trials done"
 
 
@@ -90,6 +89,6 @@ class Searching(Waiter):
         if found is not None:
             current = Lease.from_json(found.data, key)
             if (current.attempt, current.holder) == (mine.attempt, mine.holder):
-                left = replace(current, holder=IDLE, beat=current.beat + 1, spent=mine.spent)
+                left = replace(current, holder=IDLE, beat=current.beat + 1, own=mine.own, is_final=True)
                 yield Swap(key, left.to_json(), found)
         raise Leave("there is nothing to do at the moment")

@@ -8,9 +8,9 @@ from math import isfinite
 from typing import Annotated, Any
 
 from nnlite.errors import RunError, UsageError
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.keys import MOST_ROUNDS, MOST_WORKERS
 from nnlite.protocol.tree import Tree
+from nnlite.protocol.usage import Usage
 from nnlite.protocol.wire import Wire
 from nnlite.records import Amount, Count, Range, Record
 
@@ -64,10 +64,11 @@ class Rates:
     read_usd: Amount = 0.0  #: of one request to the store that reads
     write_usd: Amount = 0.0  #: of one that writes
 
-    def bill(self, seconds: float, num_reads: int, num_writes: int) -> Bill:
-        """What an invocation has cost that has lasted so long and asked so often."""
-        requests_usd = num_reads * self.read_usd + num_writes * self.write_usd
-        return Bill(seconds, self.invocation_usd + seconds * self.worker_second_usd + requests_usd)
+    def usd(self, used: Usage, unseen_s: float = 0.0) -> float:
+        """What that has cost, and the seconds that invocations may have lasted unseen; but for storage."""
+        requests_usd = used.num_reads * self.read_usd + used.num_writes * self.write_usd
+        seconds_usd = (used.seconds + unseen_s) * self.worker_second_usd
+        return used.num_invocations * self.invocation_usd + seconds_usd + requests_usd
 
 
 @dataclass(frozen=True)

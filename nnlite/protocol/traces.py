@@ -30,8 +30,7 @@ FORMAT = 1
 INIT, READ_SHARD, PULL, TRAIN, EVALUATE = "init", "read shard", "pull", "train", "evaluate"
 PUSH, MERGE, WAIT, HAND_OVER, COORDINATE = "push", "merge", "wait", "hand over", "coordinate"
 KINDS = (INIT, READ_SHARD, PULL, TRAIN, EVALUATE, PUSH, MERGE, COORDINATE, WAIT, HAND_OVER)
-CLOSED, END = "closed", "end"  # marks: it closed a round; it ended in good order, with "reason", "peak_mb"
-USED = "used"  # a mark: what the "process" of this invocation has used so far, see `cost.usage`
+CLOSED, END = "closed", "end"  # marks: it closed a round; it ended in good order, with "reason"
 
 
 @dataclass
@@ -73,8 +72,6 @@ class Mark:
     at_s: Amount
     round: Version = 0
     reason: str = ""
-    peak_mb: Amount = 0.0
-    process: str = ""
 
 
 @dataclass

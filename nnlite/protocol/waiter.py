@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from nnlite.protocol import durable, head, lease
 from nnlite.protocol.combine import Combiner
-from nnlite.protocol.effects import Bill, Create, Get, Invoke, Note, Now, Program, Sleep, Swap
+from nnlite.protocol.effects import Create, Get, Invoke, Note, Now, Program, Sleep, Swap
 from nnlite.protocol.head import DONE, FAILED, RUNNING, Head
 from nnlite.protocol.lease import OPEN, Lease, Watch
 from nnlite.protocol.rounds import Rounds
@@ -166,9 +166,8 @@ class Waiter:
 
     def replace(self, worker: int, found: Any) -> Program[None]:
         """Invoke the next attempt of a dead worker, unless somebody else does or there were too many."""
-        last_s = min(self.spec.lease_ttl_s, self.spec.beat_s + self.spec.slice_s)
-        unseen = Bill(last_s, last_s * self.spec.rates.worker_second_usd)
-        opened = yield from lease.take_over(self.keys.lease(worker), found, unseen=unseen)
+        unseen_s = min(self.spec.lease_ttl_s, self.spec.beat_s + self.spec.slice_s)
+        opened = yield from lease.take_over(self.keys.lease(worker), found, unseen_s=unseen_s)
         if opened is None:
             return
         if opened.deaths >= self.spec.max_attempts:

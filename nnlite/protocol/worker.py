@@ -8,7 +8,6 @@ import numpy as np
 
 from nnlite.protocol import head, lease
 from nnlite.protocol.effects import (
-    Bill,
     Create,
     Delete,
     GetMany,
@@ -26,6 +25,7 @@ from nnlite.protocol.effects import (
 from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.usage import NOTHING
 from nnlite.protocol.waiter import Leave, Waiter
 
 
@@ -52,7 +52,7 @@ class Worker(Waiter):
         self.worker, self.attempt, self.holder = worker, attempt, holder
         self.lease: Lease | None = None
         self.beaten_s = self.looked_s = self.longest_s = 0.0
-        self.spent_before = Bill()
+        self.before = NOTHING  #: what earlier attempts of this worker have used
         self.num_restored = 0  #: how often this invocation began again
         self.life: int | None = None  #: of the run, when we began
 
@@ -76,7 +76,7 @@ class Worker(Waiter):
     def _anew(self, num_restored: int) -> Worker:
         """The same invocation, knowing nothing of the run but what it has spent, and how often this happened."""
         again = type(self)(self.spec, self.worker, self.attempt, self.holder)
-        again.spent_before, again.num_restored = self.spent_before, num_restored
+        again.before, again.num_restored = self.before, num_restored
         return again
 
     def work(self) -> Program[None]:
@@ -84,11 +84,12 @@ class Worker(Waiter):
         raise TypeError(f"{type(self).__name__} must define work()")
 
     def _begin(self) -> Program[None]:
-        self.lease = yield from lease.acquire(self.keys.lease(self.worker), self.attempt, self.holder)
-        if self.lease is None:
+        mine = yield from lease.acquire(self.keys.lease(self.worker), self.attempt, self.holder, (yield Spent()))
+        if mine is None:
             raise Leave("another invocation is this worker")
-        self.spent_before = max(self.spent_before, self.lease.spent, key=lambda bill: bill.seconds)
-        yield from self._suppose_spent()
+        self.before = max(self.before, mine.before, key=lambda used: used.age_s)
+        yield from self._suppose_used()
+        self.lease = replace(mine, before=self.before)
         self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
         if self.num_restored > MAX_RESTORED:
@@ -137,7 +138,7 @@ class Worker(Waiter):
             yield Create(self.keys.cursor(self.worker, self.attempt), cursor)
         yield from self.read_head()  # for a run that is over nobody is invoked any more
         assert self.lease is not None
-        mine = replace(self.lease, spent=(yield from self._spent()))
+        mine = replace(self.lease, own=(yield Spent()))
         opened = yield from lease.hand_over(self.keys.lease(self.worker), mine, cursor is not None)
         if opened is None:
             raise Leave("another invocation has taken over")
@@ -158,41 +159,39 @@ class Worker(Waiter):
         """Keep the lease alive; leave when it is somebody else's now, or when the run has cost enough."""
         now_s = yield Now()
         if self.lease is not None:
-            spent = yield from self._spent()
-            yield from self._check_caps(spent)
+            mine = replace(self.lease, own=(yield Spent()))
+            yield from self._check_caps(mine)
             if now_s - self.beaten_s >= self.spec.beat_s:
-                mine = replace(self.lease, spent=spent)
                 self.lease = yield from lease.renew(self.keys.lease(self.worker), mine)
                 self.beaten_s = now_s
         if self.lease is None:
             raise Leave("another invocation has taken over")
 
-    def _suppose_spent(self) -> Program[None]:
-        """If the store has lost our lease, and with it what earlier attempts have spent: the most that another worker
+    def _suppose_used(self) -> Program[None]:
+        """If the store has lost our lease, and with it what earlier attempts have used: the most that another worker
         has, as all do about the same."""
         spec, others = self.spec, [w for w in range(self.spec.num_workers) if w != self.worker]
         has_caps = spec.budget_usd is not None or spec.max_s is not None
-        if self.attempt == 1 or self.spent_before.seconds or not has_caps or not others:
+        if self.attempt == 1 or self.before.age_s or not has_caps or not others:
             return
         keys = tuple(self.keys.lease(worker) for worker in others)
         found = zip((yield GetMany(keys)), keys, strict=True)
-        bills = [Lease.from_json(one.data, key).spent for one, key in found if one is not None]
-        self.spent_before = max(bills, key=lambda bill: bill.seconds, default=Bill())
+        used = [Lease.from_json(one.data, key).used for one, key in found if one is not None]
+        self.before = max(used, key=lambda one: one.age_s, default=NOTHING)
 
-    def _spent(self) -> Program[Bill]:
-        """By all attempts of this worker."""
-        bill: Bill = yield Spent()
-        return self.spent_before + bill
-
-    def _check_caps(self, spent: Bill) -> Program[None]:
+    def _check_caps(self, mine: Lease) -> Program[None]:
         """Stop the run before this worker uses more than its share of the budget, or more time than it has."""
-        spec, reserve_s = self.spec, self.spec.hand_over_s
+        spec = self.spec
         if spec.budget_usd is not None:
-            share = spec.budget_usd / spec.num_workers
-            if spent.usd + reserve_s * spec.rates.worker_second_usd >= share:
+            share, reserve_usd = spec.budget_usd / spec.num_workers, spec.hand_over_s * spec.rates.worker_second_usd
+            if mine.usd(spec.rates) + reserve_usd >= share:
                 yield from self.cap(f"its budget of ${spec.budget_usd:g} is spent")
-        if spec.max_s is not None and spent.seconds >= spec.max_s:
-            yield from self.cap(f"its time of {spec.max_s:g} s is up")
+        yield from self._check_time(mine)
+
+    def _check_time(self, mine: Lease) -> Program[None]:
+        max_s = self.spec.max_s
+        if max_s is not None and mine.used.age_s + mine.unseen_s >= max_s:
+            yield from self.cap(f"its time of {max_s:g} s is up")
 
     def cap(self, reason: str) -> Program[None]:
         """End the run with what it has: its newest checkpoint is the result."""

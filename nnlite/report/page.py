@@ -86,7 +86,7 @@ def comparison(reports: Sequence[Report]) -> str:
 
 def tiles(report: Report) -> list[tuple[str, str]]:
     """(what, value) of the numbers that one looks for first."""
-    spec, accuracy, asked = report.spec, report.accuracy, report.requests
+    spec, accuracy, used = report.spec, report.accuracy, report.record.account.used
     attempts = sum(report.record.attempts.values())
     made = "checkpoints made" if spec.protocol == "downpour" else f"rounds, of {spec.num_rounds}"
     return [
@@ -96,7 +96,7 @@ def tiles(report: Report) -> list[tuple[str, str]]:
         (made, f"{sum(1 for point in report.points if point.samples > point.samples_before):,}"),
         ("samples trained on", f"{report.samples:,}"),
         ("workers" if attempts == spec.num_workers else f"workers, {attempts:,} attempts", f"{spec.num_workers:,}"),
-        ("requests to the store", f"{asked['reads'] + asked['writes']:,}"),
+        ("requests to the store", f"{used.num_reads + used.num_writes:,}"),
         *bill.tile(report),
     ]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from nnlite.cost.usage import Usage, total
+from nnlite.cost.account import Account
 from nnlite.errors import NotFound, RunError, StoreError
 from nnlite.protocol import traces
 from nnlite.protocol.contribution import Summary
@@ -14,7 +14,7 @@ from nnlite.protocol.durable import LIFE
 from nnlite.protocol.evaluation import Evaluation
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import MOST_ROUNDS, Keys
-from nnlite.protocol.lease import OPEN, Lease
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.traces import Span
 from nnlite.store import Store
@@ -34,7 +34,6 @@ class Invocation:
     marks: list[dict[str, Any]] = field(default_factory=list)
     num_skipped: int = 0  #: lines that could not be read
     num_batches: int = 0
-    num_bytes: int = 0
 
     @property
     def end(self) -> str | None:
@@ -58,8 +57,7 @@ class Record:
     attempts: dict[int, int]  #: worker -> its newest attempt, as its lease says
     invocations: list[Invocation]  #: that left a trace, by worker and attempt
     num_skipped: int  #: lines and objects that could not be read
-    used: Usage = field(default_factory=lambda: total([]))  #: by all processes, as they wrote down
-    spent_usd: float = 0.0  #: as its workers counted while it went on
+    account: Account  #: what its workers have used
     is_copy: bool = False  #: whether this is not the run's own store, but that with its durable copies
 
     @property
@@ -81,27 +79,23 @@ def read(store: Store, run: str) -> Record:
     summaries, num_damaged = _summaries(store, keys, head)
     if spec.protocol == "downpour" and head is not None:
         num_damaged += _add_evaluations(store, keys, spec, head, summaries)
-    leases = _leases(store, keys, spec)
-    attempts = {worker: lease.attempt for worker, lease in leases.items()}
+    account = read_account(store, spec)
+    attempts = {w: account.leases[w].attempt if w in account.leases else 1 for w in range(spec.num_workers)}
     invocations = _invocations(store, keys, attempts)
-    used, num_odd = _used(invocations)
-    num_skipped = num_damaged + num_odd + sum(one.num_skipped for one in invocations)
-    spent_usd = sum(lease.spent.usd for lease in leases.values())
-    is_copy = store.url == spec.checkpoint_store and not any(lease.holder != OPEN for lease in leases.values())
-    return Record(spec, head, summaries, attempts, invocations, num_skipped, used, spent_usd, is_copy)
+    num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
+    return Record(spec, head, summaries, attempts, invocations, num_skipped, account, is_copy(store, account))
 
 
-def _used(invocations: list[Invocation]) -> tuple[Usage, int]:
-    """By all processes, the last account of each. -> and how many accounts cannot be read"""
-    newest, num_damaged = dict[str, Usage](), 0
-    for mark in (mark for one in invocations for mark in one.marks if mark["mark"] == traces.USED):
-        try:
-            process, usage = str(mark.get("process")), Usage.from_values(mark)
-            if process not in newest or newest[process].seconds <= usage.seconds:
-                newest[process] = usage
-        except RunError:
-            num_damaged += 1
-    return total(newest.values()), num_damaged
+def read_account(store: Store, spec: RunSpec) -> Account:
+    """What the workers of a run have used so far; of one that has ended, all that they ever told."""
+    keys = {worker: Keys(spec.run).lease(worker) for worker in range(spec.num_workers)}
+    found = zip(keys.items(), _many(store, list(keys.values())), strict=True)
+    return Account(spec, {w: Lease.from_json(data, key) for (w, key), data in found if data is not None})
+
+
+def is_copy(store: Store, account: Account) -> bool:
+    """Whether a store has only the durable copies of a run: no worker was ever at it there."""
+    return store.url == account.spec.checkpoint_store and not account.leases
 
 
 def _many(store: Store, keys: list[str]) -> list[bytes | None]:
@@ -149,16 +143,6 @@ def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summar
     return num_damaged
 
 
-def _leases(store: Store, keys: Keys, spec: RunSpec) -> dict[int, Lease]:
-    """By worker; one that was never there stands for a first attempt."""
-    workers = range(spec.num_workers)
-    found = _many(store, [keys.lease(worker) for worker in workers])
-    return {
-        worker: Lease.from_json(data, keys.lease(worker)) if data is not None else Lease(1, OPEN)
-        for worker, data in zip(workers, found, strict=True)
-    }
-
-
 def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[Invocation]:
     """All attempts' batches: batch 0 of all, then the next of those that had one, until none has. Raises RunError for
     more attempts than can be."""
@@ -186,5 +170,4 @@ def _take(invocations: list[Invocation], data: list[bytes | None]) -> Iterator[I
         one.marks += batch.marks
         one.num_skipped += batch.num_skipped
         one.num_batches += 1
-        one.num_bytes += len(raw)
         yield one

@@ -219,15 +219,15 @@ def time_spent(report: Report) -> str:
         for group, share in shares.items()
         if share > 0
     )
-    asked = report.requests
+    used = report.record.account.used
     rows = [
         [f'<i class="i-{GROUP_OF[kind]}"></i>{kind}', spell_s(seconds), f"{seconds / total:.1%}"]
         for kind, seconds in sorted(report.kinds.items(), key=lambda item: -item[1])
     ]
     said = (
-        f"{spell_s(total)} of {report.spec.num_workers:,} workers. The store was asked {asked['reads']:,} times to "
-        f"read ({spell_bytes(asked['bytes_in'])}) and {asked['writes']:,} times to write "
-        f"({spell_bytes(asked['bytes_out'])}), which took {asked['store_s'] / total:.1%} of their time."
+        f"{spell_s(total)} of {report.spec.num_workers:,} workers. The store was asked {used.num_reads:,} times to "
+        f"read ({spell_bytes(used.read_bytes)}) and {used.num_writes:,} times to write "
+        f"({spell_bytes(used.written_bytes)}), which took {used.store_s / total:.1%} of their time."
     )
     shown = table(("all workers together", "time", "share"), rows)
     return f'<h2>Where the time went</h2><p>{said}</p><div class="bar">{pieces}</div>{shown}'

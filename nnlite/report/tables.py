@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from nnlite.protocol import traces
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.traces import Span
 from nnlite.report.reading import Invocation, Record
 
 IDLE = "idle"  #: time in which an invocation did nothing it wrote down: another worker's turn, in the same process
@@ -211,18 +209,6 @@ class Report:
             for kind, seconds in row.seconds.items():
                 totals[kind] += seconds
         return {kind: totals[kind] for kind in (*traces.KINDS, IDLE) if totals[kind] > 0}
-
-    @cached_property
-    def requests(self) -> dict[str, Any]:
-        """What the workers asked of the store."""
-        spans: list[Span] = [span for one in self.record.invocations for span in one.spans]
-        return {
-            "reads": sum(span.reads for span in spans),
-            "writes": sum(span.writes for span in spans) + sum(one.num_batches for one in self.record.invocations),
-            "bytes_in": sum(span.bytes_in for span in spans),
-            "bytes_out": sum(span.bytes_out for span in spans) + sum(one.num_bytes for one in self.record.invocations),
-            "store_s": sum(span.store_s for span in spans),
-        }
 
     @property
     def images_per_s(self) -> float:

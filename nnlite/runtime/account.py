@@ -1,49 +1,38 @@
-"""The account of a run: what its processes said they used, added up."""
+"""The last account of a run: read once all of its workers that live have written theirs."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
 
-from nnlite.cost.usage import Usage, total
-from nnlite.platform.base import Platform
-from nnlite.runtime.performer import Teller
+from nnlite.cost.account import Account
+from nnlite.protocol.spec import RunSpec
+from nnlite.report.reading import read_account
+from nnlite.store import Store
+
+LOOK_EVERY_S = 0.2
 
 
-class Account:
-    """Collects "usage" events. Each holds the sum so far of its process, so the last of each counts.
+def last_account(
+    store: Store,
+    spec: RunSpec,
+    patience_s: float | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Account:
+    """The account of a run that has ended, whose workers may still be about to leave.
 
-    `phases`: process -> its accounts from the ends of training and scoring, in order.
+    Each is waited for until its lease has not moved for patience_s, by default its time to live: then it is dead, and
+    what it told before is all there will be. Whoever reads the account after that reads the same.
     """
-
-    def __init__(self) -> None:
-        self.processes: dict[Any, Usage] = {}
-        self.phases: dict[Any, list[tuple[str, Usage]]] = {}
-
-    def listening(self, tell: Teller) -> Teller:
-        """A teller that takes in what is told, and hands on what is not for us."""
-
-        def listen(event: str, values: dict[str, Any]) -> None:
-            if event == "usage":
-                self.take(values)
-            else:
-                tell(event, values)
-
-        return listen
-
-    def take(self, values: dict[str, Any]) -> None:
-        """Take in one event."""
-        process, usage = values["process"], Usage.from_values(values)
-        self.processes[process] = usage
-        if values["phase"]:
-            self.phases.setdefault(process, []).append((values["phase"], usage))
-
-    def finish(self, platform: Platform | None) -> None:
-        """The run is over: take in what nobody has listened to any more."""
-        while platform is not None and not platform.events.empty():
-            event = platform.events.get()
-            if event["event"] == "usage":
-                self.take(event)
-
-    def total(self) -> Usage:
-        """All processes together."""
-        return total(self.processes.values())
+    patience_s = spec.lease_ttl_s if patience_s is None else patience_s
+    seen: dict[int, tuple[object, float]] = {}
+    while True:
+        account, now_s = read_account(store, spec), clock()
+        for worker in account.going:
+            lease = account.leases.get(worker)
+            if worker not in seen or seen[worker][0] != lease:
+                seen[worker] = (lease, now_s)
+        if all(now_s - seen[worker][1] >= patience_s for worker in account.going):
+            return account
+        sleep(LOOK_EVERY_S)

@@ -78,7 +78,7 @@ def _path(spec: RunSpec, store: Store, venue: Venue, cache: Path | None) -> Path
 
 def num_workers(venue: Venue) -> int:
     """Of a short run: as many as the run will have at a time; of functions, which do not crowd each other, some."""
-    return venue.processes if venue.speaks else min(venue.processes, MOST_WORKERS)
+    return venue.processes if venue.is_here else min(venue.processes, MOST_WORKERS)
 
 
 def calibrate(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue) -> Profile:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable
 from nnlite.protocol import head
@@ -52,18 +52,23 @@ def carry_out(
     _warm.append(True)
     with open_store(payload.store) as store:
         near = Warm(store, shelf) if shelf is not None else store
-        gauge = Gauge(time.monotonic() - before_s, tell)
+        gauge = Gauge(time.monotonic() - before_s)
         try:
             workers = Workers(near, payload.run, invoke, tell, None, remaining_s, gauge, is_cold)
         except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
             raise StoreUnavailable(str(error)) from error
+        answers = True
         try:
             key = workers.add(payload.worker, payload.attempt)
             gauge.begin()
             workers.scheduler.run(until=key)
+        except StoreUnavailable:
+            answers = False
+            raise
         finally:
-            workers.close(None)
-        tell("bill", asdict(workers.bill()))
+            workers.close(None, answers)
+        used = workers.used()
+        tell("bill", {"seconds": used.seconds, "usd": workers.spec.rates.usd(used)})
         reason: str = workers.scheduler.results[key].reason
         return reason
 

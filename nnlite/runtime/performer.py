@@ -13,6 +13,7 @@ from typing import Any
 
 from nnlite.errors import Conflict, NotFound, StoreError
 from nnlite.protocol import effects as fx
+from nnlite.protocol.usage import Usage
 from nnlite.runtime.spans import Spans
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import ABSENT, Store
@@ -33,6 +34,10 @@ def at_full_speed() -> None:
     """Where nobody is held back."""
 
 
+def tell_no_end(reason: str) -> None:
+    """For programs whose end nobody has to write down."""
+
+
 @dataclass
 class Performer:
     """Performs the effects of one program, but for Sleep, which is its `Scheduler`'s."""
@@ -43,10 +48,11 @@ class Performer:
     invoke: Callable[[int, int], object] | None = None
     casualties: Callable[[], list[tuple[int, int]]] = list
     remaining_s: Callable[[], float] = no_deadline
-    spent: Callable[[], fx.Bill] = fx.Bill
+    used: Callable[[], Usage] = Usage
     tell: Teller = tell_nobody
     spans: Spans | None = None  #: is told what takes how long
     settle: Callable[[], None] = at_full_speed  #: after each piece of work
+    over: Callable[[str], None] = tell_no_end  #: when the program has come to its end; why
     _has_told: bool = field(default=False, init=False)  #: that the store does not delete
 
     def perform(self, effect: fx.Effect) -> Any:
@@ -107,8 +113,8 @@ class Performer:
     def _remaining(self, effect: fx.Remaining) -> float:
         return self.remaining_s()
 
-    def _spent(self, effect: fx.Spent) -> fx.Bill:
-        return self.spent()
+    def _spent(self, effect: fx.Spent) -> Usage:
+        return self.used()
 
     def _takeup(self, effect: fx.TakeUp) -> None:
         self.trainer = self._mine.following(effect.spec)
@@ -196,8 +202,7 @@ class Scheduler:
                 effect = program.send(answer)
             except StopIteration as end:
                 self.results[id(program)] = end.value
-                if spans is not None:
-                    spans.close(str(getattr(end.value, "reason", "")))
+                performer.over(str(getattr(end.value, "reason", "")))
                 return
             performer.settle()
             asked_s = time.monotonic()

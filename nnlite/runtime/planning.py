@@ -109,6 +109,7 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
         # a look at a local file costs microseconds, and waiting for the next look, images; far away a look costs more
         max_poll_s=0.03 if is_near(job.store) else 2.0,
+        beat_s=min(10.0, max(1.0, 0.1 * job.workers)) if is_near(job.store) else None,  # with each comes an account
         lease_ttl_s=max(60.0, 2.0 * job.workers),  # many workers take turns in a process, and beat as seldom
         straggler_timeout_s=max(30.0, 1.0 * job.workers),
         trace=job.trace,

@@ -11,11 +11,11 @@ from statistics import median
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import Shape
-from nnlite.cost.usage import Usage, total
 from nnlite.data import Dataset
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
+from nnlite.protocol.usage import Usage, total
 from nnlite.runtime.calibrate import profile_of, row_bytes
 from nnlite.runtime.short_run import Timed, short_run, shortened
 from nnlite.runtime.venue import Venue, local
@@ -63,13 +63,13 @@ class Probe:
         tree = tree or Tree.for_workers(num_workers)
         venue = self.venue_at(memory_mb, num_workers)
         short, few = shortened(self.spec, self.dataset, tree, self.steps, NUM_ROUNDS)
-        if not venue.speaks:  # who runs out of memory there dies without a word
+        if not venue.is_here:  # who runs out of memory there dies without a word
             short = replace(short, max_attempts=MOST_DEATHS, max_s=MOST_S)
             short = replace(short, beat_s=DEAD_S / 4, lease_ttl_s=DEAD_S, straggler_timeout_s=DEAD_S / 2)
         try:
             timed = short_run(short, few, venue)
         except RunError as error:
-            if venue.speaks or not any(word in str(error) for word in OF_MEMORY):
+            if venue.is_here or not any(word in str(error) for word in OF_MEMORY):
                 raise
             return Probed(memory_mb, num_workers, (math.inf,), Usage(num_invocations=MOST_DEATHS))
         usage = total(timed.accounts)

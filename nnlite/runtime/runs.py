@@ -180,10 +180,12 @@ class Driver:
         workers = None
         performer = Performer(self.store, durable=open_durable(self.spec), tell=self.tell)
         if platform is None:
-            workers = Workers(self.store, self.spec.run, scheduler=scheduler, gauge=Gauge(tell=self.tell))
+            gauge = Gauge()
+            workers = Workers(self.store, self.spec.run, scheduler=scheduler, gauge=gauge)
             performer.invoke = workers.add
             for item in attempts.items():
                 workers.add(*item)
+            gauge.begin()
         else:
             performer.invoke = platform.invoke
             performer.casualties = lambda: self._casualties(platform)

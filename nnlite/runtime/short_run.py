@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import tempfile
 from contextlib import ExitStack, suppress
@@ -12,16 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.cost.usage import Usage
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, RunError
+from nnlite.protocol import traces
 from nnlite.protocol.head import DONE
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
-from nnlite.report.reading import Invocation
+from nnlite.protocol.usage import Usage
+from nnlite.report import reading
+from nnlite.report.reading import Record
 from nnlite.runtime import runs, shard_store, traced
-from nnlite.runtime.account import Account
+from nnlite.runtime.account import last_account
 from nnlite.runtime.venue import Venue
 from nnlite.store import Store, open_store
 
@@ -37,7 +38,7 @@ class Timed:
     train_s: list[float]  #: of the mean worker
     score_s: float  #: of the mean worker, for its slice of the test split
     first_train_s: float  #: of the first round
-    accounts: list[Usage]  #: of each process
+    accounts: list[Usage]  #: of each worker
     jitter: float  #: how much a worker's time in a round varies, as a fraction
     cold_start_s: float | None  #: of a fresh process
     warm_start_s: float | None = None  #: of one that has worked before
@@ -82,6 +83,7 @@ def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_round
         rounds_per_invocation=0,
         slice_s=0.05,
         init=None,
+        trace=True,
         data=data,
     )
     return short, few
@@ -90,8 +92,7 @@ def shortened(spec: RunSpec, dataset: Dataset, tree: Tree, steps: int, num_round
 def short_run(spec: RunSpec, dataset: Dataset, venue: Venue) -> Timed:
     """Do the run at a venue, and time it. What it wrote is deleted, as far as a later run would not use it. Raises
     RunError."""
-    account, round_s = Account(), list[float]()
-    spec = spec if venue.speaks else replace(spec, trace=True)
+    round_s = list[float]()
 
     def tell(event: str, values: dict[str, Any]) -> None:
         if event == "round" and values["num_samples"]:
@@ -101,60 +102,63 @@ def short_run(spec: RunSpec, dataset: Dataset, venue: Venue) -> Timed:
         where = venue.store_url or stack.enter_context(tempfile.TemporaryDirectory(prefix="nnlite-"))
         store = stack.enter_context(open_store(where))
         runs.begin(store, store, spec, dataset)
-        platform = venue.open(spec, store)
-        driver = runs.Driver(store, spec, platform, tell=account.listening(tell))
+        driver = runs.Driver(store, spec, venue.open(spec, store), tell=tell)
         last = driver.drive(dict.fromkeys(range(spec.num_workers), 1))
-        account.finish(platform)
-        found = [] if venue.speaks else traced.invocations(store, spec.run)
+        last_account(store, spec, 0.0 if venue.is_here else None)  # with it the traces are complete
+        record = reading.read(store, spec.run)
         if venue.store_url:
-            _forget(store, spec, found)
+            _forget(store, record)
     if last.status != DONE:
         raise RunError(f"a probe of {spec.case} {last.status}: {last.reason}")
-    if venue.speaks:
-        timed = _timed(spec, round_s, account)
-        return replace(timed, cold_start_s=median(one.init_s for one in timed.accounts))
-    traced.take(account, found)
-    cold_s, warm_s = traced.starts(found)
-    return replace(
-        _timed(spec, round_s, account), cold_start_s=cold_s, warm_start_s=warm_s,
-        reach=traced.reach(found, venue.store_bytes_per_s), shard_s=traced.shard_s(found),
-    )  # fmt: skip
+    return _timed(record, round_s, venue)
 
 
-def _forget(store: Store, spec: RunSpec, found: list[Invocation]) -> None:
-    """Delete what a short run has left, if none of its workers can still miss it; and its data, which is nobody else's.
+def _forget(store: Store, record: Record) -> None:
+    """Delete what a short run has left, once all of its workers have left it, so that none writes again; and its data,
+    which is nobody else's.
 
     What stays, like the run of a worker that died, goes when the runs of its store do.
     """
+    spec = record.spec
     keys, rounds, of = shard_store.keys(spec), range(spec.num_rounds + 2), Keys(spec.run)
-    if all(one.end is not None for one in found):
-        keys += [of.trace(one.worker, one.attempt, batch) for one in found for batch in range(one.num_batches)]
-        keys += [of.lease(worker) for worker in range(spec.num_workers)]
+    if not record.account.going:
+        keys += [of.trace(one.worker, one.attempt, n) for one in record.invocations for n in range(one.num_batches)]
+        keys += [of.cursor(worker, n) for worker, newest in record.attempts.items() for n in range(1, newest + 1)]
+        keys += [of.lease(worker) for worker in range(spec.num_workers)] + [of.repair]
         keys += [key for number in rounds for key in (of.checkpoint(number), of.summary(number))]
         widths = list(enumerate(spec.tree_widths))
         keys += [of.node(r, level, node) for r in rounds for level, width in widths for node in range(width)]
-        keys += [of.cursor(one.worker, one.attempt) for one in found]
-        keys += [of.repair, of.head, of.spec]
+        keys += [of.head, of.spec]
     with suppress(NnliteError):
         store.delete_many(keys)
 
 
-def _timed(spec: RunSpec, round_s: list[float], account: Account) -> Timed:
-    phases = [_durations(told) for told in account.phases.values()]
-    complete = [seconds for names, seconds in phases if names == ["train"] * spec.num_rounds + ["score"]]
-    if not complete or len(round_s) < spec.num_rounds:
-        raise RunError(f"a probe of {spec.case} gave no account of its {spec.num_rounds} rounds: try it again")
-    table = np.array(complete)  # (processes, rounds)
+def _timed(record: Record, round_s: list[float], venue: Venue) -> Timed:
+    spec, found = record.spec, record.invocations
+    wanted = [(traces.TRAIN, r) for r in range(spec.num_rounds)] + [(traces.EVALUATE, spec.num_rounds)]
+    told = [traced.phases(one for one in found if one.worker == worker) for worker in range(spec.num_workers)]
+    whole = [[phases[phase] for phase in wanted] for phases in told if phases.keys() >= set(wanted)]
+    if not whole or len(round_s) < spec.num_rounds:
+        raise RunError(
+            f"a probe of {spec.case} gave no account of its {spec.num_rounds} rounds: its workers told of "
+            f"{', '.join(str(len(phases)) for phases in told)} of {len(wanted)} phases each, and its summaries of "
+            f"{len(round_s)} rounds; try it again"
+        )
+    table = np.array(whole)  # (workers, phases)
     middle = table[:, 1 : spec.num_rounds]
+    cold_s, warm_s = traced.starts(found)
     return Timed(
         spec=spec,
         round_s=round_s[1:],
         train_s=[float(value) for value in middle.mean(axis=0)],
         score_s=float(table[:, -1].mean()),
         first_train_s=float(table[:, 0].mean()),
-        accounts=list(account.processes.values()),
+        accounts=[lease.used for lease in record.account.leases.values()],
         jitter=_jitter(middle),
-        cold_start_s=None,
+        cold_start_s=cold_s,
+        warm_start_s=warm_s,
+        reach=None if venue.is_here else traced.reach(found, venue.store_bytes_per_s),
+        shard_s=0.0 if venue.is_here else traced.shard_s(found),
     )
 
 
@@ -163,8 +167,3 @@ def _jitter(train_s: Any) -> float:
     if len(train_s) < 2:
         return 0.03
     return float(np.clip(np.median(train_s.std(axis=0, ddof=1) / train_s.mean(axis=0)), 0.01, 0.3))
-
-
-def _durations(told: list[tuple[str, Usage]]) -> tuple[list[str], list[float]]:
-    sums = [0.0, *(usage.compute_s for _, usage in told)]
-    return [phase for phase, _ in told], [after - before for before, after in itertools.pairwise(sums)]

@@ -22,6 +22,7 @@ from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import watcher_of, worker_of
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.usage import Usage
 from nnlite.runtime.learner import COMPUTING, Learner, compute
 from nnlite.runtime.simulated.faults import Faults
 from nnlite.runtime.simulated.meter import Meter, Use
@@ -255,7 +256,7 @@ class Simulation:
             case fx.Remaining():
                 return self.faults.timeout_s - self._age_s(invocation)
             case fx.Spent():
-                return self._bill(invocation)
+                return self._used(invocation)
             case fx.TakeUp(spec) if invocation is not None and invocation.learner is not None:
                 invocation.learner = invocation.learner.following(spec)
             case fx.Note(event, values):
@@ -282,10 +283,8 @@ class Simulation:
                     self.store.pop(key, None)
         return None
 
-    def _bill(self, invocation: Invocation | None) -> fx.Bill:
-        age_s = self._age_s(invocation)
-        use = invocation.use if invocation else Use()
-        return use.bill(age_s, self.spec.rates) + fx.Bill(0.0, age_s * self.faults.usd_per_s)
+    def _used(self, invocation: Invocation | None) -> Usage:
+        return (invocation.use if invocation else Use()).usage(self._age_s(invocation))
 
     def _of(self, durable: bool) -> dict[str, Stored]:
         return self.durable if durable else self.store

@@ -1,15 +1,15 @@
 """Spans: turns the effects that an invocation performs into a few stretches of time, cheaply.
 
-Every stretch is told to the process' gauge, whose account is their sum; and, if the run is traced, written down. There,
-slices of training, and polls, are joined into one span; requests that coordinate (heads, leases) count with what they
-interrupt if they are short. What a program computes between two effects (encoding, merging) counts with the second.
+Every stretch is told to the invocation's meter, whose account is their sum; and, if the run is traced, written down.
+There, slices of training, and polls, are joined into one span; requests that coordinate (heads, leases) count with
+what they interrupt if they are short. What a program computes between two effects (encoding, merging) counts with the
+second.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from typing import Any
 
 from nnlite.protocol import effects as fx
@@ -18,8 +18,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.traces import Span
-from nnlite.runtime.gauge import COMPUTES, Gauge
-from nnlite.runtime.own_process import peak_memory_bytes
+from nnlite.runtime.gauge import Meter
 from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.store import Store, Versioned
 from nnlite.store.wrapper import Wrapper
@@ -59,18 +58,19 @@ class Spans:
         worker: int,
         writer: TraceWriter | None,
         began_s: float,
-        gauge: Gauge,
+        meter: Meter,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.keys, self.worker, self.writer, self.clock = Keys(spec.run), worker, writer, clock
-        self.gauge, self.began_s, self._due_s = gauge, began_s, began_s + FIRST_S
+        self.meter, self.began_s, self._due_s = meter, began_s, began_s + FIRST_S
         self._leaf = str(spec.tree.leaf_level)
         self._lines: list[Span | dict[str, Any]] = []
         self._last: Span | None = None  #: goes on as long as the same kind of thing is done
         self._aside: Span | None = None  #: coordination behind it, until we know what comes next
         self._asleep_s: float | None = None
         self._inner: list[tuple[float, float, int]] = []
-        self._is_held = self._is_closed = False
+        self.is_held = False  #: whether the invocation has become its worker
+        self._is_closed = False
         self._is_combining = False  #: from having taken the lease to the next thing that is no folding
         self._round = 0
         self._seen: dict[type[fx.Effect], int] = {}  #: samples, as the answers count them
@@ -83,7 +83,6 @@ class Spans:
 
     def sleeps(self, since_s: float) -> None:
         """The program sleeps until its next effect."""
-        self.gauge.waits()
         self._asleep_s = since_s
 
     def reads(self, began_s: float, ended_s: float, num_bytes: int) -> None:
@@ -111,11 +110,7 @@ class Spans:
         self._count(span, effect, answer, ended_s - asked_s)
         self._join(span)
         self._mark(effect, answer, ended_s)
-        if kind in COMPUTES and answer.finished:
-            self.gauge.finished(type(effect).__name__.lower())
-        else:
-            self.gauge.goes_on(ended_s)
-        if ended_s >= self._due_s and self._is_held and self.writer is not None and self.writer.offer(self._so_far):
+        if ended_s >= self._due_s and self.is_held and self.writer is not None and self.writer.offer(self._so_far):
             self._due_s = ended_s + max(EVERY_S, 0.1 * (ended_s - self.began_s))
 
     def close(self, reason: str | None) -> None:
@@ -125,11 +120,10 @@ class Spans:
             self._is_closed = True
             if self._asleep_s is not None:
                 self.add(traces.WAIT, self._asleep_s, self.clock())
-            lines = self._take(self.gauge.tell_usage())
+            lines = self._so_far()
             if reason is not None:
-                peak_mb = round(peak_memory_bytes() / 1e6, 1)
-                lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason, "peak_mb": peak_mb})
-            if self._is_held and self.writer is not None:
+                lines.append({"mark": traces.END, "at_s": self._now_s(), "reason": reason})
+            if self.is_held and self.writer is not None:
                 self.writer.keep(lines)
         if self.writer is not None:
             self.writer.finish()
@@ -188,7 +182,7 @@ class Spans:
             span.bytes_out = _size(effect.data)
         elif isinstance(effect, (fx.Delete, fx.DeleteMany)):
             span.store_s = seconds
-            self.gauge.num_deletes += len(effect.keys) if isinstance(effect, fx.DeleteMany) else 1
+            self.meter.deleted(len(effect.keys) if isinstance(effect, fx.DeleteMany) else 1)
         elif isinstance(effect, (fx.Train, fx.Score)):
             span.samples = max(0, answer.num_samples - self._seen.get(type(effect), 0))
             self._seen[type(effect)] = answer.num_samples
@@ -202,7 +196,7 @@ class Spans:
 
     def _mark(self, effect: fx.Effect, answer: Any, at_s: float) -> None:
         if isinstance(effect, fx.Note) and effect.event == "began":
-            self._is_held = True
+            self.is_held = True
         elif isinstance(effect, fx.Create) and answer is True and effect.key.endswith("/summary.json"):
             number = int(effect.key.split("/")[-2])
             self._lines.append({"mark": traces.CLOSED, "at_s": round(at_s - self.began_s, 6), "round": number})
@@ -211,7 +205,7 @@ class Spans:
 
     def _join(self, span: Span) -> None:
         """Lengthen the last span, or begin the next."""
-        self.gauge.add(span)
+        self.meter.add(span)
         if self.writer is None:
             return
         last, aside = self._last, self._aside
@@ -243,13 +237,10 @@ class Spans:
         self._last = self._aside = None
 
     def _so_far(self) -> list[Span | dict[str, Any]]:
-        return self._take({"process": self.gauge.process, **asdict(self.gauge.usage())})
-
-    def _take(self, used: dict[str, Any]) -> list[Span | dict[str, Any]]:
-        """Everything so far, and the account of the process; what goes on is cut."""
+        """Everything so far; what goes on is cut."""
         self._give_out()
         lines, self._lines = self._lines, []
-        return [*lines, {"mark": traces.USED, "at_s": self._now_s(), **used}]
+        return lines
 
     def _now_s(self) -> float:
         return round(self.clock() - self.began_s, 6)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
+from nnlite.cost.account import Account
 from nnlite.errors import RunError
 from nnlite.protocol.head import RUNNING, Head
-from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
+from nnlite.report import reading
 from nnlite.runtime.runs import standing
 from nnlite.store import Store
 
@@ -25,9 +25,7 @@ class Survey:
 
     head: Head
     workers: tuple[str, ...]  #: the state of each
-    attempts: int  #: invocations of all workers together
-    seconds: float  #: that their invocations have lasted, up to their last beats
-    usd: float
+    account: Account  #: what they have used, up to their last beats
     is_copy: bool = False  #: whether this is not the run's own store, but that with its durable copies
 
     def count(self, state: str) -> int:
@@ -46,7 +44,7 @@ class Surveyor:
     store: Store
     spec: RunSpec
     clock: Callable[[], float] = time.monotonic
-    _seen: dict[int, tuple[Any, float]] = field(default_factory=dict)
+    _seen: dict[int, tuple[Lease | None, float]] = field(default_factory=dict)
     _moved: set[int] = field(default_factory=set)
 
     def look(self) -> Survey:
@@ -54,23 +52,17 @@ class Surveyor:
         head = standing(self.store, self.spec)
         if head is None:
             raise RunError(f"run {self.spec.run} has no head in {self.store.url}: was its beginning interrupted?")
-        keys, now_s = Keys(self.spec.run), self.clock()
-        found = self.store.get_many(keys.lease(worker) for worker in range(self.spec.num_workers))
-        leases = [Lease.from_json(one.data, keys.lease(w)) if one else None for w, one in enumerate(found)]
+        account, now_s = reading.read_account(self.store, self.spec), self.clock()
         states = []
-        for worker, one in enumerate(found):
-            version = one.version if one else None
+        for worker in range(self.spec.num_workers):
+            lease = account.leases.get(worker)
             before = self._seen.get(worker)
-            if before is None or before[0] != version:
-                self._seen[worker] = (version, now_s)
+            if before is None or before[0] != lease:
+                self._seen[worker] = (lease, now_s)
                 if before is not None:
                     self._moved.add(worker)
-            states.append(self._state(head, leases[worker], worker, now_s - self._seen[worker][1]))
-        there = [lease for lease in leases if lease is not None]
-        return Survey(
-            head, tuple(states), sum(lease.attempt for lease in there), sum(lease.spent.seconds for lease in there),
-            sum(lease.spent.usd for lease in there), not there and self.store.url == self.spec.checkpoint_store,
-        )  # fmt: skip
+            states.append(self._state(head, lease, worker, now_s - self._seen[worker][1]))
+        return Survey(head, tuple(states), account, reading.is_copy(self.store, account))
 
     def settled(self, survey: Survey) -> bool:
         """Whether another look would tell nothing new soon: everybody is known to live, or the run is over."""
@@ -82,7 +74,7 @@ class Surveyor:
         return self.spec.beat_s + 2 * self.spec.slice_s
 
     def _state(self, head: Head, lease: Lease | None, worker: int, unmoved_s: float) -> str:
-        if head.status != RUNNING:
+        if head.status != RUNNING or (lease is not None and lease.is_final):
             return LEFT
         if unmoved_s > self.spec.lease_ttl_s:
             return LOST

@@ -24,12 +24,12 @@ from nnlite.store import ABSENT, Store
 Lines = list[Span | dict[str, Any]]
 MAX_LINES = 50_000  # kept for a store that does not answer; what comes then is left out
 MAX_TAKEN = 3  # names tried that another invocation has taken
-LAST_WORDS_S = 2.0  # how long an invocation that is over waits for its last batch
+LAST_WORDS_S = 5.0  # how long an invocation that is over waits for its last batch
 
 
 class TraceWriter:
-    """Batches of one invocation. `began_unix_s`: the wall clock where the invocation's own clock is 0. wrote(1, bytes)
-    is told of each."""
+    """Batches of one invocation. `began_unix_s`: the wall clock where the invocation's own clock is 0. wrote(bytes)
+    is told of each, in the thread that puts them."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class TraceWriter:
         attempt: int,
         began_unix_s: float,
         is_cold: bool,
-        wrote: Callable[[int, int], None] | None = None,
+        wrote: Callable[[int], None] | None = None,
     ):
         self._store, self._keys, self._worker, self._attempt = store, Keys(run), worker, attempt
         self._header = {"run": run, "worker": worker, "attempt": attempt, "began_unix_s": round(began_unix_s, 6)}
@@ -99,7 +99,7 @@ class TraceWriter:
                 return
             del self._kept[: len(kept)]
             if self._wrote is not None:
-                self._wrote(1, len(data))
+                self._wrote(len(data))
             return
 
 

@@ -24,13 +24,13 @@ class Venue:
 
     name: of all that a profile measured there depends on. processes: that the workers share. open: the platform, for
     a run. store_url: where its functions find what a short run writes; None: they see folders of this machine.
-    speaks: its processes tell what they use while they work; of others, the traces say it.
+    is_here: its workers are processes of this machine, which crowd each other, and have ended when the command says so.
     """
 
     name: str
     processes: int
     open: OpenPlatform
-    speaks: bool = True
+    is_here: bool = True
     store_url: str | None = None
     memory_mb: int = 0  #: of a function; 0: not limited
     share: float = 1.0  #: of a core, that a worker has

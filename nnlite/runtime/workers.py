@@ -5,15 +5,19 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 
-from nnlite.errors import NotFound, RunNotFound
-from nnlite.protocol.effects import Bill
+from nnlite.errors import NnliteError, NotFound, RunNotFound
+from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.spec import RunSpec, check_run
 from nnlite.protocol.traces import INIT
-from nnlite.runtime.gauge import Gauge
-from nnlite.runtime.performer import Performer, Scheduler, no_deadline, tell_nobody
+from nnlite.protocol.usage import Usage, total
+from nnlite.runtime.gauge import Gauge, Meter
+from nnlite.runtime.performer import Performer, Scheduler, no_deadline, perform, tell_nobody
 from nnlite.runtime.spans import ReadingShards, Spans
 from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.runtime.trainer import Trainer
@@ -35,10 +39,21 @@ def open_durable(spec: RunSpec) -> Store | None:
     return open_store(spec.checkpoint_store) if spec.checkpoint_store is not None else None
 
 
+@dataclass(frozen=True)
+class Invocation:
+    """One attempt of a worker in this process."""
+
+    worker: int
+    attempt: int
+    holder: str
+    spans: Spans
+    meter: Meter
+
+
 class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
-    remaining_s: until the platform ends this process. gauge: counts what this process uses, and tells of it.
+    remaining_s: until the platform ends this process. gauge: counts what this process uses.
     `is_cold`: the first invocation of this process, for which it was started.
     """
 
@@ -61,11 +76,11 @@ class Workers:
         self.durable = open_durable(self.spec)
         self.scheduler = scheduler or Scheduler()
         self._invoke, self._tell, self._remaining_s = invoke, tell, remaining_s
-        self._all_spans: list[Spans] = []
+        self._invocations: list[Invocation] = []
 
-    def bill(self) -> Bill:
-        """What this process has cost so far."""
-        return self.gauge.bill(self.spec.rates)
+    def used(self) -> Usage:
+        """What this process has used so far."""
+        return total(one.meter.usage() for one in self._invocations)
 
     def add(self, worker: int, attempt: int) -> int:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
@@ -73,31 +88,50 @@ class Workers:
         def tell(event: str, values: dict[str, object]) -> None:
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
-        began_s = self.gauge.began_s if self._is_cold else time.monotonic()
-        spans = self._spans(worker, attempt, began_s)
+        began_s, meter = self.gauge.began_s if self._is_cold else time.monotonic(), self.gauge.open()
+        spans = self._spans(worker, attempt, began_s, meter)
+        one = Invocation(worker, attempt, uuid.uuid4().hex, spans, meter)
+        self._invocations.append(one)
         performer = Performer(
             self.store,
             Trainer(self.spec, worker, ReadingShards(self.data_store, spans)),
             self.durable,
             invoke=self._invoke or self.add,
             remaining_s=self._remaining_s,
-            spent=self.bill,
+            used=meter.usage,
             tell=tell,
             spans=spans,
             settle=self.gauge.settle,
+            over=lambda reason: self._end(one, reason),
         )
-        program = worker_of(self.spec, worker, attempt, holder=uuid.uuid4().hex).program()
+        program = worker_of(self.spec, worker, attempt, one.holder).program()
         spans.add(INIT, began_s, time.monotonic())
         return self.scheduler.add(program, performer)
 
-    def close(self, reason: str | None) -> None:
-        """Nobody goes on here: write down the rest of what was traced. No reason: it failed."""
-        for spans in self._all_spans:
-            spans.close(reason)
+    def close(self, reason: str | None, store_answers: bool = True) -> None:
+        """Nobody goes on here: write down the rest of the traces, and the last accounts. No reason: it failed."""
+        for one in self._invocations:
+            self._end(one, reason, store_answers)
 
-    def _spans(self, worker: int, attempt: int, began_s: float) -> Spans:
+    def _end(self, one: Invocation, reason: str | None, store_answers: bool = True) -> None:
+        """Write the last words of an invocation; last of all its account, which has all the others in it. Ending it
+        twice is no error: a process may be told to end while it does."""
+        one.spans.close(reason)
+        if one.spans.is_held and store_answers and not one.meter.is_closed:
+            with suppress(NnliteError, OSError):  # then the account of its last beat stands
+                self._settle(one)
+        one.meter.close()
+
+    def _settle(self, one: Invocation) -> None:
+        key, size = Keys(self.spec.run).lease(one.worker), len(Lease(1, one.holder, own=one.meter.usage()).to_json())
+        one.meter.read(1, size)
+        one.meter.wrote(1, size)
+        perform(
+            lease.settle(key, one.attempt, one.holder, one.meter.usage()),
+            Performer(self.store, settle=self.gauge.settle),
+        )
+
+    def _spans(self, worker: int, attempt: int, began_s: float, meter: Meter) -> Spans:
         began_unix_s = time.time() - (time.monotonic() - began_s)
-        of = (self.store, self.spec.run, worker, attempt, began_unix_s, self._is_cold, self.gauge.wrote)
-        spans = Spans(self.spec, worker, TraceWriter(*of) if self.spec.trace else None, began_s, self.gauge)
-        self._all_spans.append(spans)
-        return spans
+        of = (self.store, self.spec.run, worker, attempt, began_unix_s, self._is_cold, meter.traced)
+        return Spans(self.spec, worker, TraceWriter(*of) if self.spec.trace else None, began_s, meter)

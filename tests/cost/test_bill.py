@@ -1,15 +1,12 @@
 """Usage, and what it costs: sums that come out, whatever the numbers."""
 
-from dataclasses import asdict, replace
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlite.cost import prices
 from nnlite.cost.bill import PARTS, cost
-from nnlite.cost.usage import Usage, total
-from nnlite.errors import RunError
+from nnlite.protocol.usage import NOTHING, Usage, total
 
 LIST = prices.tariff("us-east-1")
 seconds = st.floats(0, 1000)
@@ -19,9 +16,10 @@ counts = st.integers(0, 10_000)
 @st.composite
 def usages(draw):
     init_s, compute_s, merge_s, idle_s = (draw(seconds) for _ in range(4))
-    return Usage(
-        init_s + compute_s + merge_s + idle_s, init_s, compute_s, merge_s, 1, draw(counts), draw(counts), draw(counts),
-        draw(counts), draw(seconds),
+    asked = {name: draw(counts) for name in ("num_reads", "num_writes", "num_deletes", "read_bytes", "written_bytes")}
+    return Usage(  # it has no age: storage is paid by bytes and time, which do not add up
+        init_s + compute_s + merge_s + idle_s, 0.0, init_s, compute_s, merge_s, draw(seconds), **asked,
+        peak_mb=draw(seconds),
     )  # fmt: skip
 
 
@@ -46,8 +44,9 @@ def test_every_billed_second_is_in_one_part(used):
 
 def test_each_part_is_where_it_belongs():
     gb_s = {"compute": 2.0, "waiting": 4.0, "merging": 3.0, "start-up": 1.0}
-    assert cost(Usage(10.0, 1.0, 2.0, 3.0), 1024, LIST).gb_s == gb_s
-    stored = cost(Usage(written_bytes=10**9), 1024, LIST, wall_s=30 * 86_400)
+    used = Usage(10.0, init_s=1.0, compute_s=2.0, merge_s=3.0)
+    assert cost(used, 1024, LIST).gb_s == gb_s
+    stored = cost(Usage(written_bytes=10**9, age_s=30 * 86_400), 1024, LIST)
     assert stored.usd["storage"] == pytest.approx(LIST.gb_month_usd)
     assert sum(stored.usd.values()) == pytest.approx(LIST.gb_month_usd + LIST.invocation_usd)
 
@@ -65,18 +64,8 @@ def test_what_is_shown_has_gb_seconds_dollars_and_the_date():
     assert "compute 90 %, waiting 10 %" in shown
 
 
-@given(usages())
-def test_an_account_travels_as_json(used):
-    assert Usage.from_values({**asdict(used), "process": 7, "phase": ""}) == used
-
-
-@pytest.mark.parametrize("damaged", [{}, {"seconds": "long"}, None, [], {**asdict(Usage()), "num_reads": None}])
-def test_what_is_no_account(damaged):
-    with pytest.raises(RunError, match="not an account"):
-        Usage.from_values(damaged)
-
-
-def test_a_total_of_none_is_nothing_and_peaks_are_not_added():
-    assert total([]) == Usage(num_invocations=0)
-    assert total([Usage(peak_mb=5.0), Usage(peak_mb=9.0)]).peak_mb == 9.0
-    assert replace(total([Usage(1.0), Usage(2.0)]), peak_mb=0.0).num_invocations == 2
+def test_a_total_of_none_is_nothing_and_neither_peaks_nor_ages_are_added():
+    assert total([]) == NOTHING
+    found = total([Usage(1.0, age_s=3.0, peak_mb=5.0), Usage(2.0, age_s=2.0, peak_mb=9.0)])
+    assert found == Usage(3.0, age_s=3.0, num_invocations=2, peak_mb=9.0)
+    assert Usage(age_s=3.0) + Usage(age_s=2.0) == Usage(age_s=5.0, num_invocations=2)  # one after the other

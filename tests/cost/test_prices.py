@@ -1,12 +1,12 @@
 """Price files: the bundled one, a user's own, and what is none."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from nnlite.cost import prices
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import Rates
 
 BUNDLED = json.loads(prices.BUNDLED.read_text())
 
@@ -28,17 +28,23 @@ def test_every_region_is_complete_and_sane(region):
 
 
 def test_a_run_on_lambda_counts_by_its_memory():
-    of = {mb: prices.rates("lambda", "eu-west-1", "arm64", mb) for mb in (512, 1024, 2048)}
+    of = {mb: prices.tariff("eu-west-1", "arm64").rates(mb) for mb in (512, 1024, 2048)}
     assert of[1024].worker_second_usd == pytest.approx(0.0000133334)
     assert of[2048].worker_second_usd == 2 * of[1024].worker_second_usd == 4 * of[512].worker_second_usd
     assert (of[512].platform, of[512].memory_mb) == ("lambda", 512)
     assert of[512].write_usd > of[512].read_usd > 0
 
 
-def test_only_lambda_sends_bills_and_only_s3_charges_for_requests():
-    assert prices.rates("local", "eu-west-1", memory_mb=512) == Rates("local", 512)
-    near = prices.rates("lambda", "eu-west-1", memory_mb=512, store="memcached://127.0.0.1:1/x")
+def test_only_s3_charges_for_requests():
+    listed = prices.tariff("eu-west-1")
+    near = listed.of_store("memcached://127.0.0.1:1/x").rates(512)
     assert near.read_usd == near.write_usd == 0 < near.worker_second_usd
+    assert listed.of_store("s3://bucket/x") == listed
+
+
+def test_a_tariff_travels_as_json():
+    tariff = prices.tariff("eu-west-1", "arm64")
+    assert prices.Tariff.from_values(json.loads(json.dumps(asdict(tariff))), "here") == tariff
 
 
 def test_a_user_s_own_file(tmp_path):

@@ -87,7 +87,7 @@ def test_requests_are_those_of_the_protocol_itself(widths):
 
 def test_an_estimate_is_what_its_model_says_at_these_prices():
     made = estimate(run(), FAR, BYTES, 1769, LIST)
-    assert made.cost == cost(model(run()).usage, 1769, LIST, model(run()).seconds)
+    assert made.cost == cost(model(run()).usage, 1769, LIST)
     assert estimate(run(), FAR, BYTES).cost.memory_mb == FAR.peak_mb
     assert made.seconds == made.values()["seconds"] == pytest.approx(model(run()).seconds, abs=1e-3) or made.seconds
     assert LIST.date in str(made)

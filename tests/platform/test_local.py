@@ -137,13 +137,52 @@ def test_close_ends_all_and_waits_for_them(platform):
 
 
 def test_who_is_still_at_work_when_the_command_ends_writes_down_the_rest(platform, store):
+    """The rest of its trace, and its last account."""
     platform.start((worker, 1) for worker in range(3))
     hear(platform, "began", 3)
-    keys = [Keys("small").lease(worker) for worker in range(3)]
-    until(lambda: all(lease.Lease.from_json(store.get(key).data, key).beat for key in keys))
-    platform.close()
-    ends = [one.end for one in read(store, "small").invocations]
-    assert ends == ["the command that started it ended"] * 3
+    leases = [Keys("small").lease(worker) for worker in range(3)]
+    until(lambda: all(found(store, key).beat for key in leases))
+    platform.close(grace_s=60)
+    record = read(store, "small")
+    assert [one.end for one in record.invocations] == ["the command that started it ended"] * 3
+    assert record.account.going == [3, 4]  # they never came
+    assert record.account.used.num_invocations == 2  # processes
+    ages = [found(store, key).own.age_s for key in leases]
+    assert max(ages) < record.account.used.seconds <= sum(ages)
+    assert record.account.used.seconds < 2 * max(ages) + 0.1
+
+
+def found(store, key):
+    return lease.Lease.from_json(store.get(key).data, key)
+
+
+def test_nothing_comes_between_the_last_words(store, tmp_path):
+    """Told to end again and again, also while it closes, a process gives its last account all the same."""
+    program = """
+import os, signal
+from nnlite.runtime import process, workers
+end = workers.Workers._end
+def told(self, *args):
+    for _ in range(3):
+        os.kill(os.getpid(), signal.SIGTERM)
+    end(self, *args)
+workers.Workers._end = told
+process.main()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[2])}, cwd=tmp_path,
+    )  # fmt: skip
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps({"store": store.url, "run": "small", "invocations": [[0, 1]]}) + "\n")
+        process.stdin.flush()
+        assert '"began"' in process.stdout.readline()
+        process.terminate()
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert found(store, Keys("small").lease(0)).is_final
 
 
 def test_an_error_comes_as_an_event_of_one_line(platform, store):
@@ -183,6 +222,7 @@ def test_the_payload_is_tiny_and_a_process_ends_with_its_command(store, tmp_path
     assert json.loads(process.stdout.readline()) == {"event": "began", "worker": 0, "attempt": 1}
     _, err = process.communicate(timeout=180)
     assert (process.returncode, err) == (0, "")
+    assert found(store, Keys("small").lease(0)).is_final
 
 
 def test_nobody_to_start(monkeypatch, store):

@@ -177,7 +177,7 @@ def test_a_run_that_costs_or_lasts_too_much_stops_by_itself_with_what_it_has(cap
     """Each worker has a third of the budget, and a second costs a thousandth of a dollar: ten seconds for each."""
     run_spec = spec(3, 100, **caps, hand_over_s=1.0, rates=Rates(worker_second_usd=0.001))
     for seed in range(10):
-        faults = Faults(usd_per_s=0.001, timeout_s=(math.inf, 4.0)[seed % 2])
+        faults = Faults(timeout_s=(math.inf, 4.0)[seed % 2])
         simulation = simulate(run_spec, seed, faults)
         last = simulation.run(BOUND_S)
         assert last.status == STOPPED, f"seed {seed}"
@@ -192,7 +192,7 @@ def test_caps_hold_though_the_store_loses_every_lease_between_two_invocations(ca
     """Less exactly: who has lost its lease takes what the busiest of the others has spent. It never ended without."""
     run_spec = spec(3, 100, **caps, hand_over_s=1.0, rates=Rates(worker_second_usd=0.001))
     for seed in range(6):
-        simulation = simulate(run_spec, seed, Faults(usd_per_s=0.001, timeout_s=4.0, cold_start_s=2.0))
+        simulation = simulate(run_spec, seed, Faults(timeout_s=4.0, cold_start_s=2.0))
         lose_opened_leases(simulation)
         assert simulation.run(BOUND_S).status == STOPPED, f"seed {seed}"
         assert simulation.seconds < 3 * 100, f"seed {seed}"
@@ -220,7 +220,7 @@ def lose_opened_leases(simulation):
 def test_caps_hold_also_where_a_round_fits_into_one_slice(caps, workers, monkeypatch):
     monkeypatch.setattr(toy, "SLICES", 1)
     run_spec = spec(workers, 1000, **caps, hand_over_s=1.0, rates=Rates(worker_second_usd=0.001))
-    simulation = simulate(run_spec, 1, Faults(usd_per_s=0.001))
+    simulation = simulate(run_spec, 1, Faults())
     assert simulation.run(BOUND_S).status == STOPPED
     assert simulation.seconds < 10 * max(3, workers) + 3 * 2 * run_spec.beat_s
 

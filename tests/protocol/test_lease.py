@@ -1,8 +1,13 @@
 """Leases: one holder at a time, duplicates leave, and no clock is compared with another."""
 
+from dataclasses import replace
+
+import pytest
+
 from nnlite.protocol import lease
 from nnlite.protocol.effects import Get, Swap
 from nnlite.protocol.lease import Lease, Watch
+from nnlite.protocol.usage import NOTHING, Usage
 from nnlite.runtime.simulator import Stored
 
 
@@ -94,3 +99,64 @@ def test_deaths_before_a_resume_do_not_count():
     assert perform(lease.take_over("k", store["k"], anew=True), store) == Lease(6, "", since=6)
     assert perform(lease.acquire("k", 6, "me"), store) == Lease(6, "me", since=6)
     assert perform(lease.take_over("k", store["k"]), store) == Lease(7, "", since=6)
+
+
+# ---- accounts
+
+
+def used(seconds, invocations=1):
+    return Usage(seconds, seconds, num_invocations=invocations)
+
+
+def test_the_account_of_a_worker_goes_on_over_its_attempts():
+    store = {}
+    mine = perform(lease.acquire("k", 1, "a", used(1)), store)
+    mine = perform(lease.renew("k", replace(mine, own=used(5))), store)
+    assert holder_of(store).used == used(5)
+    perform(lease.hand_over("k", replace(mine, own=used(7)), has_cursor=False), store)
+    assert holder_of(store).used == used(7)
+    perform(lease.acquire("k", 2, "b", used(1)), store)
+    assert holder_of(store).used == used(8, 2)
+    perform(lease.settle("k", 2, "b", used(3)), store)
+    assert (holder_of(store).used, holder_of(store).is_final) == (used(10, 2), True)
+    perform(lease.take_over("k", store["k"], unseen_s=9.0), store)
+    assert (holder_of(store).before, holder_of(store).own) == (used(10, 2), NOTHING)
+    assert not holder_of(store).is_final
+
+
+def test_of_the_dead_the_last_account_stands_and_what_may_have_come_after_it_is_kept_apart():
+    store = {}
+    perform(lease.acquire("k", 1, "a", used(4)), store)
+    perform(lease.take_over("k", store["k"], unseen_s=9.0), store)
+    perform(lease.take_over("k", store["k"], unseen_s=9.0), store)  # that attempt never came: it used nothing
+    assert (holder_of(store).used, holder_of(store).unseen_s) == (used(4), 9.0)
+
+
+def test_who_has_given_its_last_account_was_seen_to_its_end():
+    store = {}
+    perform(lease.acquire("k", 1, "a", used(4)), store)
+    perform(lease.settle("k", 1, "a", used(5)), store)
+    perform(lease.take_over("k", store["k"], unseen_s=9.0), store)
+    assert (holder_of(store).used, holder_of(store).unseen_s) == (used(5), 0.0)
+
+
+@pytest.mark.parametrize(("attempt", "holder"), [(1, "a"), (2, "double"), (3, "b")])
+def test_nobody_settles_an_account_that_is_not_its_own(attempt, holder):
+    store = {}
+    perform(lease.acquire("k", 1, "a", used(4)), store)
+    perform(lease.take_over("k", store["k"]), store)
+    perform(lease.acquire("k", 2, "b", used(1)), store)
+    before = store["k"]
+    perform(lease.settle("k", attempt, holder, used(100)), store)
+    assert store["k"] == before
+    perform(lease.settle("none", attempt, holder, used(100)), store)
+    assert "none" not in store
+
+
+def test_a_write_whose_reply_was_lost_is_not_counted_twice():
+    store = {}
+    mine = perform(lease.acquire("k", 1, "a", used(1)), store)
+    for _ in range(3):
+        perform(lease.renew("k", replace(mine, own=used(5))), store)
+        perform(lease.settle("k", 1, "a", used(6)), store)
+    assert holder_of(store).used == used(6)

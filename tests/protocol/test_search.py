@@ -219,7 +219,7 @@ def test_time_is_up_also_when_no_worker_ever_comes():
 @pytest.mark.parametrize("parallel", [1, 4])
 def test_the_budget_is_never_exceeded_and_most_of_it_is_used(parallel):
     rates = Rates(worker_second_usd=0.01)
-    money = Faults(slice_s=1.0, usd_per_s=0.01)
+    money = Faults(slice_s=1.0)
     free = simulate(search_of(12, parallel, ladder(9), patience_s=1.0), 0, money, rates=rates)
     free.run(BOUND_S)
     budget = 0.01 * free.seconds / 2
@@ -235,15 +235,16 @@ def test_the_budget_is_never_exceeded_and_most_of_it_is_used(parallel):
 
 def test_who_leaves_for_want_of_work_has_written_what_it_spent():
     """The first trial is long, so one of two workers is idle; the other beats, or is called again."""
-    money = Faults(slice_s=1.0, usd_per_s=0.01)
+    money = Faults(slice_s=1.0)
     search = search_of(1, 2, Ladder((9,)), patience_s=3.0)
     simulation = simulate(search, 0, money, rates=Rates(worker_second_usd=0.01), beat_s=50.0, lease_ttl_s=200.0)
     simulation.run(BOUND_S)
     leases = [simulation.store[simulation.keys.lease(worker)].data for worker in range(2)]
     idle = [lease for lease in (Lease.from_json(data, "lease") for data in leases) if lease.holder == IDLE]
     assert len(idle) == 1
-    assert idle[0].spent.seconds > 3.0
-    assert idle[0].spent.usd >= 0.01 * idle[0].spent.seconds
+    assert idle[0].is_final
+    assert idle[0].own.seconds > 3.0
+    assert idle[0].usd(Rates(worker_second_usd=0.01)) == pytest.approx(0.01 * idle[0].own.seconds)
 
 
 def test_a_search_that_ended_before_its_first_trial():

@@ -12,7 +12,6 @@ import numpy as np
 from nnlite import weights
 from nnlite.protocol import contribution
 from nnlite.protocol.effects import (
-    Bill,
     Create,
     Delete,
     DeleteMany,
@@ -28,6 +27,7 @@ from nnlite.protocol.effects import (
 )  # fmt: skip
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.tree import Tree
+from nnlite.protocol.usage import Usage
 from nnlite.protocol.wire import Wire
 from nnlite.runtime.simulator import Faults, Invocation, Simulation
 from nnlite.store import Versioned
@@ -181,4 +181,4 @@ def answered(effect, there, written):
     if isinstance(effect, (Delete, DeleteMany)):
         for key in effect.keys if isinstance(effect, DeleteMany) else [effect.key]:
             there.pop(key, None)
-    return Bill() if isinstance(effect, Spent) else 0.0
+    return Usage() if isinstance(effect, Spent) else 0.0

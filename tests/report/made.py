@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from nnlite.cost.usage import Usage
 from nnlite.protocol import contribution, traces
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.head import DONE, Head
@@ -16,6 +14,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.traces import Span
+from nnlite.protocol.usage import Usage
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
 
@@ -34,7 +33,6 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
         tally = Tally(trained, 2.0 * trained / (round + 1), 40, min(40, 10 + round), 0.0)
         store.put(keys.summary(round), contribution.summary(round, tally, 1.7))
     for worker in range(num_workers):
-        store.put(keys.lease(worker), Lease(1, "x").to_json())
         lines, at_s = [Span(traces.INIT, 0.0, 0.5)], 0.5
         for round in range(num_rounds):
             for kind, mean_s in ROUND_S:
@@ -42,8 +40,10 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
                 lines.append(Span(kind, at_s, seconds, round, samples=100 * (kind == traces.TRAIN), reads=1))
                 at_s += seconds
             lines.append({"mark": traces.CLOSED, "at_s": at_s, "round": round})
-        used = Usage(at_s, 0.5, num_rounds * 1.05, num_rounds * 0.2, 1, num_rounds * 5, 2, 0, 1000, 100.0)
-        lines.append({"mark": traces.USED, "at_s": at_s, "process": f"process{worker}", **asdict(used)})
+        used = Usage(
+            at_s, at_s, 0.5, num_rounds * 1.05, num_rounds * 0.2, 0.1, 1, num_rounds * 5, 2, 0, 10, 1000, 100.0
+        )
+        store.put(keys.lease(worker), Lease(1, "x", own=used, is_final=True).to_json())
         lines.append({"mark": traces.END, "at_s": at_s, "reason": "done"})
         put(
             store, keys, worker, 1, [lines[: len(lines) // 2], lines[len(lines) // 2 :]], began_unix_s=1e9 + worker / 50

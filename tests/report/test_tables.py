@@ -9,15 +9,14 @@ from itertools import pairwise
 import pytest
 
 from nnlite.cost import prices
-from nnlite.cost.usage import Usage
 from nnlite.errors import RunError
 from nnlite.protocol import traces
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.traces import Span
-from nnlite.report import bill, chrome
+from nnlite.protocol.usage import Usage
+from nnlite.report import chrome
 from nnlite.report.axes import spell_usd
 from nnlite.report.findings import caveats, findings
 from nnlite.report.page import page
@@ -196,7 +195,7 @@ def test_the_bill_is_what_was_used_at_list_prices():
     store, _ = made(3, 4, rates=tariff.rates(2048), tariff=asdict(tariff))
     report = report_of(store)
     seconds = sum(one.seconds for one in report.record.invocations)
-    found = bill.of(report)
+    found = report.record.account.cost
     assert found.total_gb_s == pytest.approx(2 * seconds)
     requests_usd = 3 * (4 * 5 * tariff.read_usd + 2 * tariff.write_usd + tariff.invocation_usd)
     storage_usd = found.usd["storage"]
@@ -207,21 +206,13 @@ def test_the_bill_is_what_was_used_at_list_prices():
     assert f"list prices of {tariff.date} (eu-west-1, arm64)" in shown
     assert "Nobody sends a bill" not in shown
     assert [spell_usd(usd) for usd in (0, 12.3456, 0.12345, 0.00012345)] == ["$0.0000", "$12.35", "$0.1235", "$0.00012"]
-    store.put(KEYS.lease(0), Lease(1, "x", spent=Bill(3.0, 0.25)).to_json())
-    store.put(KEYS.lease(1), Lease(1, "x", spent=Bill(3.0, 0.5)).to_json())
-    assert "say $0.7500" in page(report_of(store))
 
 
-def test_of_a_process_the_last_account_counts_and_a_damaged_one_is_left_out():
+def test_a_bill_says_what_was_not_seen_of_the_dead():
     store, _ = made(2, 2)
-    before = report_of(store).record
-    ages = sorted(mark["seconds"] for one in before.invocations for mark in one.marks if mark["mark"] == "used")
-    assert before.used.seconds == pytest.approx(sum(ages))
-    earlier = {"mark": "used", "at_s": 0.1, "process": "process0", **asdict(Usage(0.1))}
-    damaged = {"mark": "used", "at_s": 9.0, "process": "process1"}
-    store.put(KEYS.trace(0, 1, 2), traces.encode({"began_unix_s": 1e9}, [earlier, damaged]))
-    after = report_of(store).record
-    assert (after.used, after.num_skipped) == (before.used, before.num_skipped + 1)
+    assert "unseen" not in page(report_of(store))
+    store.put(KEYS.lease(0), Lease(3, "x", before=Usage(3.0), unseen_s=12.0).to_json())
+    assert "Those that died may have run for up to 12.0 s more, unseen." in page(report_of(store))
 
 
 def test_without_prices_a_bill_has_seconds_only():

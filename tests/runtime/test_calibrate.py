@@ -60,8 +60,8 @@ def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch
 def test_functions_are_measured_by_a_few_processes_by_all():
     here = local(100)
     assert calibrate.num_workers(here) == 100  # they take each other's processors
-    assert calibrate.num_workers(replace(here, speaks=False)) == 8
-    assert calibrate.num_workers(replace(here, speaks=False, processes=3)) == 3
+    assert calibrate.num_workers(replace(here, is_here=False)) == 8
+    assert calibrate.num_workers(replace(here, is_here=False, processes=3)) == 3
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(tmp_path, monkeypatch):

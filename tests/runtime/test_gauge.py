@@ -1,18 +1,15 @@
 """What a process uses, and for what; and holding it to a share of the processor."""
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
-from nnlite.cost.usage import Usage
 from nnlite.protocol import effects as fx
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.spec import Rates
+from nnlite.report.reading import read_account
 from nnlite.runtime import runs
-from nnlite.runtime.account import Account
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Performer
 from nnlite.runtime.spans import Spans
@@ -41,9 +38,11 @@ class Told:
     """A process with one worker, whose recorder is fed by hand."""
 
     def __init__(self):
-        self.clock, self.told = Clock(), []
-        self.gauge = Gauge(97.0, lambda event, values: self.told.append((event, values)), clock=self.clock)
-        self.spans = Spans(ANY, 0, None, 100.0, self.gauge, self.clock)
+        self.clock = Clock()
+        self.gauge = Gauge(97.0, clock=self.clock)
+        self.meter = self.gauge.open()
+        self.spans = Spans(ANY, 0, None, 100.0, self.meter, self.clock)
+        self.gauge.begin()
 
     def do(self, effect, answer, seconds, thought_s=0.0):
         began_s = self.clock.now_s
@@ -65,13 +64,13 @@ def test_each_second_is_counted_once_and_where_it_belongs():
     told.clock.now_s += 10.0
     told.do(fx.Now(), 0.0, 0.0)
     told.spans.close("over")
-    used = told.gauge.usage()
-    assert used.seconds == pytest.approx(3 + 5 + 2 + 0.25 + 1 + 0.5 + 10)
+    used = told.meter.usage()
+    assert used.seconds == used.age_s == pytest.approx(3 + 5 + 2 + 0.25 + 1 + 0.5 + 10)
     assert (used.init_s, used.compute_s, used.merge_s) == (3.0, pytest.approx(6.0), pytest.approx(0.75))
     assert used.waiting_s == pytest.approx(12.0)  # two looks into the store, and the sleep
-    assert (used.num_reads, used.num_writes, used.num_deletes, used.written_bytes) == (2, 1, 2, 5)
-    assert [values["phase"] for _, values in told.told if values["phase"]] == ["train", "score"]
-    assert Usage.from_values(told.told[-1][1]) == Usage.from_values({**told.told[-1][1], "seconds": used.seconds})
+    assert used.store_s == pytest.approx(2.0)
+    assert (used.num_reads, used.num_writes, used.num_deletes) == (3, 1, 2)  # the specification was read as well
+    assert (used.read_bytes, used.written_bytes) == (7, 5)
 
 
 def test_the_bill_is_the_account_at_the_run_s_rates():
@@ -81,8 +80,31 @@ def test_the_bill_is_the_account_at_the_run_s_rates():
     told.do(fx.Create("b", b""), True, 0.0)
     told.do(fx.Delete("b"), None, 0.0)
     rates = Rates(worker_second_usd=1.0, invocation_usd=10.0, read_usd=100.0, write_usd=1000.0)
-    assert told.gauge.bill(rates) == Bill(3.5, 10 + 3.5 + 3 * 100 + 1000)
-    assert told.gauge.bill(Rates()) == Bill(3.5, 0.0)
+    assert rates.usd(told.meter.usage()) == 10 + 3.5 + (3 + 1) * 100 + 1000
+    assert Rates().usd(told.meter.usage()) == 0.0
+
+
+def test_the_time_of_a_process_is_shared_out_among_those_that_are_in_it():
+    """Start-up, and then who is there, one, two, or three at a time: the accounts add up to what the clock says."""
+    clock = Clock()
+    gauge = Gauge(98.0, clock=clock)
+    first, second = gauge.open(), gauge.open()
+    gauge.begin()
+    clock.now_s += 4.0
+    third = gauge.open()
+    clock.now_s += 3.0
+    second.close()
+    clock.now_s += 2.0
+    third.close()
+    clock.now_s += 1.0
+    used = [meter.usage() for meter in (first, second, third)]
+    assert [one.seconds for one in used] == [2 + 2 + 1 + 1 + 1, 2 + 1, 1 + 1]
+    assert sum(one.seconds for one in used) == clock.now_s - 98.0
+    assert [one.age_s for one in used] == [12.0, 9.0, 5.0]  # the longest they can have been at it
+    assert [one.init_s for one in used] == [2.0, 0.0, 0.0]
+    assert [one.num_invocations for one in used] == [1, 0, 0]  # one process
+    second.close()
+    assert second.usage() == used[1]
 
 
 @pytest.mark.parametrize("protocol", ["averaging", "downpour"])
@@ -96,24 +118,15 @@ def test_what_is_counted_is_what_the_store_was_asked_for(protocol):
     for worker in range(2):
         workers.add(worker, 1)
     workers.scheduler.run()
-    used, totals = workers.gauge.usage(), asked.totals
-    assert used.num_reads + 1 == totals["get"].num_keys + totals["get_many"].num_keys
+    used, totals = workers.used(), asked.totals
+    assert used.num_reads == totals["get"].num_keys + totals["get_many"].num_keys
     assert used.num_writes == totals["put"].num_keys
-    assert used.written_bytes >= totals["put"].num_bytes  # more where a swap was lost: that was sent, too
-    assert used.written_bytes < 1.1 * totals["put"].num_bytes
+    assert 0.999 * totals["put"].num_bytes < used.written_bytes
+    assert used.written_bytes < 1.1 * totals["put"].num_bytes  # more where a swap was lost: that was sent, too
     assert used.num_deletes == totals["delete"].num_keys + totals["delete_many"].num_keys
-
-
-def test_of_a_process_the_last_account_counts_and_processes_are_added():
-    account, passed_on = Account(), []
-    tell = account.listening(lambda event, values: passed_on.append(event))
-    for process, seconds, phase in ((1, 1.0, "train"), (2, 5.0, ""), (1, 3.0, "score")):
-        tell("usage", {"process": process, "phase": phase, **vars(Usage(seconds))})
-    tell("round", {})
-    assert account.total().seconds == 8.0
-    assert account.total().num_invocations == 2
-    assert [phase for phase, _ in account.phases[1]] == ["train", "score"]
-    assert passed_on == ["round"]
+    told = read_account(store, of).used  # before the write with which it was told was over
+    assert told.asked() == pytest.approx(used.asked(), abs=0.5)
+    assert (told.num_reads, told.num_writes) == (used.num_reads, used.num_writes)
 
 
 @pytest.mark.parametrize("processes", [0, 1, 2])
@@ -122,11 +135,11 @@ def test_the_account_of_a_real_run(processes, tmp_path):
     spec = small.spec(rows, num_workers=2, num_rounds=4)
     store = FileStore(tmp_path / "store")
     runs.begin(store, store, spec, rows)
-    account = Account()
     platform = small.LocalPlatform(spec.run, store.url, processes) if processes else None
-    runs.Driver(store, spec, platform, tell=account.listening(lambda *_: None)).drive({0: 1, 1: 1})
-    account.finish(platform)
-    used = account.total()
+    runs.Driver(store, spec, platform).drive({0: 1, 1: 1})
+    account = read_account(store, spec)
+    used = account.used
+    assert account.going == []
     assert used.num_invocations == max(1, processes)
     assert used.compute_s > 0
     assert used.merge_s > 0
@@ -136,7 +149,6 @@ def test_the_account_of_a_real_run(processes, tmp_path):
     assert used.num_reads >= 4 * 2
     assert used.written_bytes > 4 * 4 * small.mlp().layout.size * 4
     assert 10 < used.peak_mb < 2000
-    json.dumps(vars(used))
 
 
 def test_a_throttle_holds_the_processor_time_to_its_share():

@@ -41,8 +41,8 @@ class Told:
     def __init__(self, store=None):
         self.clock, self.store = Clock(), store if store is not None else MemoryStore()
         writer = TraceWriter(self.store, "small", 2, 1, 1e9, True)
-        self.gauge = Gauge(100.0, clock=self.clock)
-        self.spans = Spans(OF, 2, writer, 100.0, self.gauge, self.clock)
+        meter = Gauge(100.0, clock=self.clock).open()
+        self.spans = Spans(OF, 2, writer, 100.0, meter, self.clock)
         self.do(fx.Note("began", {}), None, 0.0)
 
     def do(self, effect, answer, seconds, before_s=0.0):
@@ -120,7 +120,7 @@ def test_merging_and_closing():
     (merge, swap) = batches[0].spans
     assert (merge.kind, round(merge.seconds, 6), merge.reads, merge.writes) == ("merge", 0.9, 2, 3)
     assert swap.kind == "coordinate"
-    assert [(m["mark"], m.get("round")) for m in batches[0].marks] == [("closed", 0), ("used", None), ("end", None)]
+    assert [(m["mark"], m.get("round")) for m in batches[0].marks] == [("closed", 0), ("end", None)]
     assert batches[0].marks[0]["at_s"] == pytest.approx(0.9)
 
 
@@ -184,7 +184,7 @@ def test_batches_are_few_and_come_early():
 
 def test_a_duplicate_writes_nothing():
     store = MemoryStore()
-    spans = Spans(OF, 2, TraceWriter(store, "small", 2, 1, 1e9, False), 100.0, Gauge(), Clock())
+    spans = Spans(OF, 2, TraceWriter(store, "small", 2, 1, 1e9, False), 100.0, Gauge().open(), Clock())
     spans.add(traces.INIT, 100.0, 100.5)
     spans.close("another invocation is this worker")
     assert store.folders("runs/") == []
@@ -265,7 +265,7 @@ def test_who_is_told_to_end_while_it_closes_writes_its_last_words_even_so(monkey
             told.spans.close("the work is done")
     gate.set()
     (batch,) = told.batches()
-    assert [mark["mark"] for mark in batch.marks] == ["used", "end"]
+    assert [mark["mark"] for mark in batch.marks] == ["end"]
     assert batch.marks[-1]["reason"] == "the work is done"
 
 

@@ -1,16 +1,24 @@
 """`tools.report` as a user calls it."""
 
 import json
+import os
+import signal
+import uuid
 from pathlib import Path
 
 import pytest
 
 from nnlite.commands import report as tool
+from nnlite.commands import status
 from nnlite.commands._command import run
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
 from nnlite.store.file import FileStore
+from tests.platform.test_local import until
+from tests.tools.accounts import assert_one_account, cost_of, said_by
 from tests.tools.conftest import Done
+from tests.tools.test_train_interrupted import MARK, marked
 
 
 @pytest.fixture
@@ -63,13 +71,52 @@ def test_json_is_an_object_a_line(trained, report, tmp_path):
         ("--workers", 2),
         ("--workers", 4, "--processes", 2, "--memory-mb", 1024, "--region", "eu-west-1", "--arch", "arm64"),
         ("--workers", 2, "--processes", 0, "--protocol", "downpour"),
+        ("--workers", 2, "--no-trace"),
     ],
 )
-def test_the_bill_is_the_one_that_the_command_has_shown(train, report, case_file, more):
-    told = json.loads(train("--case", case_file(), *more, "--run", "one", "--json").out.splitlines()[-1])["cost"]
-    shown = json.loads(report("one", "--json").out.splitlines()[0])["cost"]
+def test_the_bill_is_the_one_that_the_command_has_shown(train, case_file, more):
+    told = cost_of(train("--case", case_file(), *more, "--run", "one", "--json").out)
     assert told["gb_s"] > 0
-    assert shown == told
+    assert_one_account(told, "one")
+
+
+def test_the_bill_of_a_run_that_went_on_has_all_of_it(train, start, case_file):
+    """What its first command used before it was interrupted, and the second after that; a third one adds nothing."""
+    process = start(
+        "--case", case_file(num_train=6000), "--run", "one", "--workers", 2, "--rounds", 40, "--out", "w.st"
+    )
+    assert process.stdout.readline().startswith("round   1/")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    before = said_by(status, "one")["cost"]
+    assert before["worker_seconds"] > 0
+    told = cost_of(train("--resume", "one", "--json", "--out", "w.st").out)
+    assert told["worker_seconds"] > before["worker_seconds"]
+    assert told["invocations"] == 4
+    assert_one_account(told, "one")
+    again = cost_of(train("--resume", "one", "--json", "--out", "again.st").out)
+    assert again == told
+
+
+def test_of_a_process_that_was_killed_the_last_account_is_billed(start, case_file):
+    """Nobody is billed for what nobody has told; how long it may have been at it after that is kept apart."""
+    mark, key, store = uuid.uuid4().hex, Keys("one").lease(0), FileStore(".nnlite")
+    process = start("--case", case_file(num_train=6000), "--run", "one", "--workers", 2, "--processes", 2,
+                    "--rounds", 60, "--out", "w.st", "--json", **{MARK: mark})  # fmt: skip
+    assert process.stdout.readline()
+    victim = min(set(marked(mark)) - {process.pid})  # the first that was started has worker 0
+    until(lambda: Lease.from_json(store.get(key).data, key).beat)
+    os.kill(victim, signal.SIGSTOP)
+    known = Lease.from_json(store.get(key).data, key)
+    os.kill(victim, signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert "worker 0 is gone: started again (attempt 2)" in err
+    lease = Lease.from_json(store.get(key).data, key)
+    assert (known.attempt, lease.attempt) == (1, 2)
+    assert lease.before == known.own
+    assert 0 < lease.unseen_s < 5
+    assert_one_account(cost_of(out), "one")
 
 
 def test_two_runs(trained, train, case_file, report):

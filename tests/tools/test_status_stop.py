@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from nnlite.commands._command import run
 from nnlite.errors import UsageError
 from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.usage import Usage
 from nnlite.runtime import runs
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.survey import ALIVE, LATE, LOST, WAITING, Surveyor
@@ -44,13 +46,13 @@ def test_runs_of_a_folder_are_listed_seen_and_stopped(train, start, case_file, t
     lines = tool("status").out.splitlines()
     assert [line.split()[:2] for line in lines] == [["first", "done"], ["second", "running"]]
     assert "1/1" in lines[0]
-    assert "$0.0000" in lines[1]
+    assert "$0.00" in lines[1]
     assert tool("stop", "second").out.startswith("second: stopped")
     _, err = process.communicate(timeout=180)
     assert (process.returncode, "stopped by tools.stop" in err) == (1, True)
     seen = json.loads(tool("status", "second", "--json").out)
     assert (seen["status"], seen["reason"], seen["workers"]["left"]) == ("stopped", "stopped by tools.stop", 2)
-    assert seen["invocations"] == 2
+    assert seen["attempts"] == seen["cost"]["invocations"] == 2
     assert tool("stop", "--all").out == ""  # neither of them runs
     assert "run second is stopped: there is nothing to stop" in tool("stop", "second").err
 
@@ -110,18 +112,14 @@ def test_only_a_lease_that_moves_is_alive(watched):
     assert surveyor.look().workers == (LATE, ALIVE, LOST)
 
 
-def test_what_was_spent_is_what_the_leases_say(watched):
-    from dataclasses import replace
-
-    from nnlite.protocol.effects import Bill
-
+def test_what_was_used_is_what_the_leases_say(watched):
     store, of, _, surveyor = watched
-    for worker, usd in ((0, 0.25), (2, 0.5)):
+    for worker in (0, 2):
         key = Keys(of.run).lease(worker)
         held = perform(lease.acquire(key, 3, "h"), Performer(store))
-        perform(lease.renew(key, replace(held, spent=Bill(10.0, usd))), Performer(store))
-    survey = surveyor.look()
-    assert (survey.attempts, survey.seconds, survey.usd) == (6, 20.0, 0.75)
+        perform(lease.renew(key, replace(held, own=Usage(10.0, num_reads=7))), Performer(store))
+    account = surveyor.look().account
+    assert (account.attempts, account.used.seconds, account.used.num_reads) == (6, 20.0, 14)
 
 
 def test_following_ends_with_the_run(tool, tmp_path):

@@ -12,6 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from nnlite.cost.bill import Cost
+from nnlite.protocol.usage import Usage
+
 CASES = {"a": [], "c": [], "emnist": [], "b": ["--rounds", "2"]}  # case -> options of tools.train
 
 
@@ -88,10 +91,11 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
         expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
         runs.begin(store, store, spec, dataset)
         platform = books.venue.open(spec, store)
-        driver = runs.Driver(store, spec, platform, tell=books.account.listening(lambda *_: None))
-        driver.drive(dict.fromkeys(range(args.workers), 1))
-        books.account.finish(platform)
-        cost = books.cost(expected.estimate.seconds)
-    estimated, used = expected.estimate, books.used()
-    asked_for = lambda of: {"reads": of.num_reads, "writes": of.num_writes}  # noqa: E731
-    return {**estimated.cost.values(), **asked_for(estimated.usage)}, {**cost.values(), **asked_for(used)}
+        runs.Driver(store, spec, platform).drive(dict.fromkeys(range(args.workers), 1))
+        account = books.account()
+    estimate = expected.estimate
+    return _values(estimate.cost, estimate.usage), _values(account.cost, account.used)
+
+
+def _values(cost: Cost, used: Usage) -> dict[str, Any]:
+    return {**cost.values(), "reads": used.num_reads, "writes": used.num_writes}

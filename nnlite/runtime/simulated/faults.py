@@ -31,7 +31,6 @@ class Faults:
     straggler_factor: float = 20.0
     max_crashes: int = 10_000
     timeout_s: float = math.inf  #: the platform kills every invocation after so long
-    usd_per_s: float = 0.0  #: what a second of an invocation costs, on top of the rates of the run
     clock_skew_s: float = 0.0  #: by which clocks differ, at most
     wipe_at_s: tuple[float, ...] = ()  #: when the store forgets everything; the durable one does not
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nnlite.protocol import effects as fx
-from nnlite.protocol.effects import Bill
 from nnlite.protocol.spec import Rates
+from nnlite.protocol.usage import Usage
 from nnlite.runtime.simulated.values import Scale
 
 
@@ -45,9 +45,10 @@ class Use:
         for name, value in vars(other).items():
             setattr(self, name, getattr(self, name) + value)
 
-    def bill(self, seconds: float, rates: Rates) -> Bill:
-        """What an invocation that lasted so long costs at list prices."""
-        return rates.bill(seconds, self.num_reads, self.num_writes)
+    def usage(self, seconds: float) -> Usage:
+        """The account of an invocation that lasted so long."""
+        asked = {name: getattr(self, name) for name in ("num_reads", "num_writes")}
+        return Usage(seconds, seconds, **asked, read_bytes=self.bytes_read, written_bytes=self.bytes_written)
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,9 @@ class Meter:
 
     def ended(self, use: Use, seconds: float) -> None:
         """An invocation of a worker is over."""
-        bill = use.bill(seconds, self.rates)
         self.workers.add(use)
-        self.seconds += bill.seconds
-        self.usd += bill.usd
+        self.seconds += seconds
+        self.usd += self.rates.usd(use.usage(seconds))
 
     def told(self, now_s: float, event: str, values: dict[str, Any]) -> None:
         """Somebody told something."""

@@ -17,6 +17,7 @@ from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
 from tests.runtime import small
+from tests.tools.accounts import assert_one_account, cost_of
 
 STORE = f"s3://nnlite-{ACCOUNT}-{REGION}/nnlite?region={REGION}"
 NAME = "nnlite-worker"
@@ -109,9 +110,8 @@ def test_the_summary_states_gb_seconds_dollars_and_the_date_of_the_prices(stack,
     assert f" GB-seconds at {DEPLOYED_MB:,} MB: $0.0" in line
     assert f"at AWS Lambda's list prices of {LIST.date}" in line
     assert "$0 here" not in line
-    if trace == "--no-trace":
-        return
-    cost = json.loads(call("train", *SMALL, *more, "--json", "--out", "w.st").out.splitlines()[-1])["cost"]
+    cost = cost_of(call("train", *SMALL, *more, "--json", "--run", f"one{trace}", "--out", "w.st").out)
+    assert_one_account(cost, f"one{trace}", STORE)
     assert cost["usd"] == cost["list_usd"] == pytest.approx(sum(cost["usd_by_part"].values()), abs=1e-8)
     assert cost["invocations"] == 2
     assert cost["gb_s"] == pytest.approx(cost["worker_seconds"] * DEPLOYED_MB / 1024, rel=1e-3)

@@ -158,7 +158,7 @@ def test_lost_events_come_back_through_the_queue(stack):
 
 
 def rates(worker_second_usd: float) -> Rates:
-    return replace(prices.rates("lambda", "us-east-1", memory_mb=1769), worker_second_usd=worker_second_usd)
+    return replace(prices.tariff("us-east-1").rates(1769), worker_second_usd=worker_second_usd)
 
 
 @pytest.mark.parametrize("cap", ["budget", "attempts"])

@@ -31,6 +31,7 @@ from tests.docs.commands import blocks
 from tests.platform.openfaas.conftest import SECRET
 from tests.platform.openfaas.gateway import PASSWORD, ROOT, FakeGateway, running
 from tests.servers import Memcached, free_ports, need_memcached
+from tests.tools.accounts import assert_one_account
 
 
 @pytest.fixture(scope="module")
@@ -122,13 +123,13 @@ def test_a_function_a_worker_and_one_invocation_a_round(cluster, packed, secrets
         cluster.functions.pop(f"worker-{worker}").scale(0)
 
 
-def test_the_estimate_is_measured_by_calls_and_the_account_is_by_traces(cluster, memcached, capsys):
+def test_the_estimate_is_measured_by_calls_and_the_account_is_the_one_of_all(cluster, memcached, capsys):
     before = len(cluster.calls)
     argv = ("--store", f"memcached://{memcached.address}/tools", "--workers", 2)
     assert train(*argv, "--dry-run") == 0
     assert "; rough: --calibrate measures it first" in capsys.readouterr().out
     assert len(cluster.calls) == before
-    assert train(*argv, "--calibrate", "--json", "--out", "w.safetensors") == 0
+    assert train(*argv, "--calibrate", "--json", "--run", "counted", "--out", "w.safetensors") == 0
     told = capsys.readouterr()
     (line,) = [line for line in told.err.splitlines() if line.startswith("estimate ")]
     assert "$0 here" in line
@@ -138,6 +139,7 @@ def test_the_estimate_is_measured_by_calls_and_the_account_is_by_traces(cluster,
     assert (cost["usd"], cost["invocations"]) == (0, 2)
     assert cost["gb_s"] > 0 < cost["list_usd"]
     assert 20 < cost["memory_mb"] < 1000
+    assert_one_account(cost, "counted", argv[1])
 
 
 def test_a_search_finds_what_it_finds_at_home(cluster, memcached, capsys, tmp_path):

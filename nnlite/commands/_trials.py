@@ -15,9 +15,9 @@ from nnlite.protocol.asha import Ladder, ladder
 from nnlite.protocol.search_spec import SAMPLERS, SearchSpec
 from nnlite.protocol.spec import SEARCH, RunSpec
 from nnlite.runtime import searches
-from nnlite.runtime.planning import data_spec, run_id, specify
+from nnlite.runtime.planning import data_spec, pace, run_id, specify
 from nnlite.runtime.searches import Trial
-from nnlite.store.naming import absolute, is_near
+from nnlite.store.naming import absolute
 
 VALIDATION_SEED = 1
 AHEAD = 16  # jobs that are decided ahead: so up to 8 workers always have work, and choose the same, however many
@@ -110,10 +110,7 @@ def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) 
         protocol=SEARCH,
         budget_usd=args.budget_usd,
         max_s=None if args.max_minutes is None else args.max_minutes * 60,
-        max_poll_s=0.03 if is_near(args.store) else 2.0,
-        beat_s=min(10.0, max(1.0, 0.1 * num_workers)) if is_near(args.store) else None,
-        lease_ttl_s=max(60.0, 2.0 * num_workers),
-        straggler_timeout_s=max(30.0, 1.0 * num_workers),
+        **pace(args.store, num_workers),
     )
 
 

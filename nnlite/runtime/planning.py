@@ -107,15 +107,22 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         checkpoint_store=absolute(job.checkpoint_store),
         max_attempts=job.max_attempts,
         max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
-        # a look at a local file costs microseconds, and waiting for the next look, images; far away a look costs more
-        max_poll_s=0.03 if is_near(job.store) else 2.0,
-        beat_s=min(10.0, max(1.0, 0.1 * job.workers)) if is_near(job.store) else None,  # with each comes an account
-        lease_ttl_s=max(60.0, 2.0 * job.workers),  # many workers take turns in a process, and beat as seldom
-        straggler_timeout_s=max(30.0, 1.0 * job.workers),
+        **pace(job.store, job.workers),
         trace=job.trace,
         case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
     )
     return dataset, spec
+
+
+def pace(store: str, workers: int) -> dict[str, Any]:
+    """How a run keeps time, by where its store is: fields of its specification."""
+    found = {
+        "lease_ttl_s": max(60.0, 2.0 * workers),  # many workers take turns in a process, and beat as seldom
+        "straggler_timeout_s": max(30.0, 1.0 * workers),
+    }
+    if is_near(store):  # a look at a file costs microseconds, and waiting for the next one, images
+        return {**found, "max_poll_s": 0.03, "beat_s": min(10.0, max(1.0, 0.1 * workers))}
+    return {**found, "max_poll_s": 2.0}
 
 
 def data_store(job: Job) -> str | None:

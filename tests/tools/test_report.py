@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,15 @@ import pytest
 from nnlite.commands import report as tool
 from nnlite.commands import status
 from nnlite.commands._command import run
+from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
+from nnlite.protocol.result import Result
+from nnlite.protocol.search_spec import SearchKeys
 from nnlite.store.file import FileStore
 from tests.platform.test_local import until
+from tests.protocol.toy_trials import search_of
 from tests.tools.accounts import assert_one_account, cost_of, said_by
 from tests.tools.conftest import Done
 from tests.tools.test_train_interrupted import MARK, marked
@@ -175,10 +180,9 @@ def test_plots_without_matplotlib(trained, report, monkeypatch):
 def test_a_search_has_a_page_of_its_own(trained, report):
     """Its workers are those of a run."""
     store = FileStore(".nnlite")
-    spec = {"num_trials": 1, "sampler": "random", "ladder": {"rounds": [2]}}
-    store.put("searches/first/spec.json", json.dumps(spec).encode())
-    result = {"rung": 0, "rounds": 2, "status": "ok", "accuracy": 0.5, "loss": 1.0}
-    store.put("searches/first/trials/00000/0/result.json", json.dumps(result).encode())
+    keys = SearchKeys("first")
+    store.put(keys.spec, replace(search_of(1, 2, Ladder((2,))), search="first").to_json())
+    store.put(keys.result((0, 0)), Result(0, 0, 2, 100, accuracy=0.5, loss=1.0).to_json())
     assert report("first").out == "first.html\n"
     page = Path("first.html").read_text()
     assert "Leaderboard" in page

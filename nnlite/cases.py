@@ -38,6 +38,15 @@ class Case:
     augment: data.Augment | None = None
     space: Space | None = None
 
+    def __post_init__(self) -> None:
+        for name, kind in (("optimizer", nn.Optimizer), ("augment", data.Augment), ("space", Space)):
+            value = getattr(self, name)
+            if not isinstance(value, kind) and (value is not None or name == "optimizer"):
+                raise UsageError(
+                    f"case {self.name!r}: its {name} is of type {type(value).__name__}, wanted {kind.__name__} "
+                    "or a subclass of it"
+                )
+
 
 CASES = {
     case.name: case
@@ -150,6 +159,8 @@ def _made(case: Case, what: str, make: Callable[[], T], kind: type[T]) -> T:
 
 def has_own_classes(described: Any) -> bool:
     """Whether something described, or anything in it, is of a class that only a user's case file defines."""
+    if isinstance(described, nn.Sequential):
+        return has_own_classes((*described.layers, described.loss))
     if isinstance(described, nn.Described):
         return not described.builtin or has_own_classes(list(vars(described).values()))
     return isinstance(described, (tuple, list)) and any(has_own_classes(part) for part in described)

@@ -96,7 +96,7 @@ def about(case: Case, dataset: str | None, file: Path | None) -> dict[str, Any]:
         "title": case.title,
         "case_file": str(file) if file else None,
         "dataset": chosen,
-        "augment": dataclasses.asdict(case.augment) if case.augment else None,
+        "augment": case.augment.config() if case.augment else None,
     }
 
 
@@ -108,7 +108,7 @@ class Tuned(Record, what="a case as tools.tune writes it", error=UsageError, ind
     title: str
     case_file: str | None
     dataset: str | None
-    augment: data.Augment | None
+    augment: dict[str, Any] | None
     network: dict[str, Any]
     optimizer: dict[str, Any]
     batch_size: Annotated[int, Range(1, 2**31)]
@@ -148,7 +148,7 @@ def load(path: Path) -> tuple[Case, Path | None]:
         optimizer=nn.Optimizer.from_config(found.optimizer),
         batch_size=found.batch_size,
         num_rounds=found.num_rounds,
-        augment=found.augment,
+        augment=data.Augment.of(found.augment) if found.augment is not None else None,
     )
     return case, file
 

@@ -92,7 +92,7 @@ def unknown_layer(metadata: dict[str, str]) -> None:
             "a range that is one",
         ),
         (other_network, StructureError, "The file contradicts its own description"),
-        (unknown_layer, StructureError, "unknown class 'MyLayer' in a description"),
+        (unknown_layer, StructureError, r"a class 'MyLayer', .* nnlite\.load\(path, case='my_case\.py'\), or import"),
     ],
 )
 def test_files_that_are_no_models(change, error, words, model, tmp_path):

@@ -101,8 +101,8 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
         )
     if spec.case_file is not None:
         raise UsageError(
-            f"{spec.case_file} defines layers of its own, which are not in the function's bundle: "
-            "use nnlite's layers on Lambda, or --platform local"
+            f"{spec.case_file} defines layers or other parts of its own, which are not in the function's bundle: "
+            "use nnlite's own on Lambda, or --platform local"
         )
     if args.budget_usd is not None and not 0 < args.budget_usd < float("inf"):
         raise UsageError(f"--budget-usd {args.budget_usd}: wanted a positive number of dollars")

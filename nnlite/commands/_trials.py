@@ -71,7 +71,7 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
     whole = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
     seen = _without_validation(whole, args.validation)
     made = [configured.configure(case, configuration, seen) for configuration in drawn]
-    own = any(cases.has_own_classes((*m.network.layers, m.network.loss, m.optimizer)) for m in made)
+    own = any(cases.has_own_classes((m.network, m.optimizer, case.augment)) for m in made)
     spec = adapt(replace(_spec(args, case, seen, rungs.rounds[-1]), case_file=str(file) if file and own else None))
     trials = [
         Trial(c, searches.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))

@@ -1,15 +1,21 @@
 """Augmentation: random flips and shifts of images, drawn from a generator that the caller gives."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from nnlite.described import Described
 from nnlite.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Augment:
-    """What may be done to an image in training.
+class Augment(Described):
+    """What may be done to an image in training. A subclass, a frozen dataclass with a `__call__` of its own in a case
+    file, may do something else.
 
     flip: mirror it left to right, every other time.
     crop: shift it by up to so many pixels each way; black (0) moves in.
@@ -22,6 +28,14 @@ class Augment:
     def __post_init__(self) -> None:
         if self.crop < 0:
             raise UsageError(f"crop is a number of pixels, 0 or more, not {self.crop}")
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Augment:
+        """What `config()` described; or the fields alone, as specifications had them before there were others.
+
+        Raises StructureError for anything else.
+        """
+        return Augment.from_config({"is": Augment.__name__, **config})
 
     def __call__(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Images changed at random: (n, C, H, W) of any dtype -> the same shape and dtype, a new array.

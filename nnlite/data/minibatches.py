@@ -95,5 +95,11 @@ class Batcher:
         y = np.take(self._split.y, indices, out=self._y[:n], mode="clip")
         if self._augment is not None:
             seed = [self._minibatches.seed, self._minibatches.worker, step, _AUGMENT]
-            rows = self._augment(rows, np.random.default_rng(seed))
+            augmented = self._augment(rows, np.random.default_rng(seed))
+            if augmented.shape != rows.shape or augmented.dtype != rows.dtype:
+                raise UsageError(
+                    f"{type(self._augment).__name__} made {augmented.shape} {augmented.dtype} of images {rows.shape} "
+                    f"{rows.dtype}: an augmentation keeps shape and dtype"
+                )
+            rows = augmented
         return to_float(rows, self._mean, self._std, out=self._x[:n]), y

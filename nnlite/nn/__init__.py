@@ -9,7 +9,7 @@
 >>> loss = network.loss_and_gradient(weights, x, y, out=gradient)
 """
 
-from nnlite.nn.config import Described
+from nnlite.described import Described
 from nnlite.nn.conv import Conv2D
 from nnlite.nn.gradcheck import GradientCheck, check_layer, check_network
 from nnlite.nn.initializers import Constant, Glorot, He, Initializer, Normal

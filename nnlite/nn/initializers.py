@@ -8,7 +8,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlite.nn.config import Described
+from nnlite.described import Described
 
 
 class Initializer(Described):

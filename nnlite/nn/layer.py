@@ -20,7 +20,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nnlite.nn.config import Described
+from nnlite.described import Described
 from nnlite.nn.initializers import Initializer
 from nnlite.nn.parameters import Shape, aligned_empty, aligned_zeros
 from nnlite.nn.threads import Threads

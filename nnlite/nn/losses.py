@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nnlite.described import Described
 from nnlite.errors import StructureError
-from nnlite.nn.config import Described
 from nnlite.nn.layer import Tensor
 from nnlite.nn.parameters import Shape
 

@@ -185,7 +185,15 @@ class Sequential:
     # ---- descriptions
 
     def config(self) -> dict[str, Any]:
-        """The network as plain JSON values, from which `from_config` builds it again."""
+        """The network as plain JSON values, from which `from_config` builds it again.
+
+        Raises StructureError when that would be another.
+        """
+        if type(self) is not Sequential:
+            raise StructureError(
+                f"{type(self).__name__}, a subclass of Sequential, cannot be described: workers would build a "
+                "Sequential. Put what is your own into layers and the loss"
+            )
         return {
             "layers": [layer.config() for layer in self.layers],
             "input_shape": list(self.input_shape),

@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from nnlite.described import Described
 from nnlite.errors import StructureError
-from nnlite.nn.config import Described
 from nnlite.nn.layer import Tensor
 from nnlite.nn.parameters import aligned_zeros
 from nnlite.nn.schedules import Schedule

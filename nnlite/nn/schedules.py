@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi
 
+from nnlite.described import Described
 from nnlite.errors import StructureError
-from nnlite.nn.config import Described
 
 
 class Schedule(Described):

@@ -47,7 +47,7 @@ class DataSpec:
     mean: tuple[float, ...]
     std: tuple[Annotated[float, Range(1e-30)], ...]
     store: str | None = None  #: URL of the store with the shards; None: the run's own
-    augment: dict[str, Any] | None = None
+    augment: dict[str, Any] | None = None  #: described; of older runs, its fields alone
     dtype: str | None = None  #: of the rows: uint8 (pixels), int8 or float32; None: an older nnlite did not say
     low: float | None = None  #: the range of the rows of the train split; of pixels 0 to 255
     high: float | None = None
@@ -73,7 +73,7 @@ class Rates:
 
 @dataclass(frozen=True)
 class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent=1):
-    """Same spec and seed, same weights. Network and optimizer are descriptions (`nn.config`), never code."""
+    """Same spec and seed, same weights. Network and optimizer are descriptions (`described`), never code."""
 
     run: str
     case: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from nnlite import weights
 from nnlite.data import Values
 from nnlite.data.values import network_input
+from nnlite.described import UnknownClass
 from nnlite.errors import StructureError, UsageError, WeightsError
 from nnlite.nn import Sequential
-from nnlite.protocol.spec import DataSpec
+from nnlite.protocol.spec import RunSpec
 from nnlite.records import OneOf, Range, Unsound, fit, parse
 
 
@@ -47,9 +49,12 @@ class TrainedModel:
 
     @classmethod
     def of(
-        cls, network: Sequential, weights: NDArray[np.float32], data: DataSpec, about: dict[str, str]
+        cls, network: Sequential, weights: NDArray[np.float32], spec: RunSpec, about: dict[str, str]
     ) -> TrainedModel:
-        """What a run on `data` has trained."""
+        """What a run has trained. The file says the name of the case file whose classes it needs."""
+        data = spec.data
+        if spec.case_file is not None:
+            about = {**about, "case_file": Path(spec.case_file).name}
         values = Values(data.dtype, data.low or 0.0, data.high or 0.0) if data.dtype is not None else None
         return cls(network, weights, data.mean, data.std, about, values)
 
@@ -83,8 +88,18 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
     weights.save(path, model.weights, model.network.layout, metadata)
 
 
-def load(path: str | os.PathLike[str]) -> TrainedModel:
-    """Read what `save` wrote. Raises WeightsError for damaged files and those that describe no network."""
+def load(path: str | os.PathLike[str], case: str | os.PathLike[str] | None = None) -> TrainedModel:
+    """Read what `save` wrote.
+
+    case: the case file that defines layers of one's own, if the network has some; it is run. A module that defines
+        them and was imported before will do as well.
+    Raises WeightsError for damaged files and those that describe no network, StructureError when the network has
+    classes that are not defined here, UsageError for a case file that is none.
+    """
+    if case is not None:
+        from nnlite.cases import load_file
+
+        load_file(os.fspath(case))
     return _described(weights.load(path), str(path))
 
 
@@ -101,6 +116,12 @@ def _described(found: weights.Weights, path: str) -> TrainedModel:
             raise Unsound(f"no {missing!r} in its metadata")
         network = Sequential.from_config(parse(found.metadata["network"]))
         scale = fit(Scale, parse(found.metadata["scale"]), partial=True)
+    except UnknownClass as error:
+        file = found.metadata.get("case_file", "my_case.py")[:80]
+        raise StructureError(
+            f"{path} has a network with a class {error.name!r}, which is not nnlite's: name the case file that it was "
+            f"trained with, nnlite.load(path, case={file!r}), or import the module that defines it before"
+        ) from None
     except Unsound as fault:
         raise WeightsError(
             f"{path} holds weights but not their network ({fault}): "

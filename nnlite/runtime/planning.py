@@ -41,7 +41,7 @@ def data_spec(dataset: Dataset, augment: Augment | None = None, store: str | Non
         mean=dataset.mean,
         std=dataset.std,
         store=store,
-        augment={"flip": augment.flip, "crop": augment.crop} if augment else None,
+        augment=augment.config() if augment else None,
         dtype=values.dtype,
         low=values.low,
         high=values.high,
@@ -83,14 +83,14 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
     batch_size = job.batch_size if job.batch_size is not None else case.batch_size
     per_epoch = -(-len(dataset.train) // (max(1, job.workers) * max(1, batch_size)))  # steps of a worker
     num_rounds = _num_rounds(job, case, per_epoch)
-    optimizer = cases.optimizer(case, job.optimizer, job.learning_rate)
+    optimizer, augment = cases.optimizer(case, job.optimizer, job.learning_rate), _augment(job, case, dataset)
     if job.schedule == "cosine":
         optimizer = _falling(optimizer, num_rounds * (job.steps_per_round or per_epoch))
     spec = specify(
         case,
         network,
         optimizer,
-        data_spec(dataset, _augment(job, case, dataset), absolute(data_store(job))),
+        data_spec(dataset, augment, absolute(data_store(job))),
         job.workers,
         job.tree,
         run=job.run,
@@ -109,7 +109,7 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
         **pace(job.store, job.workers),
         trace=job.trace,
-        case_file=str(file) if file and cases.has_own_classes((*network.layers, network.loss, optimizer)) else None,
+        case_file=str(file) if file and cases.has_own_classes((network, optimizer, augment)) else None,
     )
     return dataset, spec
 
@@ -141,7 +141,7 @@ def _eval_every(job: Job) -> int | None:
 
 def _augment(job: Job, case: Case, dataset: Dataset) -> Augment | None:
     augment = job.augment if job.augment is not None else case.augment
-    if augment is None or not (augment.flip or augment.crop):
+    if augment is None or augment == Augment():
         return None
     if len(dataset.input_shape) != 3:
         raise UsageError(f"augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")

@@ -241,4 +241,4 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
         "test_accuracy": json.dumps(last.accuracy),
         "rounds": str(last.result),
     }
-    return TrainedModel.of(network, np.array(state.weights), spec.data, about)
+    return TrainedModel.of(network, np.array(state.weights), spec, about)

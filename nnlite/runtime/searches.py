@@ -125,7 +125,7 @@ def result(store: Store, spec: RunSpec) -> Found:
         "rounds": str(outcome.rounds),
         "configuration": json.dumps(best.configuration),
     }
-    model = TrainedModel.of(network, np.array(state.weights), spec.data, about)
+    model = TrainedModel.of(network, np.array(state.weights), spec, about)
     return Found(outcome, ranking, best, model)
 
 

@@ -30,7 +30,7 @@ def build(spec: RunSpec) -> tuple[Sequential, Optimizer]:
     if spec.case_file is not None:
         from nnlite.cases import load_file
 
-        load_file(spec.case_file)  # defines the user's own layers
+        load_file(spec.case_file)  # defines the user's own classes
     return Sequential.from_config(spec.network, threads=spec.threads), Optimizer.from_config(spec.optimizer)
 
 
@@ -282,7 +282,7 @@ class Trainer:
     @cached_property
     def _batcher(self) -> Batcher:
         data = self.spec.data
-        augment = Augment(**data.augment) if data.augment else None
+        augment = Augment.of(data.augment) if data.augment else None
         return Batcher(self._train, data.mean, data.std, self._minibatches, augment)
 
 

@@ -19,7 +19,7 @@ paddings = st.sampled_from(["same", "valid"])
 
 
 @dataclass(frozen=True)
-class Scale(nn.Layer):
+class Gains(nn.Layer):
     """A user's own layer, written against the public interface: one gain a channel or feature."""
 
     gain: nn.Initializer = field(default_factory=lambda: nn.Normal(1.0))
@@ -155,7 +155,7 @@ def image_layers(draw, shape, own=True, dropout=False):
         nn.ReLU(),
         nn.Tanh(),
     ]
-    return draw(st.sampled_from(choices + [Scale(), PassOn()] * own + [nn.Dropout(0.4)] * dropout))
+    return draw(st.sampled_from(choices + [Gains(), PassOn()] * own + [nn.Dropout(0.4)] * dropout))
 
 
 @st.composite
@@ -169,7 +169,7 @@ def networks(draw, own=True, dropout=False):
         inside = layers[-1].output_shape(inside)
     layers.append(nn.Flatten())
     simple = [nn.ReLU(), nn.Tanh(), nn.Flatten(), nn.Dense(5, nn.Glorot(), nn.Normal(0.3))]
-    simple += [Scale(), PassOn()] * own + [nn.Dropout(0.4)] * dropout
+    simple += [Gains(), PassOn()] * own + [nn.Dropout(0.4)] * dropout
     layers += draw(st.lists(st.sampled_from(simple), max_size=4))
     return nn.Sequential([*layers, nn.Dense(4, nn.Glorot(), nn.Normal(0.3))], shape)
 

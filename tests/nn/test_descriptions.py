@@ -1,16 +1,17 @@
 """Everything that can be described survives JSON; nothing else can be built from it."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
 import pytest
 from hypothesis import given
 
-from nnlite import nn
+from nnlite import data, described, nn
 from nnlite.errors import StructureError
-from nnlite.nn import config, models
-from tests.nn.helpers import Scale, laws, networks, small_models
+from nnlite.nn import models
+from tests.nn.helpers import Gains, laws, networks, small_models
 
 # For every class of nnlite that can be described, an object whose every field differs from its default.
 EXAMPLES = [
@@ -36,6 +37,7 @@ EXAMPLES = [
     nn.StepDecay(0.1, 5, 0.5),
     nn.Exponential(0.1, 50, 0.2),
     nn.Cosine(0.4, 100, 0.01, 3),
+    data.Augment(True, 4),
 ]
 BASES = {"Layer", "Loss", "Initializer", "Optimizer", "Schedule"}
 
@@ -46,7 +48,7 @@ def through_json(value):
 
 def test_there_is_an_example_of_every_class():
     """A new class must be added to EXAMPLES."""
-    builtin = {name for name, cls in config._registry.items() if cls.builtin}
+    builtin = {name for name, cls in described._registry.items() if cls.builtin}
     assert builtin == BASES | {type(example).__name__ for example in EXAMPLES}
 
 
@@ -94,7 +96,7 @@ def test_any_network_survives_json(network):
 
 
 def test_a_users_own_class_is_described_too():
-    assert nn.Layer.from_config(through_json(Scale(nn.Constant(2.0)).config())) == Scale(nn.Constant(2.0))
+    assert nn.Layer.from_config(through_json(Gains(nn.Constant(2.0)).config())) == Gains(nn.Constant(2.0))
 
 
 def test_tuples_come_back_as_tuples():
@@ -176,6 +178,114 @@ def test_a_users_class_may_not_take_a_name_of_nnlites():
     with pytest.raises(StructureError, match=r"Dense has the name of one of nnlite's own classes; choose another"):
         type("Dense", (nn.Layer,), {"__module__": "somewhere"})
     assert nn.Layer.from_config(nn.Dense(3).config()) == nn.Dense(3)
+
+
+# ---- what would come back as something else
+
+
+class Undecorated(nn.Momentum):
+    """Takes a number that is no field."""
+
+    def __init__(self, learning_rate, boost=1.0):
+        super().__init__(learning_rate)
+        object.__setattr__(self, "boost", boost)
+
+
+class Renamed(nn.Momentum):
+    """As above, under the names of the fields."""
+
+    def __init__(self, learning_rate, momentum=0.9, boost=1.0):
+        super().__init__(learning_rate, momentum)
+        object.__setattr__(self, "boost", boost)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table(nn.Initializer):
+    """Keeps an array that does not follow from its field."""
+
+    size: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "numbers", np.arange(self.size))
+
+
+def changed_table():
+    one = Table(3)
+    object.__setattr__(one, "numbers", np.ones(3))
+    return one
+
+
+@dataclasses.dataclass(frozen=True)
+class Cached(nn.Initializer):
+    """Remembers what follows from its field: nothing is lost."""
+
+    size: int
+
+    def __post_init__(self):
+        object.__setattr__(self, "numbers", np.arange(self.size))
+
+    @functools.cached_property
+    def half(self):
+        return self.size / 2
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (Undecorated(0.1, 2.0), "Undecorated cannot be described by its fields"),
+        (Renamed(0.1, 0.8, 2.0), r"Renamed\.boost would be lost in a description: make Renamed a dataclass"),
+        (changed_table(), r"Table\.numbers would be lost"),
+        (nn.SGD(Undecorated(0.1)), "Undecorated cannot be described"),
+        (nn.Dense(3, weight=changed_table()), r"Table\.numbers would be lost"),
+    ],
+    ids=["fields", "attribute", "array", "nested", "deeper"],
+)
+def test_what_would_be_lost_on_the_way_is_refused(one, words):
+    with pytest.raises(StructureError, match=words) as error:
+        one.config()
+    assert "\n" not in str(error.value)
+
+
+def test_what_follows_from_the_fields_is_not_lost():
+    one = Cached(6)
+    assert one.half == 3
+    assert nn.Initializer.from_config(through_json(one.config())).half == 3
+    assert Table(3).config() == {"is": "Table", "size": 3}
+
+
+def test_two_classes_of_one_name_are_not_taken_for_each_other():
+    """A description has names alone: what it builds is the last that was defined."""
+
+    def define(where: str):
+        body = {"__module__": where, "__qualname__": "Twin"}
+        return dataclasses.dataclass(frozen=True)(type("Twin", (nn.ReLU,), body))
+
+    first = define("one")
+    assert nn.Layer.from_config(first().config()) == first()
+    second = define("other")
+    assert nn.Layer.from_config(second().config()) == second()
+    with pytest.raises(StructureError, match=r"one\.Twin cannot be described, as it would become other\.Twin"):
+        first().config()
+    again = define("other")  # as when a file is loaded once more
+    assert (second().config(), again().config()) == ({"is": "Twin"}, {"is": "Twin"})
+
+
+def test_a_class_that_no_description_may_name():
+    @dataclasses.dataclass(frozen=True)
+    class Internal(nn.ReLU, described=False):
+        pass
+
+    with pytest.raises(StructureError, match="Internal cannot be described, as none may name it"):
+        Internal().config()
+
+
+def test_a_subclass_of_sequential_would_become_a_sequential():
+    class Mine(nn.Sequential):
+        def predict(self, vector, x):
+            return x
+
+    with pytest.raises(StructureError, match="Mine, a subclass of Sequential, cannot be described"):
+        Mine([nn.Dense(3)], (4,)).config()
 
 
 def test_only_dataclasses_can_be_described():

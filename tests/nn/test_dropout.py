@@ -5,7 +5,7 @@ import pytest
 
 from nnlite import nn
 from nnlite.errors import StructureError
-from tests.nn.helpers import Scale, gradient_of, through
+from tests.nn.helpers import Gains, gradient_of, through
 
 SHAPES = [(40,), (3, 5, 4)]
 
@@ -14,7 +14,7 @@ SHAPES = [(40,), (3, 5, 4)]
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_backward_uses_the_mask_that_forward_drew(shape, rate):
     """Predecessors drew a second mask: the cosine between their gradient and the true one was 0.76."""
-    layers = [Scale(), nn.Dropout(rate), nn.Flatten(), nn.Dense(1, nn.Normal(1.0))]
+    layers = [Gains(), nn.Dropout(rate), nn.Flatten(), nn.Dense(1, nn.Normal(1.0))]
     network = nn.Sequential(layers, shape, nn.HalfSquaredError())
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((6, *shape)), rng.standard_normal(6)

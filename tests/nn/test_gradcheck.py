@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from nnlite import nn
-from tests.nn.helpers import Scale, batch_for
+from tests.nn.helpers import Gains, batch_for
 
 
 @dataclass(frozen=True)
-class WrongInput(Scale):
+class WrongInput(Gains):
     """Off by a thousandth in dx."""
 
     def backward(self, p, g, x, y, dy, ws):
@@ -18,7 +18,7 @@ class WrongInput(Scale):
 
 
 @dataclass(frozen=True)
-class WrongParameter(Scale):
+class WrongParameter(Gains):
     """Off in one entry of one parameter's gradient."""
 
     def backward(self, p, g, x, y, dy, ws):
@@ -28,7 +28,7 @@ class WrongParameter(Scale):
 
 
 @dataclass(frozen=True)
-class NoInputGradient(Scale):
+class NoInputGradient(Gains):
     """Forgets dx."""
 
     def backward(self, p, g, x, y, dy, ws):
@@ -40,7 +40,7 @@ SHAPES = [(4,), (4, 3, 2)]
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_layer_that_is_right(shape):
-    assert nn.check_layer(Scale(), shape, np.random.default_rng(0)).relative_error < 1e-8
+    assert nn.check_layer(Gains(), shape, np.random.default_rng(0)).relative_error < 1e-8
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nnlite import nn
 from nnlite.nn import gradcheck, stages
-from tests.nn.helpers import Scale, batch_for, image_layers, laws, networks, seeds, small_models
+from tests.nn.helpers import Gains, batch_for, image_layers, laws, networks, seeds, small_models
 
 TOLERANCE = 1e-6
 KERNELS, STRIDES, PADDINGS = range(1, 6), range(1, 4), ("same", "valid")
@@ -49,7 +49,7 @@ def test_local_response_norm(channels, radius, beta):
 
 @pytest.mark.parametrize("num_samples", [1, 2, 7])
 @pytest.mark.parametrize("shape", VECTORS + IMAGES, ids=str)
-@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Tanh(), nn.Dropout(0.4), Scale()], ids=str)
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Tanh(), nn.Dropout(0.4), Gains()], ids=str)
 def test_element_wise(layer, shape, num_samples):
     assert_right(nn.check_layer(layer, shape, np.random.default_rng(1), num_samples))
 

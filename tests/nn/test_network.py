@@ -7,7 +7,7 @@ import pytest
 
 from nnlite import nn
 from nnlite.nn import models
-from tests.nn.helpers import Scale, batch_for, gradient_of, small_models
+from tests.nn.helpers import Gains, batch_for, gradient_of, small_models
 
 COUNTS = {  # by hand: (inputs + 1) * outputs of every layer
     "a": (models.bits_mlp, 21 * 100 + 4 * 101 * 100 + 101),
@@ -43,7 +43,7 @@ def test_names_number_the_layers_of_a_kind():
 
 
 @dataclass(frozen=True)
-class Conv(Scale):
+class Conv(Gains):
     """A user's class that is abbreviated as one of nnlite's."""
 
 

@@ -8,13 +8,13 @@ import pytest
 from nnlite import nn
 from nnlite.errors import NnliteError, StructureError
 from nnlite.nn import models
-from tests.nn.helpers import Scale
+from tests.nn.helpers import Gains
 
 IMAGE = (3, 6, 5)
 
 
 @dataclass(frozen=True)
-class GlobalMean(Scale):
+class GlobalMean(Gains):
     """A user's layer that turns images into vectors on its own, which only Flatten may."""
 
     def output_shape(self, shape):

@@ -120,7 +120,10 @@ def test_a_function_runs_no_file(tmp_path):
 def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
     _, spec = planning.plan(Job(case="c", dataset="fashion-sample"))
     prices = openfaas.prices.tariff(openfaas.HOME)
-    with pytest.raises(UsageError, match=r"mine\.py defines layers of its own, which are not in the functions' images"):
+    with pytest.raises(
+        UsageError,
+        match=r"mine\.py defines layers or other parts of its own, which are",
+    ):
         openfaas.adapt(replace(spec, case_file="mine.py"), "sync", Pace(), prices)
 
 

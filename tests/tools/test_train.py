@@ -102,9 +102,30 @@ class Halves(nn.Initializer):
 import dataclasses
 case = dataclasses.replace(case, network=lambda s, k: nn.Sequential([nn.Dense(k, weight=Halves())], s))
 """
+OWN_SCHEDULE = """
+@dataclass(frozen=True)
+class Falling(nn.Schedule):
+    def at(self, step):
+        print("a schedule of one's own", file=__import__("sys").stderr)
+        return 0.1 / (1 + step)
+
+import dataclasses
+case = dataclasses.replace(case, optimizer=nn.SGD(Falling()))
+"""
+OWN_LOSS = """
+@dataclass(frozen=True)
+class Doubled(nn.SoftmaxCrossEntropy):
+    def value_and_gradient(self, outputs, targets, out):
+        value = 2 * super().value_and_gradient(outputs, targets, out)
+        out *= 2
+        return value
+
+import dataclasses
+case = dataclasses.replace(case, network=lambda s, k: nn.Sequential([nn.Dense(k)], s, Doubled()))
+"""
 
 
-@pytest.mark.parametrize("more", [OWN_OPTIMIZER, OWN_INITIALIZER])
+@pytest.mark.parametrize("more", [OWN_OPTIMIZER, OWN_INITIALIZER, OWN_SCHEDULE, OWN_LOSS])
 def test_whatever_is_of_the_user_s_own_reaches_the_workers(more, train, case_file):
     done = train("--case", case_file(layer="nn.Tanh()", more=more), "--workers", 2, "--processes", 2)
     assert done.code == 0, done.err

@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 FUNCTIONS = ("lambda_pkg", "faas")
 SOURCES = {".py", ".txt", ".yaml", ".json", ".md"}
-NEVER = {"__pycache__", "nnlite", "build", "template", "stack.deploy.yaml"}  # of caches, a link, and of faas-cli
+NEVER = {"__pycache__", "nnlite", "build", "template", "data"}  # of caches, a link, of faas-cli, and of a user
 
 
 def not_sources(folder: str, names: list[str]) -> set[str]:

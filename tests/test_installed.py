@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -104,6 +105,21 @@ def test_the_bundle_of_an_installed_package_has_the_handler_and_no_command(insta
     assert {"lambda_pkg/handler.py", "nnlite/runtime/invocation.py"} <= set(names)
     assert not [name for name in names if name.startswith(("nnlite/commands", "nnlite/functions"))]
     assert template == (ROOT / "lambda_pkg" / "template.yaml").read_text()
+
+
+@pytest.mark.skipif(shutil.which("faas-cli") is not None, reason="faas-cli is here, and would deploy")
+def test_openfaas_is_prepared_from_an_installed_package(installed, tmp_path):
+    """Without a clone, a terminal and faas-cli: all that it takes is there, and the function's code runs as it is."""
+    done = installed.run("nnlite", "deploy", "--platform", "openfaas", "--image-prefix", "r/x", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "faas-cli" in done.stderr.splitlines()[-1]
+    assert f"--from-file {tmp_path / 'hmac.secret'}" in done.stdout
+    assert (tmp_path / "hmac.secret").stat().st_size == 65
+    code = "import handler, nnlite; print(nnlite.__file__)"
+    for name in ("emnist-train", "emnist-setup"):
+        folder = tmp_path / "nnlite-openfaas" / name
+        ran = installed.run("python", "-c", code, cwd=folder)
+        assert (ran.returncode, ran.stdout.strip()) == (0, str(folder / "nnlite" / "__init__.py")), ran.stderr
 
 
 @pytest.mark.parametrize(

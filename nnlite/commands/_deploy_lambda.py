@@ -31,10 +31,16 @@ OPTIONS = {  # of the command line -> parameters of the template; what is not gi
     "alarm_usd": "MonthlyBudgetUsd",
     "alarm_email": "BudgetEmail",
 }
+ALWAYS = {"platform", "yes", "json", "debug"}
+HEEDED = {  # what else than deploying there is to do -> the options that it heeds
+    "bundle_only": {"python", "arch", "out"},
+    "delete": {"stack_name", "region", "profile", "dry_run"},
+}
 
 
 def main(args: argparse.Namespace) -> int:
     """Build, upload, create or update; or delete."""
+    _refuse_idle(args)
     _check(args)
     if args.bundle_only:
         return _write_bundle(args)
@@ -49,9 +55,9 @@ def main(args: argparse.Namespace) -> int:
         standing = None  # somebody proposed it, and left it at that
     before = dict(standing.parameters) if standing else {}
     bundle = _bundle(args, before)
-    parameters = _parameters(args, before) | {"CodeKey": f"deploy/{bundle.digest[:32]}.zip"}
+    parameters = _parameters(args, before, bundle) | {"CodeKey": f"deploy/{bundle.digest[:32]}.zip"}
     if args.dry_run:
-        return _dry_run(stack, before, parameters)
+        return _dry_run(stack, before, parameters, args)
     return _deploy(stack, standing, bundle, parameters, args)
 
 
@@ -97,14 +103,19 @@ def _show_outputs(stack: Stack, args: argparse.Namespace) -> None:
     print(f"try        {follow_up('train', args, *more)}")
 
 
-def _dry_run(stack: Stack, before: dict[str, str], parameters: dict[str, str]) -> int:
+def _dry_run(stack: Stack, before: dict[str, str], parameters: dict[str, str], args: argparse.Namespace) -> int:
     changes = stack.propose(templates.whole(), parameters)
-    print("nothing would change" if changes.is_empty else "\n".join(changes.changes))
     if not changes.is_empty:
         stack.withdraw(changes)
-    for name in sorted(parameters.keys() & before.keys()):
-        if parameters[name] != before[name]:
-            print(f"{name}: {before[name]} -> {parameters[name]}")
+    both = sorted(parameters.keys() & before.keys())
+    other = {name: [before[name], parameters[name]] for name in both if parameters[name] != before[name]}
+    if args.json:
+        values = {"event": "planned", "stack": stack.name, "changes": changes.changes, "parameters": other}
+        print(json.dumps({**values, "policy": _policy(stack)}))
+        return 0
+    print("nothing would change" if changes.is_empty else "\n".join(changes.changes))
+    for name, (old, new) in other.items():
+        print(f"{name}: {old} -> {new}")
     print("\nthe function's role would be allowed, and nothing else:\n")
     print(_policy(stack))
     print("\nnothing was changed (--dry-run)")
@@ -132,16 +143,22 @@ def _delete(stack: Stack, args: argparse.Namespace) -> int:
     bucket = Bucket(_bucket_name(stack), stack.account)
     has_bucket = bucket.exists()
     count = bucket.check_all_ours() if has_bucket else 0
-    confirm(
-        f"delete the stack {stack.name} in {stack.account.region}, with {count} objects of runs and data in "
-        f"{bucket.name}?",
-        args.yes,
-    )
+    what = f"the stack {stack.name} in {stack.account.region}, with {count} objects of runs and data in {bucket.name}"
+    if args.dry_run:
+        _tell_of_deletion("would_delete", f"would delete {what}; nothing was deleted (--dry-run)", stack, count, args)
+        return 0
+    confirm(f"delete {what}?", args.yes)
     if has_bucket:
         bucket.empty()
     stack.delete(_say)
-    _say(f"deleted: the stack {stack.name} and all that it made")
+    _tell_of_deletion("deleted", f"deleted: the stack {stack.name} and all that it made", stack, count, args)
     return 0
+
+
+def _tell_of_deletion(event: str, text: str, stack: Stack, count: int, args: argparse.Namespace) -> None:
+    _say(text)
+    if args.json:
+        print(json.dumps({"event": event, "stack": stack.name, "objects": count}))
 
 
 def _bucket_name(stack: Stack) -> str:
@@ -151,6 +168,14 @@ def _bucket_name(stack: Stack) -> str:
 def _bundle(args: argparse.Namespace, before: dict[str, str]) -> bundles.Bundle:
     if args.bundle:
         bundle = bundles.load(Path(args.bundle))
+        for flag, given, of_bundle in (
+            ("--python", args.python, bundle.target and bundle.target.python),
+            ("--arch", args.arch, bundle.target and bundle.target.architecture),
+        ):
+            if given and of_bundle and given != of_bundle:
+                raise UsageError(
+                    f"{flag} {given}: {args.bundle} was built for {of_bundle}: build another, or leave it out"
+                )
     else:
         python = args.python or before.get("Runtime", TARGET.runtime).removeprefix("python")
         target = targets.Target(python, args.arch or before.get("Architecture", TARGET.architecture))
@@ -166,16 +191,36 @@ def _write_bundle(args: argparse.Namespace) -> int:
     output.check(out, f"--out {out}")
     bundle = bundles.build(target)
     output.write(out, [bundle.data], "a bundle")
-    print(f"{out}: {bundle.describe()}")
+    if args.json:
+        print(json.dumps({"event": "built", "file": str(out), "sha256": bundle.digest, "bytes": len(bundle.data)}))
+    else:
+        print(f"{out}: {bundle.describe()}")
     return 0
 
 
-def _parameters(args: argparse.Namespace, before: dict[str, str]) -> dict[str, str]:
-    """What the command line says over what stands, over the template's defaults."""
+def _parameters(args: argparse.Namespace, before: dict[str, str], bundle: bundles.Bundle) -> dict[str, str]:
+    """What the command line says over what stands, over the template's defaults; the bundle's runtime comes with it."""
     given = {name: getattr(args, option) for option, name in OPTIONS.items() if getattr(args, option) is not None}
     if args.python:
         given["Runtime"] = f"python{args.python}"
+    if args.bundle and bundle.target and bundle.target.python in targets.PYTHONS:
+        given |= {"Runtime": bundle.target.runtime, "Architecture": bundle.target.architecture}
     return before | {name: str(value) for name, value in given.items()}
+
+
+def _refuse_idle(args: argparse.Namespace) -> None:
+    """Raise UsageError for an option that would do nothing."""
+    parser = argparse.ArgumentParser()
+    add_options(parser)
+    defaults = vars(parser.parse_args([])) | {"dry_run": False}
+    given = {name for name, usual in defaults.items() if getattr(args, name) != usual} - ALWAYS
+    asked = [name for name in HEEDED if name in given]
+    if len(asked) > 1:
+        raise UsageError("--bundle-only and --delete: one thing at a time")
+    idle = sorted(given - {asked[0]} - HEEDED[asked[0]] if asked else given & {"out"})
+    if idle:
+        what = f"with --{asked[0].replace('_', '-')}" if asked else "without --bundle-only"
+        raise UsageError(f"--{idle[0].replace('_', '-')} does nothing {what}: leave it out")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -195,10 +240,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError(f"--alarm-usd {args.alarm_usd}: wanted an amount of dollars, or 0 for no alarm")
     if (args.subnet_ids is None) != (args.security_group_ids is None):
         raise UsageError("--subnet-ids and --security-group-ids go together: both say where in the VPC")
-    if args.out and not args.bundle_only:
-        raise UsageError("--out says where --bundle-only writes the bundle: leave it out")
-    if args.bundle and (args.bundle_only or args.delete):
-        raise UsageError("--bundle deploys a zip that was built before: it does not go with --bundle-only or --delete")
 
 
 def _say(text: str) -> None:

@@ -102,7 +102,7 @@ def test_the_same_choices_are_the_same_specification():
 
 def test_there_is_one_list_of_choices():
     """Fields, options of the command, settings of the stack and this test's values: none has more than the others."""
-    schema = json.loads(STACK_SCHEMA.read_text())["$defs"]["environment"]["properties"]
+    schema = json.loads(STACK_SCHEMA.read_text())["$defs"]["of_setup"]["properties"]
     assert set(VALUES) == openfaas.CHOICES - NOT_ON_THE_COMMAND_LINE
     assert set(vars(tool._parser().parse_args([]))) >= set(VALUES)
     assert set(schema) >= openfaas.CHOICES - {"run"}  # of one run; an environment is of many

@@ -12,12 +12,13 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from nnlite.errors import RunError
 from nnlite.platform import sources
 from nnlite.platform.aws import wheels
-from nnlite.platform.aws.target import Target
+from nnlite.platform.aws.target import ARCHITECTURES, Target
 
 HANDLER = "lambda_pkg.handler.handle"
 LIMIT_BYTES = 14_000_000  #: ours: what is larger starts slower
@@ -47,6 +48,18 @@ class Bundle:
     def digest(self) -> str:
         """SHA-256 of the bytes, hex."""
         return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def target(self) -> Target | None:
+        """What it was built for, by the names of its libraries; None when they do not say it."""
+        with zipfile.ZipFile(io.BytesIO(self.data)) as archive:
+            names = "\n".join(archive.namelist())
+        found = set(re.findall(r"\.cpython-3(\d+)-(\w+)-linux-gnu\.so$", names, re.MULTILINE))
+        if len(found) != 1:
+            return None
+        ((minor, machine),) = found
+        known = {wheels: name for name, wheels in ARCHITECTURES.items()}
+        return Target(f"3.{minor}", known[machine]) if machine in known else None
 
     @property
     def unzipped_bytes(self) -> int:

@@ -35,6 +35,7 @@ def names(data: bytes) -> list[str]:
 
 def test_the_default_target_gets_a_small_bundle_of_its_architecture(for_arm):
     assert len(for_arm.data) <= LIMIT_BYTES
+    assert for_arm.target == Target("3.13", "arm64")
     archive = zipfile.ZipFile(io.BytesIO(for_arm.data))
     libraries = [name for name in archive.namelist() if name.endswith(".so") or ".so." in name]
     assert any("multiarray_umath.cpython-313" in name for name in libraries)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import zipfile
 
 import pytest
 
@@ -50,6 +51,40 @@ def test_a_dry_run_shows_changes_and_policy_and_changes_nothing(stack, local_bun
     assert names == ["nnlite"]
 
 
+def test_a_dry_run_of_delete_deletes_nothing(stack):
+    stack.asked.clear()
+    for more in ((), ("--yes",)):
+        done = call("deploy", "--delete", "--dry-run", "--json", *more)
+        assert done.code == 0, done.err
+        assert "would delete the stack nnlite in" in done.err
+        assert json.loads(done.out)["event"] == "would_delete"
+    assert changed(stack) == []
+    assert not any("Delete" in one for one in stack.asked)
+
+
+def test_a_bundle_brings_its_runtime_along(stack, local_bundle, tmp_path):
+    def plan(python, arch, *more):
+        with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+            archive.writestr("lambda_pkg/handler.py", "")
+            archive.writestr(f"numpy/_core/_multiarray_umath.cpython-3{python}-{arch}-linux-gnu.so", "")
+        return call("deploy", "--bundle", tmp_path / "b.zip", "--dry-run", "--json", *more)
+
+    before = {p["ParameterKey"]: p["ParameterValue"] for p in parameters(stack)}
+    planned = json.loads(plan(14, "aarch64").out)["parameters"]
+    assert planned["Runtime"] == [before["Runtime"], "python3.14"]
+    assert plan(14, "aarch64", "--python", "3.14", "--arch", "arm64").code == 0
+    for more, said in ((("--python", "3.13"), "--python 3.13: "), (("--arch", "x86_64"), "--arch x86_64: ")):
+        refused = plan(14, "aarch64", *more)
+        assert refused.code == 2
+        assert said in refused.err
+        assert "was built for" in refused.err
+    assert {p["ParameterKey"]: p["ParameterValue"] for p in parameters(stack)} == before
+
+
+def parameters(account):
+    return account.client("cloudformation").describe_stacks(StackName="nnlite")["Stacks"][0]["Parameters"]
+
+
 def test_delete_removes_what_it_made_but_refuses_foreign_data(account, local_bundle):
     assert call("deploy", "--bundle", local_bundle, "--stack-name", "short").code == 0
     s3, bucket = account.client("s3"), BUCKET.replace("nnlite", "short")
@@ -89,7 +124,13 @@ def test_delete_removes_what_it_made_but_refuses_foreign_data(account, local_bun
         (["--python", "3.9"], "need Lambda's runtimes 3.12, 3.13, 3.14"),
         (["--alarm-usd", 5], "--alarm-email go together"),
         (["--subnet-ids", "subnet-1"], "--security-group-ids go together"),
-        (["--bundle", "x.zip", "--delete"], "does not go with"),
+        (["--bundle", "x.zip", "--delete"], "--bundle does nothing with --delete: leave it out"),
+        (["--bundle", "x.zip", "--bundle-only"], "--bundle does nothing with --bundle-only"),
+        (["--memory-mb", 512, "--delete"], "--memory-mb does nothing with --delete"),
+        (["--stack-name", "mine", "--bundle-only"], "--stack-name does nothing with --bundle-only"),
+        (["--bundle-only", "--dry-run"], "--dry-run does nothing with --bundle-only"),
+        (["--out", "x.zip"], "--out does nothing without --bundle-only"),
+        (["--delete", "--bundle-only"], "--bundle-only and --delete: one thing at a time"),
     ],
 )
 def test_what_is_out_of_range_is_refused_before_aws_is_asked(account, options, says):

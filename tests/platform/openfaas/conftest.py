@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nnlite import data
+from nnlite.commands import door
 from nnlite.data import Dataset
 from nnlite.platform.openfaas.gateway import Gateway
 from tests.platform.openfaas.gateway import PASSWORD, ROOT, USER, FakeGateway, pack, running
@@ -18,11 +19,23 @@ SECRET = b"a secret of tests, of 32 bytes.."
 
 
 @pytest.fixture(scope="session")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that tools.deploy has faas-cli build in."""
+    folder = tmp_path_factory.mktemp("deployed")
+    argv = ["--platform", "openfaas", "--image-prefix", "r/x", "--build-dir", str(folder / "build")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", "/nowhere")  # neither faas-cli nor kubectl
+        patch.setenv("NNLITE_OPENFAAS_SECRET_FILE", str(folder / "hmac.secret"))
+        assert door.enter("deploy", argv) == 1
+    return folder / "build"
+
+
+@pytest.fixture(scope="session")
+def packed(assembled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both functions, as images would hold them."""
     folder = tmp_path_factory.mktemp("images")
     for name in ("emnist-setup", "emnist-train"):
-        pack(name, folder)
+        pack(name, folder, (), assembled)
     return folder
 
 

@@ -21,7 +21,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,7 +37,7 @@ USER, PASSWORD = "admin", "ein Paßwort für 3 €"
 DEFAULT_NAMESPACE = "openfaas-fn"
 
 
-def pack(name: str, into: Path, copy: tuple[str, ...] = ("nnlite",), faas: Path = ROOT / "faas") -> Path:
+def pack(name: str, into: Path, copy: Iterable[str], faas: Path) -> Path:
     """What `faas-cli build` puts into an image: the handler's folder as `function/`, and the copied paths in it."""
     build = into / name
     shutil.copytree(faas / name, build / "function", ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,0 +1,109 @@
+"""Images: the folder that faas-cli builds them from, and kubectl applies manifests of; put together here."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nnlite import output
+from nnlite.commands import _stack
+from nnlite.data import catalog
+from nnlite.errors import RunError, UsageError
+from nnlite.platform import sources
+
+STACK = "stack.yaml"
+MARK = "# made by tools.deploy; what is changed here is lost\n"
+SAMPLES = "samples"  # of nnlite.data: for emnist-setup, which cuts data into shards
+NEVER = ("__pycache__", "commands", "functions", "__main__.py")  # of nnlite, in any image
+
+
+def manifests(folder: Path, namespace: str | None) -> dict[str, str]:
+    """The texts of k8s/ by name, in that namespace. Raises RunError for what Kubernetes would not take."""
+    found = {}
+    for path in sorted((folder / "k8s").glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        if namespace is not None:
+            text = text.replace(f"namespace: {_stack.NAMESPACE}\n", f"namespace: {namespace}\n")
+        found[path.name] = text
+    return found
+
+
+def documents(texts: dict[str, str]) -> list[dict[str, Any]]:
+    """All documents of manifests. Raises RunError for one that Kubernetes would not take."""
+    import yaml
+
+    try:
+        import kubernetes_validate
+    except ImportError:
+        kubernetes_validate = None
+        print("manifests are not checked: pip install kubernetes-validate", file=sys.stderr)
+    found = []
+    for name, text in texts.items():
+        for document in yaml.safe_load_all(text):
+            found.append(document)
+            if kubernetes_validate is None:
+                continue
+            try:
+                kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+            except kubernetes_validate.ValidationError as error:
+                where = ".".join(map(str, error.path)) or "the top"
+                raise RunError(f"{name}, {document.get('kind')}, at {where}: {error.message}") from None
+    return found
+
+
+def data_files(dataset: str, folder: Path) -> list[Path]:
+    """The files of a dataset in a folder of datasets. Raises UsageError for one without files; DataNotFound."""
+    known, found = catalog.entry(dataset), catalog.find(dataset, data_dir=folder)
+    if found is None or not known.resources:
+        raise UsageError(f"--data {folder}: {dataset} has no files of its own: leave it out")
+    if found.is_file():
+        return [found]
+    split = f"-{dataset.removeprefix('emnist-')}-" if known.kind == "emnist" else ""
+    return [path for path in sorted(found.iterdir()) if path.is_file() and split in path.name]
+
+
+def assemble(into: Path, source: Path, stack: dict[str, Any], texts: dict[str, str], data: list[Path]) -> None:
+    """Write the stack, the manifests, and for each function its handler with nnlite beside it.
+
+    What was made there before is made anew; what faas-cli keeps there stays. Raises UsageError for a folder that holds
+    something else.
+    """
+    check_folder(into)
+    try:
+        into.mkdir(parents=True, exist_ok=True)
+        output.write(into / STACK, [(MARK + _stack.dump(stack)).encode()])
+        for name, text in texts.items():
+            (into / "k8s").mkdir(exist_ok=True)
+            output.write(into / "k8s" / name, [text.encode()])
+        for handler in sorted({function["handler"] for function in stack["functions"].values()}):
+            _assemble_one(into / handler, source / handler, data if handler == f"./{_stack.SETUP}" else None)
+    except OSError as error:
+        raise UsageError(f"--build-dir {into}: {error.strerror or error}") from None
+
+
+def _assemble_one(into: Path, handler: Path, data: list[Path] | None) -> None:
+    """data: the dataset's files for the function that cuts them into shards; None for all others."""
+    shutil.rmtree(into, ignore_errors=True)
+    shutil.copytree(handler, into, ignore=shutil.ignore_patterns("__pycache__", "nnlite", "data"))
+    never = NEVER if data is not None else (*NEVER, SAMPLES)
+    shutil.copytree(sources.NNLITE, into / "nnlite", ignore=shutil.ignore_patterns(*never), dirs_exist_ok=True)
+    for path in data or ():
+        (into / "data").mkdir(exist_ok=True)
+        shutil.copyfile(path, into / "data" / path.name)
+
+
+def check_folder(into: Path) -> None:
+    """Raise UsageError for a folder that is neither new, nor empty, nor one of ours."""
+    try:
+        if next(_entries(into), None) is None or (into / STACK).read_text(encoding="utf-8").startswith(MARK):
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    raise UsageError(f"--build-dir {into}: there is something else than what tools.deploy made; name another folder")
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.exists() else iter(())

@@ -1,0 +1,219 @@
+"""The stack: what OpenFaaS is told of our functions, read, filled in with what was chosen, and checked."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nnlite.data import catalog
+from nnlite.errors import RunError, UsageError
+from nnlite.platform.openfaas.credentials import gateway_url
+from nnlite.platform.openfaas.deployed import split_name
+from nnlite.platform.openfaas.function import duration_s
+from nnlite.runtime import job
+from nnlite.runtime.job import Job
+from nnlite.runtime.openfaas import Pace
+
+TRAIN, SETUP = "emnist-train", "emnist-setup"
+NAMESPACE = "openfaas-fn"  # of functions, unless somebody says otherwise
+FAASD_GATEWAY, FAASD_STORE = "http://10.62.0.1:8080", "memcached://10.62.0.1:11211/nnlite"
+MAX_REPLICAS = 5  # of the community edition
+MOST_WORKERS = 1000
+LEAST_MB, LEAST_TIMEOUT_S = 64, 10
+SPARE_S = 10  # a watchdog's timeouts are so much longer than exec_timeout
+CHOICES = ("case", "dataset", "batch_size", "rounds", "protocol", "store")  # into emnist-setup's environment
+DATA = "function/data"  # where an image has the dataset's files
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A YAML file. Raises UsageError when it is not there, or none."""
+    try:
+        import yaml
+    except ImportError:
+        raise UsageError(
+            "deploying to OpenFaaS reads YAML: pip install pyyaml jsonschema kubernetes-validate"
+        ) from None
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; --folder says where stack.yaml is") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise RunError(f"{path} is no YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise RunError(f"{path}: wanted a stack, found {type(found).__name__}")
+    return found
+
+
+def dump(stack: dict[str, Any]) -> str:
+    """YAML that faas-cli reads."""
+    import yaml
+
+    class Plain(yaml.SafeDumper):  # type: ignore[misc]
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return str(yaml.dump(stack, Dumper=Plain, sort_keys=False))
+
+
+# ---- filling it in
+
+
+def filled(stack: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+    """The stack with what the command line says. Raises UsageError for what cannot be meant."""
+    check_options(args)
+    stack = copy.deepcopy(stack)
+    try:
+        train, setup = stack["functions"][TRAIN], stack["functions"][SETUP]
+        environment, choices = train["environment"], setup["environment"]
+        stack["configuration"].pop("copy", None)  # each function's folder has all that it needs
+        stack["provider"]["gateway"] = gateway_url(args.gateway or None, {"OPENFAAS_URL": gateway_of(stack)})
+    except (KeyError, TypeError, AttributeError):
+        raise RunError(
+            f"stack.yaml: wanted a provider, a configuration and the functions {TRAIN} and {SETUP}, with environments"
+        ) from None
+    replicas = 1 if args.faasd else args.replicas or min(args.workers, MAX_REPLICAS)
+    environment["max_inflight"] = str(1 if args.faasd else math.ceil(args.workers / replicas))
+    train["labels"].update({"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)})
+    if args.memory_mb is not None:
+        train["limits"]["memory"] = train["requests"]["memory"] = f"{args.memory_mb}Mi"
+    for values in (environment, choices):
+        _fill_times(values, args)
+    _fill_choices(choices, args)
+    if args.faasd:
+        _for_faasd(stack, args)
+    if args.namespace is not None:
+        _into_namespace(stack, args)
+    for name, function in stack["functions"].items():
+        function["image"] = f"{args.image_prefix.rstrip('/')}/{name}:{args.tag}"
+    return stack
+
+
+def gateway_of(stack: dict[str, Any]) -> str:
+    """The gateway that a stack names; "" for none."""
+    return str(stack["provider"].get("gateway") or "")
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raise UsageError for what cannot be meant."""
+    if not 1 <= args.workers <= MOST_WORKERS:
+        raise UsageError(f"--workers {args.workers}: wanted 1 to {MOST_WORKERS}")
+    if args.replicas is not None and not 1 <= args.replicas <= MOST_WORKERS:
+        raise UsageError(f"--replicas {args.replicas}: wanted 1 to {MOST_WORKERS}")
+    if args.replicas is not None and args.faasd:
+        raise UsageError("--replicas: faasd runs one container a function, and so a function a worker: leave it out")
+    if args.memory_mb is not None and args.memory_mb < LEAST_MB:
+        raise UsageError(f"--memory-mb {args.memory_mb}: wanted at least {LEAST_MB}")
+    if args.exec_timeout is not None and duration_s(args.exec_timeout) < LEAST_TIMEOUT_S:
+        raise UsageError(
+            f"--exec-timeout {args.exec_timeout}: wanted {LEAST_TIMEOUT_S}s or more, as a hand-over takes seconds"
+        )
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._:/-]{0,200}", args.image_prefix or "", re.ASCII):
+        raise UsageError(
+            f"--image-prefix {args.image_prefix or ''}: wanted the place that images are pushed to and pulled from, "
+            "like ghcr.io/you (or the environment's REGISTRY)"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", args.tag, re.ASCII):
+        raise UsageError(f"--tag {args.tag!r:.80}: wanted letters, digits, '_', '.' and '-'")
+    if args.namespace is not None:
+        split_name(f"{TRAIN}.{args.namespace}")
+
+
+def _fill_times(values: dict[str, str], args: argparse.Namespace) -> None:
+    if args.exec_timeout:
+        longer = f"{math.ceil(duration_s(args.exec_timeout)) + SPARE_S}s"
+        values.update(exec_timeout=args.exec_timeout, read_timeout=longer, write_timeout=longer)
+    if args.invocation:
+        values["invocation"] = args.invocation
+
+
+def _fill_choices(environment: dict[str, str], args: argparse.Namespace) -> None:
+    """What emnist-setup trains; read as it will read it."""
+    environment["workers"] = str(args.workers)
+    environment.update({name: str(value) for name in CHOICES if (value := getattr(args, name)) is not None})
+    if args.data is not None:
+        environment["data"] = DATA
+    of_run = {name: value for name, value in environment.items() if name in Job.__dataclass_fields__}
+    chosen, _ = job.read(of_run, Job, Pace)
+    if Job(**chosen).dataset is not None:
+        catalog.entry(chosen["dataset"])
+
+
+def _for_faasd(stack: dict[str, Any], args: argparse.Namespace) -> None:
+    """faasd runs one container a function and scales nothing: worker-1 to worker-N instead of replicas."""
+    functions = stack["functions"]
+    train, setup = functions.pop(TRAIN), functions[SETUP]
+    for function in (train, setup):
+        function["environment"].update(gateway_url=FAASD_GATEWAY, train_function="worker-{worker}")
+    if args.store is None:
+        setup["environment"]["store"] = FAASD_STORE
+    for worker in range(1, args.workers + 1):
+        functions[f"worker-{worker}"] = copy.deepcopy(train)
+
+
+def _into_namespace(stack: dict[str, Any], args: argparse.Namespace) -> None:
+    """Functions, and the memcached beside them, in a namespace of their own: they are called by both names."""
+    for function in stack["functions"].values():
+        function["namespace"] = args.namespace
+        environment = function["environment"]
+        environment["train_function"] = f"{environment['train_function'].partition('.')[0]}.{args.namespace}"
+    if args.store is None:
+        setup = stack["functions"][SETUP]["environment"]
+        setup["store"] = setup["store"].replace(f".{NAMESPACE}:", f".{args.namespace}:")
+
+
+# ---- checking it
+
+
+def check(stack: dict[str, Any], folder: Path) -> None:
+    """Raise RunError for what the schema in `folder` does not know, and for what does not fit together."""
+    import jsonschema
+
+    schema = json.loads((folder / "stack.schema.json").read_text())
+    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(stack), key=lambda e: list(map(str, e.path)))
+    if errors:
+        where = ".".join(map(str, errors[0].path)) or "the top"
+        raise RunError(f"{folder}/stack.yaml, at {where}: {errors[0].message}")
+    for problem in _problems(stack, folder):
+        raise RunError(f"{folder}/stack.yaml: {problem}")
+
+
+def _problems(stack: dict[str, Any], folder: Path) -> Iterator[str]:
+    names = {_called(name, function) for name, function in stack["functions"].items()}
+    for name, function in stack["functions"].items():
+        values = function["environment"]
+        for other in ("read_timeout", "write_timeout"):
+            if duration_s(values[other]) <= duration_s(values["exec_timeout"]):
+                yield (
+                    f"{name} has {other} {values[other]} and exec_timeout {values['exec_timeout']}; wanted it longer, "
+                    "else the watchdog cannot answer"
+                )
+        if values["train_function"].replace("{worker}", "1") not in names:
+            yield f"{name} has train_function {values['train_function']}; there are {', '.join(sorted(names))}"
+        if not (folder / function["handler"] / "handler.py").is_file():
+            yield f"{name} has handler {function['handler']}, where is no handler.py"
+    for path in stack["configuration"].get("copy", ()):
+        if not (folder / path).exists():
+            yield f"configuration.copy has {path!r}, which is not in {folder}"
+
+
+def _called(name: str, function: dict[str, Any]) -> str:
+    """The name by which a gateway calls it."""
+    return f"{name}.{function['namespace']}" if function.get("namespace") else name
+
+
+def describe(stack: dict[str, Any], manifests: list[dict[str, Any]]) -> str:
+    """What will be there, for people."""
+    lines = []
+    for name, function in stack["functions"].items():
+        replicas, limits = function["labels"].get("com.openfaas.scale.min", "1"), function["limits"]
+        room = function["environment"]["max_inflight"]
+        lines.append(f"{name:<14} {replicas} x {limits['cpu']} cpu, {limits['memory']}, {room} calls each")
+    lines += [f"{d['metadata']['name']:<14} {d['kind']}" for d in manifests]
+    lines.append("nobody sends a bill for this: it takes what it says of your own cluster")
+    return "\n".join(lines)

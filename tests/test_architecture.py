@@ -84,6 +84,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
             "report",
             "runtime",
             "output",
+            "places",
         },
         {"numpy", "tqdm", "matplotlib", "yaml", "jsonschema", "kubernetes_validate"},
     ),

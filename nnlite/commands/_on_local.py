@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -11,6 +10,7 @@ from dataclasses import asdict, replace
 from nnlite.commands import _prices
 from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
+from nnlite.platform import processor
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol.spec import Rates, RunSpec
@@ -95,4 +95,4 @@ def num_processes(args: argparse.Namespace, spec: RunSpec) -> int:
         return int(args.processes)
     if args.store.startswith("memory://"):
         return 0  # other processes could not see it
-    return min(spec.num_workers, os.cpu_count() or 1)
+    return min(spec.num_workers, processor.num_processes())

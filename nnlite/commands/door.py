@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
 import nnlite
 from nnlite.commands import COMMANDS, parser_of
 from nnlite.commands._command import run
+from nnlite.platform.processor import blas_of
 
 EXAMPLE = "example: nnlite train --case b --dataset fashion-sample --workers 2"
 
@@ -32,5 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def enter(name: str, argv: Sequence[str]) -> int:
     """Run the command of that name. Returns its exit code."""
+    os.environ.update(blas_of(1))  # before NumPy comes, with the next import
     module = importlib.import_module(f"nnlite.commands.{name}")
     return run(module.main, parser_of(name, argv), argv)

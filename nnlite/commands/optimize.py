@@ -20,6 +20,7 @@ from nnlite.cost.search import LARGEST_MB, SMALLEST_MB, MemorySearch
 from nnlite.cost.sizing import Sized
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
+from nnlite.platform.processor import usable_cores
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import calibrate
 from nnlite.runtime.probe import Probe, Probed, VenueAt, local_share
@@ -77,9 +78,9 @@ def _probe(args: argparse.Namespace, spec: RunSpec, dataset: Dataset, lowest_mb:
     steps = calibrate.steps_for(spec, PROBE_ROUND_S, local_share(lowest_mb, spec.threads))
     if args.platform != "local":
         return Probe(spec, dataset, steps, at)
-    busy, cores = os.getloadavg()[0], os.cpu_count() or 1
+    busy, cores = os.getloadavg()[0], usable_cores()
     if busy > 0.6 * cores:
-        print(f"this machine is busy (load {busy:.1f}, {cores} cores): large sizes will seem slow", file=sys.stderr)
+        print(f"this machine is busy (load {busy:.1f}, {cores:g} cores): large sizes will seem slow", file=sys.stderr)
     with open_store(args.store) as store:
         return Probe(spec, dataset, steps, at, calibrate.time_store(store, calibrate.model_bytes(spec)))
 

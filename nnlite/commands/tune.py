@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shlex
 import sys
 import time
@@ -19,6 +18,7 @@ from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._trials import Plan, add_options, plan
 from nnlite.errors import RunError, StoreError, UsageError
+from nnlite.platform.processor import num_processes
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.spec import RunSpec
@@ -204,7 +204,7 @@ def _show(facts: dict[str, str]) -> int:
 
 
 def _usual_parallel(args: argparse.Namespace) -> int:
-    return os.cpu_count() or 1 if args.platform == "local" else min(args.trials, USUAL_PARALLEL)
+    return num_processes() if args.platform == "local" else min(args.trials, USUAL_PARALLEL)
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:

@@ -16,13 +16,13 @@ from typing import Any
 
 from nnlite.errors import RunError
 from nnlite.platform.base import Invocation, Platform
+from nnlite.platform.processor import blas_of
 from nnlite.records import Count, Unsound, fit, parse
 
 MODULE = "nnlite.runtime.process"  # what a worker process runs
 # Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
 # library, so whatever lies beside an installed nnlite, such as a backport of a standard module, would come first, too.
 BOOT = "import sys; module, *sys.path[:] = sys.argv[1:]; import runpy; runpy.run_module(module, None, '__main__', True)"
-BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class LocalPlatform(Platform):
@@ -74,8 +74,7 @@ class LocalPlatform(Platform):
 
     def _spawn(self, invocations: list[Invocation]) -> None:
         environment = dict(os.environ, PYTHONUNBUFFERED="1")
-        for name in BLAS_THREADS:
-            environment[name] = str(self.blas_threads)
+        environment.update(blas_of(self.blas_threads))
         command = [sys.executable, "-c", BOOT, MODULE, *sys.path]
         began_s = time.monotonic()
         try:

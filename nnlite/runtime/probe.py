@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
@@ -13,6 +12,7 @@ from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import Shape
 from nnlite.data import Dataset
 from nnlite.errors import RunError, UsageError
+from nnlite.platform.processor import usable_cores
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.protocol.usage import Usage, total
@@ -105,10 +105,10 @@ def local_at(spec: RunSpec) -> VenueAt:
 
 
 def check_cores(memory_mb: int, num_workers: int, threads: int) -> None:
-    """Raise UsageError for what this machine cannot really run: more cores than it has."""
-    cores, wanted = os.cpu_count() or 1, num_workers * local_share(memory_mb, threads)
+    """Raise UsageError for what cannot really be run here: more cores than can be used."""
+    cores, wanted = usable_cores(), num_workers * local_share(memory_mb, threads)
     if wanted > cores:
         raise UsageError(
-            f"{num_workers} workers of {memory_mb} MB are {wanted:.1f} cores, and this machine has {cores}: a probe "
+            f"{num_workers} workers of {memory_mb} MB are {wanted:.1f} cores, and {cores:g} can be used here: a probe "
             "here would time something else"
         )

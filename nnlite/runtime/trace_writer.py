@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.errors import Conflict, NnliteError
+from nnlite.platform.processor import usable_cores
 from nnlite.protocol import traces
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.traces import Span
@@ -110,7 +111,7 @@ def environment() -> dict[str, Any]:
         "python": ".".join(map(str, sys.version_info[:3])),
         "numpy": np.__version__,
         "system": f"{system.sysname} {system.release} {system.machine}",
-        "cpus": os.cpu_count(),
+        "cpus": usable_cores(),
         "cpu": _cpu_model(),
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
+from nnlite.platform.processor import usable_cores
 from nnlite.protocol.spec import RunSpec
 from nnlite.store import Store
 
@@ -42,7 +43,7 @@ class Venue:
 
 def local(processes: int, cpu_share: float | None = None) -> Venue:
     """So many processes of this machine; cpu_share: of a core, that each is held to."""
-    machine = [platform.node(), platform.machine(), os.cpu_count(), platform.python_version(), np.__version__]
+    machine = [platform.node(), platform.machine(), usable_cores(), platform.python_version(), np.__version__]
     name = json.dumps(["local", *machine, os.environ.get("OPENBLAS_CORETYPE"), cpu_share])
 
     def open_here(spec: RunSpec, store: Store) -> Platform:

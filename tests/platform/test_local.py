@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nnlite.errors import RunError, StoreUnavailable
-from nnlite.platform import local
+from nnlite.platform import local, processor
 from nnlite.platform.local import LocalPlatform
 from nnlite.protocol import lease
 from nnlite.protocol.keys import Keys
@@ -203,7 +203,7 @@ def test_the_environment_of_a_worker(tmp_path, monkeypatch, store):
         platform.start([(threads, 1)])
         assert hear(platform, "began", 1)
         environment = Path(f"/proc/{platform.pids()[0]}/environ").read_bytes().split(b"\0")
-        assert {f"{name}={threads}".encode() for name in local.BLAS_THREADS} <= set(environment)
+        assert {f"{name}={threads}".encode() for name in processor.BLAS_THREADS} <= set(environment)
         platform.close()
 
 

@@ -95,11 +95,11 @@ def test_a_probe_that_needs_more_memory_than_it_has_says_so():
 
 
 def test_cores_that_are_not_there_are_refused(monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(probe, "usable_cores", lambda: 2.0)
     probe.check_cores(1769, 2, threads=1)
     probe.check_cores(10240, 2, threads=1)  # one thread uses one core
     for memory_mb, num_workers, threads in ((1769, 3, 1), (5400, 1, 4), (256, 20, 1)):
-        with pytest.raises(UsageError, match=r"cores, and this machine has 2: a probe here would time something else"):
+        with pytest.raises(UsageError, match=r"cores, and 2 can be used here: a probe here would time something else"):
             probe.check_cores(memory_mb, num_workers, threads)
 
 

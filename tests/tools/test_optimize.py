@@ -1,13 +1,13 @@
 """`python -m tools.optimize`: real probes of a small case, what it prints, and what it refuses."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from nnlite.commands import optimize as tool
 from nnlite.commands._command import run
+from nnlite.runtime import probe
 from tests.tools.conftest import Done
 
 FIELDS = {
@@ -90,13 +90,16 @@ def test_a_dry_run_starts_nothing(optimize, case_file, monkeypatch):
         (("--prices", "gone.json"), "--prices gone.json: cannot be read"),
         (("--plot", "curve.txt"), "name a .png, .svg or .pdf file"),
         (("--plot", "gone/curve.png"), "the folder gone is not there"),
-        (("--threads", 4, "--memory-mb", "10240"), "1 workers of 10240 MB are 4.0 cores, and this machine has 2"),
+        (
+            ("--threads", 4, "--memory-mb", "10240"),
+            "1 workers of 10240 MB are 4.0 cores, and 2 can be used",
+        ),
         (("--case", "z"), "no case 'z'"),
     ],
 )
 def test_what_cannot_be_meant_is_said_in_one_line(argv, words, optimize, case_file, monkeypatch):
     monkeypatch.setattr(tool, "Hunt", lambda *_: pytest.fail("probed"))
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(probe, "usable_cores", lambda: 2.0)
     done = optimize(*quick(case_file), *argv)
     assert (done.code, done.out) == (2, "")
     assert words in done.err.splitlines()[-1]

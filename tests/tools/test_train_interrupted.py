@@ -12,6 +12,7 @@ import pytest
 
 from nnlite.commands._progress import rounds_made, samples_per_round
 from nnlite.errors import StoreError
+from nnlite.platform.processor import num_processes
 from nnlite.protocol.head import STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.runtime import model_file
@@ -49,7 +50,7 @@ def begin(start, path: Path, workers: int = 2):
     process = start("--case", path, "--run", "mine", "--workers", workers, *ROUNDS, "--out", "w.st", **{MARK: mark})
     assert process.stdout.readline().startswith("round   1/")
     assert process.stdout.readline().startswith("round   2/")
-    assert len(marked(mark)) == 1 + min(workers, os.cpu_count())
+    assert len(marked(mark)) == 1 + min(workers, num_processes())
     return process, mark
 
 

@@ -7,7 +7,9 @@ import json
 import os
 import sys
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy comes, with the next imports
+from nnlite.platform.processor import blas_of
+
+os.environ.update(blas_of(1))  # before NumPy comes, with the next imports
 
 from nnlite.commands._command import run
 from nnlite.errors import UsageError

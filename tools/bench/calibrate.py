@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from nnlite import nn
 from nnlite.commands._speed import crowding, measured
+from nnlite.platform.processor import blas_of, num_processes
 from nnlite.runtime.simulated.profile import Profile, StoreProfile, Verb
 from nnlite.store import ABSENT, Store
 from tools.bench.rounds import ROOT, Contestant
@@ -90,10 +91,10 @@ def _start_s() -> float:
 
 def _crowding(case: str, batch_size: int) -> tuple[float, ...]:
     """How much slower a step is when 1, 2, ... processes train at once, one a core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_processes()
     if cores == 1:
         return (1.0,)
-    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+    environ = {**os.environ, **blas_of(1)}
     workload = Workload(case if case in CASES else "c", batch_size)
     crowd = [Contestant("nnlite", workload, sys.executable, environ) for _ in range(cores)]
     try:

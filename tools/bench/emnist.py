@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from nnlite.commands import _on_openfaas as openfaas
 from nnlite.errors import RunError, UsageError
 from nnlite.platform.base import Platform
 from nnlite.platform.local import LocalPlatform
+from nnlite.platform.processor import num_processes
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import planning, runs
@@ -79,7 +79,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 def platform_of(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
     """Where ours runs: as these options say."""
     if args.platform == "local":
-        return LocalPlatform(spec.run, store.url, min(spec.num_workers, os.cpu_count() or 1))
+        return LocalPlatform(spec.run, store.url, min(spec.num_workers, num_processes()))
     openfaas.prepare(args, spec)
     return openfaas.open(args, spec, store)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from nnlite.cost.bill import Cost
+from nnlite.platform.processor import num_processes
 from nnlite.protocol.usage import Usage
 
 CASES = {"a": [], "c": [], "emnist": [], "b": ["--rounds", "2"]}  # case -> options of tools.train
@@ -87,7 +87,7 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
         spec = place.adapt(asked, planned)
         books = Books(asked, spec, store, place)
         if args.platform == "local":
-            books.venue = local(min(args.workers, os.cpu_count() or 1), args.share)
+            books.venue = local(min(args.workers, num_processes()), args.share)
         expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
         runs.begin(store, store, spec, dataset)
         platform = books.venue.open(spec, store)

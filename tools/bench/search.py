@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import tempfile
 import time
@@ -14,6 +13,7 @@ from statistics import mean
 from typing import Any
 
 from nnlite.errors import UsageError
+from nnlite.platform.processor import num_processes
 
 SAMPLERS = ("random", "asha")
 BEGIN, END = "<!-- tools.bench search -->", "<!-- end -->"
@@ -73,7 +73,7 @@ def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]
 
     chosen: dict[str, Any] = {"case": args.case, "dataset": args.dataset, "data": args.data, "rounds": args.rounds}
     options = vars(tune._parser().parse_args([]))
-    chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed, "workers": os.cpu_count() or 1}
+    chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed, "workers": num_processes()}
     options = argparse.Namespace(**{**options, **chosen})
     planned = plan(options)
     with tempfile.TemporaryDirectory() as folder:

@@ -94,6 +94,11 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
             f"--memory-mb {args.memory_mb}: the function has {found.memory_mb}; "
             f"python -m tools.deploy --memory-mb {args.memory_mb} changes it"
         )
+    if args.arch not in (None, found.architecture):
+        raise UsageError(
+            f"--arch {args.arch}: the function is on {found.architecture}, and pays its prices: leave it out, or "
+            f"python -m tools.deploy --arch {args.arch}"
+        )
     if found.timeout_s < LEAST_TIMEOUT_S:
         raise UsageError(
             f"the function's timeout is {found.timeout_s} s, and handing over takes seconds: "

@@ -44,7 +44,8 @@ def store(args: argparse.Namespace) -> str:
 
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """Nobody sends a bill; what it would be on AWS Lambda is stated."""
-    return replace(spec, rates=Rates(memory_mb=args.memory_mb or 0), tariff=asdict(_prices.tariff(args, args.store)))
+    memory_mb = args.memory_mb if isinstance(args.memory_mb, int) else 0  # not where there is a choice of several
+    return replace(spec, rates=Rates(memory_mb=memory_mb), tariff=asdict(_prices.tariff(args, args.store)))
 
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:

@@ -47,6 +47,14 @@ class Hunt:
             probed = self._probe(memory_mb, 1)
             self.search.add(memory_mb, *probed.round_s, needs_mb=probed.usage.peak_mb)
         self.seconds += time.monotonic() - began_s
+        if not self.search.timings:
+            sizes = ", ".join(str(p.memory_mb) for p in self.probes)
+            needs_mb = max(p.usage.peak_mb for p in self.probes)
+            needs = f" (it needs {needs_mb:.0f} MB)" if needs_mb else ""
+            raise RunError(
+                f"no size that was probed is enough for a worker{needs}: {sizes} MB; allow more probes (--max-probes, "
+                "--budget-usd), or only larger sizes (--memory-mb LO:HI)"
+            )
 
     def _may(self, memory_mb: int, num_workers: int) -> bool:
         """Whether another probe fits into the budget, if it takes as long as the longest so far."""

@@ -14,10 +14,19 @@ from nnlite.runtime import job, planning
 from nnlite.runtime.job import SCHEDULES, Job
 
 T = TypeVar("T")
+Group = argparse._ArgumentGroup
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say what to train, and how."""
+    how = add_work(parser)
+    add_learning(how)
+    add_protocol(how)
+    add_end(how)
+
+
+def add_work(parser: argparse.ArgumentParser) -> Group:
+    """The options that decide how much there is to do. -> the group "how", for more"""
     what = parser.add_argument_group("what")
     what.add_argument("--case", help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`")
     what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
@@ -28,15 +37,28 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     length.add_argument("--rounds", type=int, help="train, average, adopt: so many times")
     length.add_argument("--epochs", type=int, help="the same counted in passes over the data")
     how.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
-    how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
     how.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
     how.add_argument("--optimizer", help=", ".join(cases.OPTIMIZERS))
-    how.add_argument("--learning-rate", type=float, metavar="R")
-    how.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate: cosine lets it end near 0 (constant)")
-    how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
     how.add_argument(
         "--eval-every", type=int, metavar="N", help="rounds between test accuracies (1; downpour: the end)"
     )
+    trace = argparse.BooleanOptionalAction
+    how.add_argument(
+        "--trace", action=trace, default=True, help="write down what workers do, for tools.report (default)"
+    )
+    how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
+    return how
+
+
+def add_learning(how: Group) -> None:
+    """The options that decide what is learned, in the same time."""
+    how.add_argument("--learning-rate", type=float, metavar="R")
+    how.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate: cosine lets it end near 0 (constant)")
+    how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
+
+
+def add_protocol(how: Group) -> None:
+    """The options that say how workers work together."""
     how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
     how.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
     how.add_argument("--pull-every", type=int, metavar="N", help="downpour: steps between checkpoints (10)")
@@ -44,15 +66,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--staleness-aware", action="store_true", help="downpour: smaller steps for late updates")
     how.add_argument("--wire", metavar="FORM", help="downpour: updates as float32 (default), float16 or topk:1%%")
     how.add_argument("--quorum", type=int, metavar="Q", help="averaging: so many workers may close a late round (all)")
+
+
+def add_end(how: Group) -> None:
+    """The options that end a run before its last round."""
+    how.add_argument("--target-accuracy", type=float, metavar="A", help="stop at this test accuracy, say 0.97")
     how.add_argument(
         "--max-attempts", type=int, default=10, metavar="N", help="deaths of one worker that end a run (10)"
     )
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop a run whose workers were at it for so long")
-    trace = argparse.BooleanOptionalAction
-    how.add_argument(
-        "--trace", action=trace, default=True, help="write down what workers do, for tools.report (default)"
-    )
-    how.add_argument("--threads", type=int, default=1, metavar="T", help="of a worker, for images (default 1)")
 
 
 def widths(text: str) -> tuple[int, ...]:
@@ -76,4 +98,4 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     """The dataset, and the specification that the command line describes."""
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    return planning.plan(Job(**{field.name: getattr(args, field.name) for field in fields(Job)}))
+    return planning.plan(Job(**{f.name: getattr(args, f.name) for f in fields(Job) if hasattr(args, f.name)}))

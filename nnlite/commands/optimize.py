@@ -12,7 +12,7 @@ from typing import Any
 from nnlite.commands import _cost, _curve, _platforms, _prices
 from nnlite.commands._ask import confirm
 from nnlite.commands._optimum import Hunt, probe_seconds
-from nnlite.commands._plan import add_options, plan
+from nnlite.commands._plan import add_work, plan
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
 from nnlite.cost.prices import Tariff
@@ -48,8 +48,6 @@ def main(args: argparse.Namespace) -> int:
     _platforms.settle_store(args, place)
     tariff = place.tariff(args, args.store)
     dataset, planned = plan(args)
-    if planned.protocol != "averaging":
-        raise UsageError("--protocol downpour: there is no model of its runs: leave it out")
     spec = replace(place.adapt(args, planned), budget_usd=None)
     limits = Limits(args, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
     limits.introduce(spec)
@@ -70,7 +68,15 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
-    _platforms.refuse_foreign(args, vars(_parser().parse_args([])), but={"yes"})
+    """Refuse what could only be ignored."""
+    defaults = vars(_parser().parse_args([]))
+    _platforms.refuse_foreign(args, defaults, but={"yes"})
+    for name in ("processes", "rounds_per_invocation"):
+        if getattr(args, name) != defaults[name]:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: each worker of a probe has a process of its own, for all of its rounds: "
+                "leave it out"
+            )
 
 
 def _probe(args: argparse.Namespace, spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt) -> Probe:
@@ -253,7 +259,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_options(parser)
+    add_work(parser)
     goal = parser.add_argument_group("goal")
     goal.add_argument("--objective", choices=OBJECTIVES, default="cost", help="what is to be best (default cost)")
     goal.add_argument("--memory-mb", type=_range, metavar="LO:HI",
@@ -269,14 +275,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
     _platforms.add_options(parser)
-    parser.set_defaults(
-        budget_usd=MOST_USD,
-        calibrate=False,
-        init=None,
-        tree=None,
-        run=None,
-        checkpoint_every=0,
-        checkpoint_store=None,
-        data_store=None,
-    )
+    parser.set_defaults(budget_usd=MOST_USD)
     return parser

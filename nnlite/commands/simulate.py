@@ -14,8 +14,10 @@ from nnlite import cases
 from nnlite.commands._plan import widths
 from nnlite.commands._speed import measured
 from nnlite.commands._supposed import Supposed, rates
+from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, RunSpec
+from nnlite.runtime.job import PROTOCOL_OF
 from nnlite.runtime.simulated import faults, profile
 from nnlite.runtime.simulated.forecast import Forecast, forecast
 from nnlite.runtime.simulated.profile import Profile
@@ -65,6 +67,13 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise UsageError(f"--{name.replace('_', '-')} {value}: wanted a positive number")
+    for name, protocol in PROTOCOL_OF.items():
+        if getattr(args, name, None) is not None and args.protocol != protocol:
+            flag = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag} is for --protocol {protocol}, and this is {args.protocol}: leave it out")
+    if args.memory_mb is not None and args.store == "file":
+        raise UsageError("--memory-mb is for functions, and --store file is a run on this machine: leave it out")
+    args.memory_mb = args.memory_mb or ONE_CORE_MB
 
 
 def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> RunSpec:
@@ -75,9 +84,7 @@ def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> Run
         seed=args.seed,
         num_rounds=args.rounds,
         protocol=args.protocol,
-        push_every=args.push_every,
-        pull_every=args.pull_every,
-        wire=args.wire,
+        **{name: value for name in PROTOCOL_OF if (value := getattr(args, name, None)) is not None},
         steps_per_round=args.steps_per_round,
         rates=rates(args.store, args.memory_mb),
         max_poll_s=args.max_poll_s or poll_s,
@@ -154,15 +161,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
     parser.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
-    parser.add_argument("--push-every", type=int, default=10, metavar="N", help="downpour: steps between updates (10)")
-    parser.add_argument("--pull-every", type=int, default=10, metavar="N", help="downpour: between checkpoints (10)")
-    parser.add_argument("--wire", default="float32", help="downpour: float32 (default), float16 or topk:1%%")
+    parser.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
+    parser.add_argument("--pull-every", type=int, metavar="N", help="downpour: between checkpoints (10)")
+    parser.add_argument("--wire", metavar="FORM", help="downpour: float32 (default), float16 or topk:1%%")
     parser.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, with one --workers")
+    parser.add_argument("--memory-mb", type=int, metavar="M", help=f"of a function (default {ONE_CORE_MB}: a vCPU)")
     parser.add_argument(
-        "--memory-mb", type=int, default=1_769, metavar="M", help="of a function (default 1769: a vCPU)"
-    )
-    parser.add_argument(
-        "--limit-s", type=float, default=900.0, metavar="S", help="when the platform ends a worker (900)"
+        "--limit-s", type=float, metavar="S", help=f"when the platform ends a worker ({LIMIT_S:g}; file: never)"
     )
     parser.add_argument(
         "--max-poll-s", type=float, metavar="S", help="between looks at the head (0.25, or 1,000 a second in all)"

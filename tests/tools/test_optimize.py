@@ -1,13 +1,16 @@
 """`python -m tools.optimize`: real probes of a small case, what it prints, and what it refuses."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from nnlite.commands import optimize as tool
 from nnlite.commands._command import run
+from nnlite.protocol.usage import Usage
 from nnlite.runtime import probe
+from nnlite.runtime.probe import Probe, Probed
 from tests.tools.conftest import Done
 
 FIELDS = {
@@ -82,10 +85,10 @@ def test_a_dry_run_starts_nothing(optimize, case_file, monkeypatch):
         (("--memory-mb", "512:256"), "the lowest comes first, like 256:512"),
         (("--memory-mb", "much"), "wanted LOWEST:HIGHEST, like 256:3008"),
         (("--workers", "0:5"), "wanted numbers from 1"),
-        (("--workers", "200000"), "200000 workers, but"),
+        (("--workers", "50000"), "50000 workers, but"),
         (("--objective", "fame"), "invalid choice: 'fame'"),
         (("--max-probes", 0), "0 probes: wanted at least 1"),
-        (("--protocol", "downpour"), "there is no model of its runs"),
+        (("--processes", 2), "--processes: each worker of a probe has a process of its own"),
         (("--region", "mars-1"), "no prices for region 'mars-1'"),
         (("--prices", "gone.json"), "--prices gone.json: cannot be read"),
         (("--plot", "curve.txt"), "name a .png, .svg or .pdf file"),
@@ -104,6 +107,32 @@ def test_what_cannot_be_meant_is_said_in_one_line(argv, words, optimize, case_fi
     assert (done.code, done.out) == (2, "")
     assert words in done.err.splitlines()[-1]
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("--target-accuracy", 0.9), ("--max-minutes", 5), ("--quorum", 1), ("--max-attempts", 2), ("--seed", 3),
+        ("--learning-rate", 0.1), ("--schedule", "cosine"), ("--protocol", "downpour"), ("--push-every", 5),
+        ("--wire", "float16"), ("--max-staleness", 3), ("--staleness-aware",), ("--calibrate",), ("--init", "w.st"),
+    ],
+)  # fmt: skip
+def test_options_that_change_neither_time_nor_cost_are_not_offered(argv, optimize, case_file):
+    done = optimize(*quick(case_file), *argv)
+    assert done.code == 2
+    assert "unrecognized arguments" in done.err
+
+
+def test_where_the_only_size_is_too_small_one_line_says_so(optimize, case_file, monkeypatch):
+    def too_small(probe, memory_mb, num_workers, tree=None):
+        return Probed(memory_mb, num_workers, (math.inf,), Usage(peak_mb=400.0))
+
+    monkeypatch.setattr(Probe, "__call__", too_small)
+    done = optimize(*quick(case_file), "--memory-mb", "256:512", "--max-probes", 1)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[-1].startswith(
+        "error: no size that was probed is enough for a worker (it needs 400 MB): 256 MB"
+    )
 
 
 def test_without_matplotlib_a_picture_is_refused_at_once(optimize, case_file, monkeypatch):

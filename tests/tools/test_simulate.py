@@ -17,7 +17,7 @@ PROFILE = Profile(ASSUMED["s3"], ComputeProfile(0.001, 0.00001, 1e-6, 1e9, 1e9),
 @pytest.fixture
 def profile(tmp_path):
     path = tmp_path / "profile.json"
-    path.write_text(PROFILE.to_json())
+    path.write_bytes(PROFILE.to_json())
     return str(path)
 
 
@@ -65,9 +65,33 @@ def test_a_machine_is_measured_where_no_profile_says_how_fast_it_is(capsys):
     assert rows(done.out)[0]["usd"] == 0
 
 
+@pytest.mark.parametrize(("store", "invocations"), [("file", 1), ("s3", None)])
+def test_only_functions_are_ended_by_their_platform(capsys, profile, store, invocations):
+    """Longer than a function may last: on this machine a worker is one invocation from beginning to end."""
+    argv = (
+        "--workers",
+        1,
+        "--rounds",
+        60,
+        "--steps-per-round",
+        20_000,
+        "--profile",
+        profile,
+        "--store",
+        store,
+        "--json",
+    )
+    (row,) = rows(simulated(capsys, *argv).out)
+    assert row["total_s"] > simulate.LIMIT_S
+    assert (row["invocations"] == invocations) if invocations else (row["invocations"] > 1)
+
+
 @pytest.mark.parametrize(
     ("argv", "word"),
     [
+        (["--push-every", "5"], "--push-every is for --protocol downpour"),
+        (["--wire", "float16"], "--wire is for --protocol downpour"),
+        (["--memory-mb", "512", "--store", "file"], "--memory-mb is for functions"),
         (["--workers", "0"], "--workers"), (["--workers", "a,b"], "--workers"), (["--store", "tape"], "--store"),
         (["--profile", "nowhere.json"], "nowhere.json"), (["--faults", "fire=1"], "fire"),
         (["--rounds", "-1"], "rounds"),

@@ -4,15 +4,29 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 ROOT = str(Path(__file__).resolve().parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
+from tests import real_data  # noqa: E402  what it needs is found from here on
+
 # A shell starts background jobs (`nohup make test &`) with SIGINT ignored, and children inherit that; the tests that
 # press Ctrl-C need children that hear it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests of full datasets did not run: they are easily forgotten among dots."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(real_data.WANTS in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.write_line(
+            f"tests of the full datasets that did not run: {count} ({real_data.VARIABLE}=DIR)", yellow=True
+        )
+
 
 # How fast a machine is says nothing about a law.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,15 +1,13 @@
 """What the tests of data share: tiny files in the official formats, and where the real ones are."""
 
 import gzip
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nnlite.data import idx, mnist
-
-REPOSITORY = Path(__file__).parents[2]
+from tests import real_data
 
 
 @pytest.fixture(autouse=True)
@@ -18,13 +16,10 @@ def _no_data_of_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache-of-the-user"))
 
 
-@pytest.fixture
-def real_data() -> Path:
-    """The folder with real data files, or a skip."""
-    folder = Path(os.environ.get("NNLITE_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not (folder / "mnist").is_dir():
-        pytest.skip(f"no real data in {folder}: set NNLITE_TEST_DATA")
-    return folder
+@pytest.fixture(scope="session")
+def sample_dir(tmp_path_factory) -> Path:
+    """A data folder with the bundled images in all official formats."""
+    return real_data.write_sample(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture

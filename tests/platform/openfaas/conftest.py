@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from nnlite import data
 from nnlite.commands import door
 from nnlite.data import Dataset
 from nnlite.platform.openfaas.gateway import Gateway
-from tests.platform.openfaas.gateway import PASSWORD, ROOT, USER, FakeGateway, pack, running
+from tests import real_data
+from tests.platform.openfaas.gateway import PASSWORD, USER, FakeGateway, pack, running
 from tests.servers import Memcached, need_memcached
 
 SECRET = b"a secret of tests, of 32 bytes.."
@@ -81,15 +81,13 @@ def client(cluster: FakeGateway, secret: bytes = SECRET, password: str = PASSWOR
 
 
 @pytest.fixture(scope="session")
-def emnist_dir() -> Path:
-    """Where the real images are."""
-    folder = Path(os.environ.get("NNLITE_TEST_DATA") or ROOT.parent / "shared" / "data")
-    if not (folder / "emnist").is_dir():
-        pytest.skip(f"no EMNIST in {folder}; NNLITE_TEST_DATA=DIR says where it is")
-    return folder
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The bundled images of clothes, in files of EMNIST's format."""
+    folder = real_data.write_sample(tmp_path_factory.mktemp("data"))
+    return data.load("emnist-bymerge", data_dir=folder)
 
 
 @pytest.fixture(scope="session")
-def emnist(emnist_dir: Path) -> Dataset:
-    """The real images."""
-    return data.load("emnist-bymerge", data_dir=emnist_dir)
+def emnist() -> Dataset:
+    """The images of EMNIST, where they are."""
+    return data.load("emnist-bymerge", data_dir=real_data.full("emnist"))

@@ -2,11 +2,13 @@
 
 import functools
 import time
+from collections.abc import Callable
 from typing import Any
 
 from lambda_pkg.environment import MEMORY_MB
+from lambda_pkg.events import Visit, read
 from lambda_pkg.logs import tell, tell_metrics
-from nnlite.errors import StoreUnavailable
+from nnlite.errors import RunError, StoreUnavailable
 from nnlite.platform.aws.function import Function
 from nnlite.runtime.invocation import Payload, carry_out, end_as_failed
 from nnlite.store.warm import Shelf
@@ -18,20 +20,29 @@ _init_s = [time.process_time()]  # of this process so far; taken by its first in
 _function = functools.cache(Function)  # and its client, which warm invocations find again
 
 
-def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
+def handle(event: Any, context: Any) -> dict[str, Any]:
     """The work of one worker's invocation; or, on schedule, a look at the runs that nobody watches."""
     init_s = _init_s.pop() if _init_s else 0.0
-    function = _function(context.function_name)
 
     def remaining_s() -> float:
         return float(context.get_remaining_time_in_millis()) / 1000
 
-    if isinstance(event, dict) and event.get("action") == "repair":
+    try:
+        asked = read(event)
+    except RunError as error:  # as an error of the function it would be tried twice more, and fail again
+        tell("refused", {"message": str(error)})
+        return {"reason": f"refused: {error}"}
+    function = _function(context.function_name)
+    if isinstance(asked, Visit):
         from lambda_pkg.repair import repair
 
-        return repair(event, function, remaining_s)
-    payload = Payload.from_values(event, "the event")
+        return repair(asked, function, remaining_s)
+    return _work(asked, function, remaining_s, init_s)
 
+
+def _work(
+    payload: Payload, function: Function, remaining_s: Callable[[], float], init_s: float
+) -> dict[str, Any]:  # fmt: skip
     def invoke(worker: int, attempt: int) -> None:
         function.invoke(Payload(payload.run, payload.store, worker, attempt).to_json())
 
@@ -51,5 +62,5 @@ def handle(event: dict[str, Any], context: Any) -> dict[str, Any]:
     except Exception as error:
         end_as_failed(payload, error)
         reason, metrics["failed"] = f"{type(error).__name__}: {error}", 1
-    tell_metrics(context.function_name, metrics, {**who, "reason": reason})
+    tell_metrics(function.name, metrics, {**who, "reason": reason})
     return {"reason": reason}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
+from lambda_pkg.events import Visit
 from lambda_pkg.logs import tell
 from nnlite.platform.aws import schedule
 from nnlite.platform.aws.function import Function
@@ -13,16 +14,16 @@ from nnlite.runtime.invocation import Payload
 from nnlite.store import open_store
 
 
-def repair(event: Mapping[str, Any], function: Function, remaining_s: Callable[[], float]) -> dict[str, Any]:
+def repair(visit: Visit, function: Function, remaining_s: Callable[[], float]) -> dict[str, Any]:
     """Look after the detached runs; with none left, let the schedule rest."""
 
     def invoke(run: str, url: str, worker: int, attempt: int) -> None:
         function.invoke(Payload(run, url, worker, attempt).to_json())
 
-    with open_store(event["store"]) as home:
+    with open_store(visit.store) as home:
         left = detached.visit(home, invoke, max(0.0, remaining_s() - 10.0), lambda e, v: tell(e, {"run": "", **v}))
         if not left:
-            schedule.disable(function.account, event["rule"])
+            schedule.disable(function.account, visit.rule)
             if detached.runs(home):  # somebody has detached one meanwhile
-                schedule.enable(function.account, event["rule"])
+                schedule.enable(function.account, visit.rule)
     return {"detached": left}

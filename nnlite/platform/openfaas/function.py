@@ -16,6 +16,8 @@ from nnlite.platform.openfaas import signing
 from nnlite.platform.openfaas.credentials import gateway_url
 from nnlite.platform.openfaas.gateway import Gateway
 from nnlite.platform.openfaas.platform import OpenFaaSPlatform
+from nnlite.records import Unsound, parse
+from nnlite.records.fields import any_object
 
 SECRETS = "/var/openfaas/secrets"
 MAX_BODY_BYTES = 16 * 1024  #: of a call: many times what the longest of ours has
@@ -143,11 +145,9 @@ def _decoded(body: bytes) -> dict[str, Any]:
     if not body.strip():
         return {}
     try:
-        values = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"the call's body is no JSON: {type(error).__name__}: {str(error)[:80]}") from None
-    if not isinstance(values, dict):
-        raise UsageError(f"the call's body: wanted an object of JSON, like {{}}, found a {type(values).__name__}")
+        values: dict[str, Any] = any_object(parse(body, MAX_BODY_BYTES))
+    except Unsound as fault:
+        raise UsageError(f"the call's body: {fault}") from None
     return values
 
 

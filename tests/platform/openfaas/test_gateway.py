@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.openfaas.deployed import Deployed, split_name
+from nnlite.platform.openfaas.deployed import Deployed, Listing, split_name
 from nnlite.platform.openfaas.gateway import Gateway, Unreachable
 from nnlite.platform.openfaas.platform import OpenFaaSPlatform
 from nnlite.platform.openfaas.proxies import proxy_for
+from nnlite.records import Unsound
 from tests.platform.openfaas.conftest import SECRET, client
 from tests.platform.openfaas.gateway import PASSWORD, USER, FakeGateway, running
 from tests.servers import free_ports
@@ -90,12 +91,13 @@ def test_names_are_split():
     ],
 )  # fmt: skip
 def test_what_a_gateway_says_is_read_strictly(values):
-    with pytest.raises((KeyError, TypeError, ValueError)):
-        Deployed.of(values)
+    with pytest.raises(Unsound):
+        [Deployed.of(entry) for entry in Listing.of(json.dumps([values])).functions]
 
 
 def test_what_a_gateway_may_leave_out():
-    assert Deployed.of({"name": "f"}) == Deployed("f", 1, None, 1, None, "")
+    (entry,) = Listing.of('[{"name": "f", "image": "i:1"}]').functions
+    assert Deployed.of(entry) == Deployed("f", 1, None, 1, None, "")
 
 
 # ---- proxies

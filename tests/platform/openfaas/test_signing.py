@@ -265,7 +265,7 @@ def test_a_body_that_cannot_be_meant_is_one_line(environment, monkeypatch, body,
 
 def test_nothing_is_parsed_before_size_and_signature_are_right(environment, monkeypatch):
     monkeypatch.setattr(function.time, "time", lambda: NOW)
-    monkeypatch.setattr(function.json, "loads", lambda *_: pytest.fail("was parsed"))
+    monkeypatch.setattr(function, "parse", lambda *_: pytest.fail("was parsed"))
     for body, headers in ((b"{}", {}), (b"{}", sign(b"x" * 32, b"{}", NOW)), (b"{}" + b" " * 30_000_000, {})):
         assert function.answer(call(body, headers), lambda *_: {})["statusCode"] in (400, 401)
 

@@ -71,6 +71,13 @@ class Memcached:
         self.stop()
         self.start()
 
+    def evictions(self) -> int:
+        """How many items it has forgotten for want of memory."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=READY_S) as one:
+            one.sendall(b"stats\r\nquit\r\n")
+            with one.makefile() as lines:
+                return next(int(line.split()[2]) for line in lines if line.startswith("STAT evictions "))
+
     def __enter__(self) -> "Memcached":
         return self
 

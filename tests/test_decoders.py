@@ -76,7 +76,7 @@ def of_class(kind: Any, sound: Any) -> Decoder:
 
 
 STANDING = Standing(MODEL, 3, Progress(False, 4, 1.0), Progress(False, 0, 0.0))
-LABEL = Label(0, 1, 2, 3, False, 4, 0.5)
+LABEL = Label(0, 1, 2, 3, False, 4, 0.5, 1)
 LEDGER = Ledger((1, 2), (10, 20), (1,), (0, 1))
 CHECKPOINT = updates.folded(MODEL, LEDGER, Tally(4, 2.0, 2, 1, 0.5), "x").data
 USAGE = Usage(2.0, 3.0, 0.1, 1.0, 0.5, 0.2, 1, 10, 5, 1, 500, 1000, 90.0)
@@ -126,7 +126,7 @@ def model(data: bytes, name: str) -> Any:
 
 DECODERS = [
     of_class(Head, Head(3, "done", "all rounds done", 3, 0.5, 7, (1, 2), (3, 4), (0,), (1, 1), 1)),
-    of_class(Lease, Lease(3, "me", 5, 1, 2, USAGE, USAGE, True, 0.25)),
+    of_class(Lease, Lease(3, "me", 5, 1, 2, USAGE, USAGE, True, 0.25, 4, 1)),
     of_class(RunSpec, spec(3)),
     of_class(SearchSpec, SearchSpec("s", "asha", 9, 1, 16, Ladder((1, 3)), DATA)),
     of_class(Claim, Claim(1, 0)),

@@ -38,6 +38,8 @@ class Progress:
             self._evaluation(values)
         elif event == "restored":
             self._say(f"the store has forgotten the run: it goes on from durable checkpoint {values['round']}")
+        elif event == "forgotten":
+            self._say(f"the store has forgotten what a worker contributed to round {values['round']}: made again")
         elif event == "replaced":
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
         elif event == "lost":

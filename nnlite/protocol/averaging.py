@@ -6,9 +6,23 @@ import numpy as np
 
 from nnlite.protocol import cursor
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Adopt, Collect, Found, Get, Model, Now, Program, Resume, Score, Suspend, Train
+from nnlite.protocol.effects import (
+    Adopt,
+    Collect,
+    Found,
+    Get,
+    Missing,
+    Model,
+    Now,
+    Program,
+    Resume,
+    Score,
+    Suspend,
+    Train,
+)
 from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.upkeep import Again
 from nnlite.protocol.worker import Worker
 
 NOTHING = Model(np.empty(0, np.float32), {})  #: the contribution of who only scored
@@ -28,7 +42,10 @@ class AveragingWorker(Worker):
         """Round after round, until the head says that the run is over."""
         round, num_rounds = (yield from self.read_head()).round, 0
         while True:
-            round = yield from self._round(round)
+            try:
+                round = yield from self._round(round)
+            except Again as again:
+                round = again.round
             yield from self._look((yield Now()))  # rounds may be too short to look up in them
             yield from self.beat()
             if (yield from self._has_to_leave(2 * self.longest_s)):
@@ -40,6 +57,7 @@ class AveragingWorker(Worker):
     def _round(self, round: int) -> Program[int]:
         """Score, train, contribute, wait. -> the next round."""
         self.at = round
+        self.upkeep.moved_on()
         self.rounds.began_s = yield Now()
         if (yield from self._contributed_before(round)):
             return (yield from self._wait(round))
@@ -55,7 +73,7 @@ class AveragingWorker(Worker):
             model = yield Collect()
             if not np.isfinite(model.vector).all():
                 yield from self.diverged(round)
-        is_closed = yield from self.rounds.contribute(round, self.worker, model, tally)
+        is_closed = yield from self.contribute(round, model, tally)
         yield from self.forget_cursor()
         return (yield from self._wait(round, is_closed))
 
@@ -115,12 +133,27 @@ class AveragingWorker(Worker):
         if self.joined:
             return False
         self.joined = True
-        leaf = self.rounds.tree.leaf_level
-        found = yield Get(self.keys.node(round, leaf, self.worker))
-        if found is None:
+        found = yield Get(self.rounds.leaf(round, self.worker))
+        if found is not None:
+            yield from self.put(round, lambda: found.data)
+            return True
+        if self.lease is None or self.lease.round != round or (yield from self.upkeep.is_forgotten(round)):
             return False
-        yield from self.rounds.climb(round, leaf, self.worker, found.data, is_again=True)
+        self.upkeep.contributed(round, None)  # it is gone, but was merged before
         return True
+
+    def repair(self) -> Program[None]:
+        yield from self._see_to_checkpoint()
+        yield from super().repair()
+
+    def _see_to_checkpoint(self) -> Program[None]:
+        """While the head does not show our round (who closed the one before has died), others wait for its checkpoint:
+        if that is lost, make it again; or else do the round before again, as nobody can begin this one."""
+        now_head = yield from self.read_head()
+        if now_head.round >= self.at or not (yield Missing((self.keys.checkpoint(self.at),))):
+            return
+        if not (yield from self.rounds.remake(self.at)):
+            raise Again(now_head.round)
 
     def _after_lost_checkpoint(self, round: int) -> Program[int]:
         """A checkpoint that is not there: either the run has moved on and collected it, or it is lost.
@@ -133,5 +166,7 @@ class AveragingWorker(Worker):
         for later in range(round + 1, round + 1 + FURTHER):
             if (yield Get(self.keys.checkpoint(later))) is not None:
                 return later
+        if (yield from self.rounds.remake(round)):
+            return round
         yield from self.checkpoint_is_lost(round)
         return round

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnlite.protocol.asha import Job, JobKey, Rank
-from nnlite.protocol.effects import Create, Get, GetMany, Program
+from nnlite.protocol.effects import Create, Get, GetMany, Missing, Program
 from nnlite.protocol.keys import WorkerNumber
 from nnlite.protocol.result import Result, Timing
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
@@ -70,6 +70,16 @@ class Board:
                     self.timings[key] = Timing.from_json(timing.data, self.keys.timing(key))
                 news.append(result)
             self._open = [job for job in self._open if job.key not in self.results]
+
+    def put_back(self) -> Program[None]:
+        """Create again what we know and the store has forgotten: others cannot know of it, and would wait for ever."""
+        known = {self.keys.result(key): result for key, result in self.results.items()}
+        records: dict[str, Result | Timing] = {self.keys.timing(key): timing for key, timing in self.timings.items()}
+        records.update(known)  # behind the timings, as when they were made
+        lost = set((yield Missing(tuple(records)))) if records else set()
+        for key, record in records.items():
+            if key in lost:
+                yield Create(key, record.to_json())
 
     def claims(self) -> Program[list[tuple[Job, Claim | None]]]:
         """The open jobs with who has claimed them, in order."""

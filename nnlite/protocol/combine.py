@@ -112,24 +112,26 @@ class Combiner:
         return self.spec.max_staleness is not None and oldest is not None and version - oldest > self.spec.max_staleness
 
     def _pending(self, ledger: Ledger, mine: Sequence[Update], size: int) -> Program[list[Update]]:
-        """Every update that is there and not in the ledger, by worker and seq; of `size` entries."""
-        found_all: dict[int, list[Update]] = {}
+        """Every update that goes on from the ledger, by worker and seq; of `size` entries."""
+        last = {w: (seq, step) for w, (seq, step) in enumerate(zip(ledger.applied, ledger.steps, strict=True))}
+        pending: dict[int, list[Update]] = {}
+
+        def takes(worker: int, update: Update) -> bool:
+            if not update.label.follows(*last[worker]):
+                return False
+            last[worker] = update.label.seq, update.label.step
+            pending.setdefault(worker, []).append(update)
+            return True
+
         for update in mine:
-            worker, so_far = update.label.worker, found_all.setdefault(update.label.worker, [])
-            if update.label.seq == ledger.applied[worker] + len(so_far) + 1:
-                so_far.append(update)
-        asking = {w: ledger.applied[w] + 1 for w in range(self.spec.num_workers) if w not in ledger.finished}
-        asking = {w: seq for w, seq in asking.items() if not found_all.get(w)}
+            takes(update.label.worker, update)
+        asking = [w for w in range(self.spec.num_workers) if w not in ledger.finished and w not in pending]
         while asking:
-            keys = tuple(self.keys.update(w, seq) for w, seq in asking.items())
-            found = yield GetMany(keys)
-            for (w, _), key, one in zip(list(asking.items()), keys, found, strict=True):
-                if one is None:
-                    del asking[w]
-                else:
-                    found_all.setdefault(w, []).append(updates.decode(one.data, key, size))
-                    asking[w] += 1
-        return [update for w in sorted(found_all) for update in found_all[w]]
+            keys = tuple(self.keys.update(w, last[w][0] + 1) for w in asking)
+            found = zip(asking, keys, (yield GetMany(keys)), strict=True)
+            there = [(w, updates.decode(one.data, key, size)) for w, key, one in found if one is not None]
+            asking = [w for w, update in there if takes(w, update)]
+        return [update for w in sorted(pending) for update in pending[w]]
 
     # ---- moving the head
 

@@ -9,6 +9,7 @@ Final weights = initial weights + the sum of all pushed updates.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import (
     Adopt,
     Create,
+    Delete,
     Get,
     Join,
+    Note,
     Now,
     Program,
     Progress,
@@ -38,7 +41,6 @@ from nnlite.protocol.evaluation import Evaluations
 from nnlite.protocol.head import Head
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.updates import Label, Update
-from nnlite.protocol.waiter import Leave
 from nnlite.protocol.wire import Wire
 from nnlite.protocol.worker import Restored, Worker
 
@@ -54,6 +56,7 @@ class DownpourWorker(Worker):
         self.pull_every = spec.push_every if spec.is_lone else spec.pull_every
         self.base = 0  #: version of the checkpoint we stand on
         self.seq = 1  #: of the next update
+        self.begin = 0  #: the step at which that begins
         self.step = self.total = 0
         self.trained = NOT_TRAINED  #: since the last update
         self.pending: list[Update] = []  #: pushed, but not in `base`
@@ -115,12 +118,16 @@ class DownpourWorker(Worker):
         self.is_through = self.worker in ledger.finished
         size = len(weights.decode(data, self.keys.checkpoint(self.base), verify=False).vector)
         while True:
-            key = self.keys.update(self.worker, self.seq)
+            self.begin, key = self.step, self.keys.update(self.worker, self.seq)
             found = yield Get(key)
             if found is None:
                 return data
-            self.pending.append(updates.decode(found.data, key, size))
-            self.step, self.is_through = self.pending[-1].label.step, self.pending[-1].label.last
+            update = updates.decode(found.data, key, size)
+            if not update.label.follows(self.seq - 1, self.step):
+                yield Delete(key)
+                return data
+            self.pending.append(update)
+            self.step, self.is_through = update.label.step, update.label.last
             self.seq += 1
 
     def _newest(self) -> Program[tuple[Head, Any]]:
@@ -146,7 +153,7 @@ class DownpourWorker(Worker):
             self.step = step
 
     def _push(self) -> Program[None]:
-        """Create the next update. If its name is taken, another invocation is this worker: leave.
+        """Create the next update. If its name is taken, what stands there counts, and not what we have.
 
         A lone worker keeps it until it has folded it, and stands on the checkpoint that this makes.
         """
@@ -155,15 +162,23 @@ class DownpourWorker(Worker):
         if not np.isfinite(model.vector).all():
             yield from self.diverged(self.base)
         samples, loss = self.trained.num_samples, self.trained.loss_sum
-        label = Label(self.worker, self.seq, self.base, self.step, self.is_through, samples, loss)
+        label = Label(self.worker, self.seq, self.base, self.step, self.is_through, samples, loss, self.begin)
         if not self.spec.is_lone:
             key = self.keys.update(self.worker, self.seq)
             kind = "float32" if self.is_through else Wire.of(self.spec.wire).kind
             if not (yield Create(key, updates.encode(model, label, key, kind))):
-                raise Leave(f"another invocation has pushed {key}")
+                yield from self._taken(key)
         self.pending.append(Update(label, model.vector))
-        self.seq += 1
+        self.seq, self.begin = self.seq + 1, self.step
         self.trained = NOT_TRAINED
+
+    def _taken(self, key: str) -> Program[None]:
+        """Another invocation has pushed under this name. It is this worker now; or it was, and we have not seen that
+        when we began, as the store has forgotten the update before: then begin again, from what is there."""
+        self.beaten_s = -inf
+        yield from self.beat()
+        yield Note("taken", {"update": key})
+        raise Restored
 
     def _combine(self) -> Program[Moved | None]:
         """Fold what is pending, if nobody else does. -> where the head stands, if it was us who moved it"""
@@ -257,5 +272,5 @@ class DownpourWorker(Worker):
         yield Adopt(0, data, self.keys.checkpoint(final))
         scored = yield from self.until_finished(Score(self.spec.slice_s), final)
         tally = Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
-        is_closed = yield from self.rounds.contribute(final, self.worker, NOTHING, tally)
+        is_closed = yield from self.contribute(final, NOTHING, tally)
         yield from self.wait(final, is_closed)

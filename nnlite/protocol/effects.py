@@ -53,6 +53,13 @@ class GetMany(Effect):
 
 
 @dataclass(frozen=True)
+class Missing(Effect):
+    """-> list of those of the keys that are not there; the others are not read, where the store can do so."""
+
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Create(Effect):
     """-> True, or False when the key was there already (with, by our rules, the same bytes)."""
 

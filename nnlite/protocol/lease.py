@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from nnlite.protocol.effects import Found, Get, Program, Swap
-from nnlite.protocol.keys import Attempt
+from nnlite.protocol.keys import Attempt, Version
 from nnlite.protocol.spec import Rates
 from nnlite.protocol.usage import NOTHING, Usage
 from nnlite.records import Amount, Count, Record
@@ -33,6 +33,8 @@ class Lease(Record, what="a lease"):
     own: Usage = NOTHING  #: what this attempt has used, up to its last account, which comes with every beat
     is_final: bool = False  #: whether that was the last account of this attempt
     unseen_s: Amount = 0.0  #: how long attempts that died may have lasted after their last accounts
+    round: Version | None = None  #: to which it has contributed last
+    forgotten: Count = 0  #: how often the store has forgotten that contribution
 
     @property
     def used(self) -> Usage:

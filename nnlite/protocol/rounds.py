@@ -15,7 +15,7 @@ from typing import Any
 
 from nnlite.protocol import contribution, durable, head
 from nnlite.protocol.contribution import Tally
-from nnlite.protocol.effects import Create, DeleteMany, Get, GetMany, Model, Note, Now, Program
+from nnlite.protocol.effects import Create, DeleteMany, Get, GetMany, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
@@ -30,12 +30,9 @@ class Rounds:
 
     # ---- climbing
 
-    def contribute(self, round: int, worker: int, model: Model, tally: Tally) -> Program[bool]:
-        """Create this worker's contribution to `round`, and merge whatever it completes. -> whether that was all"""
-        key = self.keys.node(round, self.tree.leaf_level, worker)
-        data = contribution.encode(model, tally, key)
-        yield Create(key, data)
-        return (yield from self.climb(round, self.tree.leaf_level, worker, data))
+    def leaf(self, round: int, worker: int) -> str:
+        """The key of a worker's contribution."""
+        return self.keys.node(round, self.tree.leaf_level, worker)
 
     def climb(self, round: int, level: int, node: int, data: Any, is_again: bool = False) -> Program[bool]:
         """Merge upwards from a node that is there; close the round on reaching the root. -> whether we did
@@ -159,6 +156,24 @@ class Rounds:
         if data is not None:
             yield from self.close(round, data)
         return missing
+
+    def remake(self, version: int) -> Program[bool]:
+        """Create a checkpoint again that the store has lost, while what it was merged of is there. -> whether we could
+
+        With a quorum its parts may have become more meanwhile: then only the root itself will do.
+        """
+        if version == 0:
+            return False
+        if self.spec.quorum is None:
+            data = yield from self._rebuild(version - 1, 0, 0, [])
+        else:
+            found = yield Get(self.keys.node(version - 1, 0, 0))
+            data = found.data if found is not None else None
+        if data is None:
+            return False
+        root, _ = contribution.decode(data, self.keys.node(version - 1, 0, 0))
+        yield Create(self.keys.checkpoint(version), contribution.under(root, self.keys.checkpoint(version)))
+        return True
 
     def _rebuild(self, round: int, level: int, node: int, missing: list[int], is_enough: bool = False) -> Program[Any]:
         """A node, merged if it has to be; None if something below is missing, or, when what there `is_enough`,

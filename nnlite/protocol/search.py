@@ -39,6 +39,7 @@ from nnlite.protocol.result import DIVERGED, FAILED, Result, Timing
 from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.searching import Searching
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import MORE_MEMORY
 from nnlite.protocol.worker import Worker
 
 
@@ -132,13 +133,11 @@ class SearchWorker(Searching, Worker):
         already, and stays."""
         result = Result(job.trial, job.rung, rounds)
         try:
-            tally = yield from self._train(job, rounds)
+            tally = yield from self._train(job)
             scored = yield from self.until_finished(Score(self.spec.slice_s), rounds)
         except Diverges:
             reason = "its loss was no longer a number: the learning rate may be too high"
             return replace(result, status=DIVERGED, reason=reason)
-        except _Missing as missing:
-            return replace(result, status=FAILED, reason=f"{missing} is missing in the store")
         return replace(
             result,
             num_samples=tally.num_samples,
@@ -147,28 +146,50 @@ class SearchWorker(Searching, Worker):
             loss=scored.loss_sum / max(1, scored.num_samples),
         )
 
-    def _train(self, job: Job, rounds: int) -> Program[Tally]:
+    def _train(self, job: Job) -> Program[Tally]:
         """Train from the rung below, and keep the model; or go on where an earlier attempt left off."""
         trial = yield from self._trial(job.trial)
         yield TakeUp(trial)
-        steps = trial.steps_per_round or 1
-        where = self.board.keys.model(job.key)
+        where, end = self.board.keys.model(job.key), self._end(job.key, trial)
         done, standing = (yield Get(where)), (yield from self._left_off(job))
-        if standing is not None and (done is None or standing.step == rounds * steps):
+        if standing is not None and standing.step == end:
             yield Resume(standing, where, job.rung)
         elif done is not None:
-            yield Join(done.data, where, rounds * steps, ())
-        elif job.rung > 0:
-            yield from self._join((job.trial, job.rung - 1), self.search.ladder.rounds[job.rung - 1] * steps)
-        if done is not None:
-            return contribution.decode(done.data, where)[1]
-        trained = yield from self.until_finished(Train(self.spec.slice_s, rounds * steps), rounds)
+            yield Join(done.data, where, end, ())
+        else:
+            yield from self._stand_below(job.key, trial, standing)
+        data = done.data if done is not None else (yield from self._make(job.key, trial))
+        return contribution.decode(data, where)[1]
+
+    def _end(self, key: JobKey, trial: RunSpec) -> int:
+        """The step at which a stretch of training ends."""
+        return self.search.ladder.rounds[key[1]] * (trial.steps_per_round or 1)
+
+    def _stand_below(self, key: JobKey, trial: RunSpec, standing: Standing | None) -> Program[None]:
+        """Stand where a stretch of training begins, or where an earlier attempt left off in it. If the store has lost
+        the model that it begins with, make that again."""
+        below = (key[0], key[1] - 1)
+        begin = self._end(below, trial) if key[1] else -1
+        if standing is not None and standing.step > begin:
+            yield Resume(standing, self.board.keys.model(key), key[1])
+        elif key[1]:
+            where = self.board.keys.model(below)
+            found = yield Get(where)
+            if found is None:
+                yield from self._stand_below(below, trial, standing)
+            data = found.data if found is not None else (yield from self._make(below, trial))
+            yield Join(data, where, begin, ())
+
+    def _make(self, key: JobKey, trial: RunSpec) -> Program[bytes]:
+        """Train to the end of a stretch, and keep the model. -> its bytes"""
+        where, rounds = self.board.keys.model(key), self.search.ladder.rounds[key[1]]
+        trained = yield from self.until_finished(Train(self.spec.slice_s, self._end(key, trial)), rounds)
         model = yield Collect()
         if not np.isfinite(model.vector).all():
             raise Diverges
-        tally = Tally(trained.num_samples, trained.loss_sum)
-        yield Create(where, contribution.encode(model, tally, where))
-        return tally
+        data = contribution.encode(model, Tally(trained.num_samples, trained.loss_sum), where)
+        yield Create(where, data)
+        return data
 
     def cursor(self) -> Program[bytes | None]:
         return cursor.encode((yield Suspend()), self.at, self.keys.cursor(self.worker, self.attempt))
@@ -182,18 +203,11 @@ class SearchWorker(Searching, Worker):
         standing, number = cursor.decode(found.data, where) if found is not None else (None, -1)
         return standing if number == job.number else None
 
-    def _join(self, below: JobKey, step: int) -> Program[None]:
-        where = self.board.keys.model(below)
-        found = yield Get(where)
-        if found is None:
-            raise _Missing(where)
-        yield Join(found.data, where, step, ())
-
     def _trial(self, trial: int) -> Program[RunSpec]:
         key = self.board.keys.trial(trial)
         found = yield Get(key)
         if found is None:
-            raise StoreError(f"{key} is missing in the store: begin the search anew")
+            raise StoreError(f"{key} is missing in the store: {MORE_MEMORY}")
         return RunSpec.of_run(self.board.keys.trial_run(trial), found.data, key)
 
     def _forget_deaths(self) -> Program[None]:
@@ -208,7 +222,3 @@ class SearchWorker(Searching, Worker):
         reborn = replace(current, since=current.attempt, beat=current.beat + 1)
         if (yield Swap(key, reborn.to_json(), found)):
             self.lease = reborn
-
-
-class _Missing(Exception):
-    """A model that a job needs is not in the store."""

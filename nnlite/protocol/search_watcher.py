@@ -5,15 +5,30 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from nnlite.errors import RunError
-from nnlite.protocol import head
+from nnlite.protocol import contribution, head
 from nnlite.protocol.board import Board
-from nnlite.protocol.effects import Create, DeleteMany, Get, Invoke, Join, Note, Now, Program, Progress, Score, TakeUp
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import (
+    Collect,
+    Create,
+    DeleteMany,
+    Get,
+    Invoke,
+    Join,
+    Note,
+    Now,
+    Program,
+    Progress,
+    Score,
+    TakeUp,
+    Train,
+)
 from nnlite.protocol.head import FAILED, STOPPED, Head
-from nnlite.protocol.keys import Version
+from nnlite.protocol.keys import Keys, Version
 from nnlite.protocol.result import Result, Timing, leaderboard, winner
-from nnlite.protocol.searching import Searching
+from nnlite.protocol.searching import ALL_DONE, Searching
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.waiter import Leave
+from nnlite.protocol.waiter import MORE_MEMORY, Leave
 from nnlite.protocol.watcher import Watcher
 from nnlite.records import Count, Record, Share
 
@@ -42,7 +57,8 @@ class SearchWatcher(Searching, Watcher):
                 yield from self._tell_results(told)
             found = yield from head.read(self.keys.head)
             if found is None:
-                return Head(status=FAILED, reason=f"the search {self.spec.run} is no longer in the store")
+                gone = f"the search {self.spec.run} is no longer in the store: {MORE_MEMORY}"
+                return Head(status=FAILED, reason=gone)
             return found[0]
 
     def between_polls(self) -> Program[None]:
@@ -89,28 +105,37 @@ def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
         best = winner(board.results)
         if best is None:
             raise RunError(_no_winner(search, ranking))
-        yield from _score(board, best)
-        found = yield Get(board.keys.outcome)
-    chosen = Outcome.from_json(found.data, board.keys.outcome)
+        yield from _check_whole(board)
+        made = yield from _score(board, best)
+        found = yield Get(board.keys.outcome)  # of several commands that draw it, the first one's
+    chosen = Outcome.from_json(found.data, board.keys.outcome) if found is not None else made
     useless = [board.keys.model(key) for key in board.results if key != (chosen.trial, chosen.rung)]
     if useless:
         yield DeleteMany(tuple(useless))
     return chosen, ranking
 
 
-def _score(board: Board, best: Result) -> Program[None]:
-    """Score the best on the test split, and create the outcome."""
+def _check_whole(board: Board) -> Program[None]:
+    """Raise RunError if the search came to its end, and the store has forgotten what some trial came to."""
+    stands = yield from head.read(Keys(board.search.search).head)
+    if stands is not None and stands[0].reason == ALL_DONE and not board.is_over:
+        lost = board.keys.result(board.open[0].key)
+        raise RunError(f"the result {lost} is not in the store any more: {MORE_MEMORY}; begin the search anew")
+
+
+def _score(board: Board, best: Result) -> Program[Outcome]:
+    """Score the best on the test split, and create the outcome. -> it"""
     key = board.keys.trial(best.trial)
     found = yield Get(key)
     if found is None:
         raise RunError(f"the specification of the best trial, {key}, is not in the store any more: begin it anew")
     trial = RunSpec.of_run(board.keys.trial_run(best.trial), found.data, key)
     where = board.keys.model(best.key)
+    step = best.rounds * (trial.steps_per_round or 1)
     model = yield Get(where)
-    if model is None:
-        raise RunError(f"the model of the best trial, {where}, is not in the store any more: begin the search anew")
+    data = model.data if model is not None else (yield from _train_again(trial, best, step, where))
     yield TakeUp(replace(trial, data=board.search.test))
-    yield Join(model.data, where, best.rounds * (trial.steps_per_round or 1), ())
+    yield Join(data, where, step, ())
     scored = Progress(False, 0, 0.0)
     while not scored.finished:
         scored = yield Score(1.0)
@@ -118,6 +143,19 @@ def _score(board: Board, best: Result) -> Program[None]:
     test_accuracy = scored.num_correct / max(1, scored.num_samples)
     made = Outcome(best.trial, best.rung, best.rounds, accuracy, loss, test_accuracy, scored.num_samples)
     yield Create(board.keys.outcome, made.to_json())
+    return made
+
+
+def _train_again(trial: RunSpec, best: Result, step: int, where: str) -> Program[bytes]:
+    """The model of the best trial, which the store has forgotten: the same weights come of the same steps."""
+    yield Note("forgotten", {"model": where})
+    yield TakeUp(trial)
+    trained = Progress(False, 0, 0.0)
+    while not trained.finished:
+        trained = yield Train(1.0, step)
+    data = contribution.encode((yield Collect()), Tally(best.num_samples), where)
+    yield Create(where, data)
+    return data
 
 
 def _no_winner(search: str, ranking: list[Result]) -> str:

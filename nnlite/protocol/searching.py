@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nnlite.protocol import head, lease
 from nnlite.protocol.board import Board
-from nnlite.protocol.effects import Found, Get, Invoke, Note, Now, Program, Swap
+from nnlite.protocol.effects import Create, Found, Get, Invoke, Note, Now, Program, Swap
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.lease import IDLE, Lease
 from nnlite.protocol.search_spec import SearchSpec
@@ -36,6 +36,7 @@ class Searching(Waiter):
         now_head = yield from self.read_head()
         yield from self.board.look()
         if self.board.is_over:
+            yield from self.board.put_back()
             yield from self.end(ALL_DONE)
         return now_head
 
@@ -54,6 +55,7 @@ class Searching(Waiter):
         """Nothing new for long: see whether anybody is still there, and whether somebody died before telling."""
         before = len(self.board.results)
         yield from self.look()
+        yield from self.board.put_back()
         if len(self.board.results) > before:
             yield from self.news()
         yield from self.staff()
@@ -75,6 +77,11 @@ class Searching(Waiter):
             else:
                 continue
             num_free -= worker not in busy
+
+    def replace(self, worker: int, found: Found | None) -> Program[None]:
+        """Whoever comes begins by reading the search's specification, too."""
+        yield Create(self.board.keys.spec, self.board.search.to_json())
+        yield from super().replace(worker, found)
 
     def _wake(self, worker: int, found: Found) -> Program[None]:
         opened = yield from lease.take_over(self.keys.lease(worker), found, anew=True)

@@ -30,6 +30,12 @@ class Label(Record, what="an update", error=WeightsError):
     last: bool  #: whether the worker is through
     num_samples: Count
     loss_sum: float
+    begin: Count  #: steps it had taken before this update
+
+    def follows(self, seq: int, step: int) -> bool:
+        """Whether it is the next after that one. An attempt that died may have left updates whose predecessor the store
+        has forgotten; what is made in its place may end at another step, and then they are no use."""
+        return (self.seq, self.begin) == (seq + 1, step)
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,10 @@ class Ledger(Record, what="a checkpoint with a ledger", error=WeightsError, most
 
     def with_update(self, label: Label) -> Ledger:
         """One more update applied; they come in the order of their seq."""
-        if label.seq != self.applied[label.worker] + 1:
-            raise ValueError(f"update {label.seq} of worker {label.worker} after {self.applied[label.worker]}")
+        seq, step = self.applied[label.worker], self.steps[label.worker]
+        if not label.follows(seq, step):
+            made = f"update {label.seq} of worker {label.worker}, from step {label.begin} on"
+            raise ValueError(f"{made}, after {seq}, which ended at step {step}")
         finished = tuple(sorted({*self.finished, label.worker})) if label.last else self.finished
         changes = {"applied": label.seq, "steps": label.step, "bases": label.base}
         changed = {name: _with(getattr(self, name), label.worker, value) for name, value in changes.items()}

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from nnlite.protocol import durable, head, lease
 from nnlite.protocol.combine import Combiner
-from nnlite.protocol.effects import Create, Get, Invoke, Note, Now, Program, Sleep, Swap
+from nnlite.protocol.effects import Create, Get, Invoke, Missing, Note, Now, Program, Sleep, Swap
 from nnlite.protocol.head import DONE, FAILED, RUNNING, Head
 from nnlite.protocol.lease import OPEN, Lease, Watch
 from nnlite.protocol.rounds import Rounds
@@ -16,6 +16,7 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.sweep import sweep
 
 T = TypeVar("T")
+MORE_MEMORY = "a memcached that forgets wants more memory (-m), or the run a --checkpoint-store"
 
 
 class Leave(Exception):  # not an error: how deep code says that this invocation is over
@@ -156,6 +157,9 @@ class Waiter:
 
     def tidy(self, last: Head) -> Program[None]:
         """Do for a run that is over what who ended it may have died before doing."""
+        is_merged = last.result is not None and self.spec.protocol == "averaging"
+        if is_merged and (yield Missing((self.keys.checkpoint(last.round),))):
+            yield from self.rounds.remake(last.round)
         yield from self.rounds.keep_result(last)
         if last.status == DONE:
             yield from sweep(self.spec, last)

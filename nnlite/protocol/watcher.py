@@ -12,7 +12,7 @@ from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.waiter import Leave, Waiter
+from nnlite.protocol.waiter import MORE_MEMORY, Leave, Waiter
 from nnlite.records import Record
 
 AHEAD = 8  # evaluations that are looked for at a time: some are left out, when steps come fast or a worker dies
@@ -50,7 +50,7 @@ class Watcher(Waiter):
         if last is None and self.spec.checkpoint_store is not None:
             last = yield from durable.restore(self.spec)
         if last is None:
-            return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store")
+            return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store: {MORE_MEMORY}")
         yield from self._tell(last.round + 1)
         yield from self._tell_evaluations()
         yield from self.tidy(last)

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnlite.protocol import head, lease
+from nnlite.protocol import contribution, head, lease
+from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import (
     Create,
     Delete,
     GetMany,
     Invoke,
+    Model,
     Note,
     Now,
     Program,
@@ -25,8 +27,9 @@ from nnlite.protocol.effects import (
 from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.upkeep import Again, Make, Upkeep
 from nnlite.protocol.usage import NOTHING
-from nnlite.protocol.waiter import Leave, Waiter
+from nnlite.protocol.waiter import MORE_MEMORY, Leave, Waiter
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Left:
 
 
 MAX_PAUSE_S = 0.5  # before it does: others may be about to restore the run
+MOST_FORGOTTEN = 5  # times that a worker's contribution to one round is made again
 MAX_RESTORED = 20  # times an invocation begins again, before the store is taken for too small
 
 
@@ -53,6 +57,7 @@ class Worker(Waiter):
         self.lease: Lease | None = None
         self.beaten_s = self.looked_s = self.longest_s = 0.0
         self.before = NOTHING  #: what earlier attempts of this worker have used
+        self.upkeep = Upkeep(self.rounds, worker)
         self.num_restored = 0  #: how often this invocation began again
         self.life: int | None = None  #: of the run, when we began
 
@@ -93,7 +98,7 @@ class Worker(Waiter):
         self.beaten_s = self.looked_s = self.pace.began_s = yield Now()
         yield Note("began", {"attempt": self.attempt})
         if self.num_restored > MAX_RESTORED:
-            reason = f"the store has forgotten the run {self.num_restored} times: give memcached more memory (-m)"
+            reason = f"the store has forgotten the run {self.num_restored} times: {MORE_MEMORY}"
             yield from self.fail(reason)
         yield from self.beat()
 
@@ -125,6 +130,43 @@ class Worker(Waiter):
         if now_s - self.looked_s >= self.spec.look_s:
             yield from self.read_head()
             self.looked_s = yield Now()
+
+    # ---- contributing
+
+    def contribute(self, round: int, model: Model, tally: Tally) -> Program[bool]:
+        """Contribute to a round, and merge whatever that completes. -> whether it closed the round"""
+        key = self.rounds.leaf(round, self.worker)
+        return (yield from self.put(round, lambda: contribution.encode(model, tally, key), is_again=False))
+
+    def put(self, round: int, make: Make, is_again: bool = True) -> Program[bool]:
+        """Create our contribution, of bytes that can be made again until we train on; and climb."""
+        assert self.lease is not None
+        data = make()
+        if (yield Create(self.rounds.leaf(round, self.worker), data)) and self.lease.round == round:
+            yield from self._forgotten(round)
+        if self.lease.round != round:
+            self.lease = replace(self.lease, round=round, forgotten=0)
+        self.upkeep.contributed(round, make)
+        return (yield from self.rounds.climb(round, self.rounds.tree.leaf_level, self.worker, data, is_again))
+
+    def _forgotten(self, round: int) -> Program[None]:
+        """The store had our contribution, and has lost it: count that, and end a run for which it is too small."""
+        assert self.lease is not None
+        self.lease = replace(self.lease, forgotten=self.lease.forgotten + 1)
+        yield Note("forgotten", {"round": round, "times": self.lease.forgotten})
+        if self.lease.forgotten >= MOST_FORGOTTEN:
+            lost = f"the store has forgotten what worker {self.worker} contributed to round {round}"
+            yield from self.fail(f"{lost} {self.lease.forgotten} times: {MORE_MEMORY}")
+
+    def repair(self) -> Program[None]:
+        """First see whether our own contribution is still there: while we live, nobody else makes it again."""
+        if (yield from self.upkeep.is_lost()):
+            round, make = self.upkeep.round, self.upkeep.make
+            assert round is not None
+            if make is None:
+                raise Again(round)
+            yield from self.put(round, make)
+        yield from super().repair()
 
     # ---- leaving in time
 
@@ -221,7 +263,7 @@ class Worker(Waiter):
 
     def checkpoint_is_lost(self, round: int) -> Program[None]:
         """The newest checkpoint is not in the store: go on from the durable one, or end the run as failed."""
-        problem = f"checkpoint {self.keys.checkpoint(round)} is missing in the store"
+        problem = f"checkpoint {self.keys.checkpoint(round)} is missing in the store: {MORE_MEMORY}"
         if self.spec.checkpoint_store is not None:
             yield from self.restore(problem)
         yield from self.fail(problem)

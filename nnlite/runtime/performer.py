@@ -78,6 +78,9 @@ class Performer:
     def _getmany(self, effect: fx.GetMany) -> Any:
         return self.store.get_many(effect.keys)
 
+    def _missing(self, effect: fx.Missing) -> list[str]:
+        return self.store.missing(effect.keys)
+
     def _create(self, effect: fx.Create) -> bool:
         return self._conditional(effect, ABSENT)
 

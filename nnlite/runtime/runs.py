@@ -18,6 +18,7 @@ from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.waiter import MORE_MEMORY
 from nnlite.runtime import shard_store, starting, trainer
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
@@ -216,14 +217,12 @@ class Driver:
 
 
 def checkpoint(store: Store, spec: RunSpec, key: str) -> bytes:
-    """A checkpoint that stands, from the durable store if the run's own has forgotten it meanwhile."""
-    durable = open_durable(spec)
-    try:
-        return store.get(key).data
-    except NotFound:
-        if durable is None:
-            raise
-        return durable.get(key).data
+    """A checkpoint that stands, from the durable store if the run's own has forgotten it meanwhile. Raises RunError
+    when neither has it."""
+    for one in filter(None, (store, open_durable(spec))):
+        with suppress(NotFound):
+            return one.get(key).data
+    raise RunError(f"the checkpoint {key} of run {spec.run} is not in {store.url} any more: {MORE_MEMORY}")
 
 
 def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:

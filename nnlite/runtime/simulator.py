@@ -33,7 +33,7 @@ __all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
 
 STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
 LOOKS = {fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note}  # effects that change nothing, and take no time
-REQUESTS = {fx.Get, fx.GetMany, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany}
+REQUESTS = {fx.Get, fx.GetMany, fx.Missing, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany}
 WATCHER = -1  # the "worker" number of the watcher in stories
 
 
@@ -243,6 +243,7 @@ class Simulation:
     def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
         """The answer to an effect, at once."""
         if type(effect) in REQUESTS:
+            self._forget()
             return self._request(effect)
         if invocation is not None and invocation.learner is not None and type(effect) in COMPUTING:
             return compute(effect, invocation.learner)
@@ -265,6 +266,19 @@ class Simulation:
                     self.counts[values["reason"]] += 1
         return None
 
+    def _forget(self) -> None:
+        """Let some object vanish, if it is time to."""
+        faults = self.faults
+        by_chance = self._happens(faults.vanish_rate) and self.counts["vanished"] < faults.max_vanished
+        if not by_chance and (faults.vanish_at is None or self.num_effects != faults.vanish_at):
+            return
+        keys = [key for key in self.store if any(part in key for part in faults.vanish)]
+        if keys:
+            gone = keys[int(self.rng.integers(len(keys)))]
+            del self.store[gone]
+            self.counts["vanished"] += 1
+            self._tell("the store", "forgets", gone)
+
     def _request(self, effect: fx.Effect) -> Any:
         """What the store answers."""
         match effect:
@@ -272,6 +286,8 @@ class Simulation:
                 return self._of(durable).get(key)
             case fx.GetMany(keys):
                 return [self.store.get(key) for key in keys]
+            case fx.Missing(keys):
+                return [key for key in keys if key not in self.store]
             case fx.Create(key, data, durable):
                 return False if key in self._of(durable) else self._put(key, data, durable)
             case fx.Swap(key, data, found, durable):

@@ -177,6 +177,8 @@ class Spans:
         elif isinstance(effect, fx.GetMany):
             span.reads, span.store_s = len(effect.keys), seconds
             span.bytes_in = sum(len(found.data) for found in answer if found is not None)
+        elif isinstance(effect, fx.Missing):
+            span.reads, span.store_s = len(effect.keys), seconds
         elif isinstance(effect, _WRITES):
             span.writes, span.store_s = 1, seconds
             span.bytes_out = _size(effect.data)

@@ -161,7 +161,7 @@ def test_a_copy_that_is_replaced_while_it_is_being_restored():
 def test_a_worker_is_replaced_though_the_specification_was_evicted():
     """An invocation begins by reading it, and a store that forgets what is seldom read forgets that first."""
     for make in (lambda: spec(2, 5), lambda: downpour(2, 1, 1)):
-        simulation = simulate(make(), 0, Faults(crash_at=30))
+        simulation = simulate(make(), 0, Faults(crash_rate=0.1, max_crashes=1))
         simulation.run(BOUND_S)
         assert simulation.counts["crashes"] == 1
         assert simulation.store[simulation.keys.spec].data == simulation.spec.to_json()

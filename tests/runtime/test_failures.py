@@ -136,7 +136,8 @@ def test_a_checkpoint_that_is_gone():
     runs.begin(store, store, OF, ROWS)
     store.delete(KEYS.checkpoint(0))
     last = small.resume(store, OF)
-    assert (last.status, last.reason) == ("failed", "checkpoint runs/small/ckpt/00000000 is missing in the store")
+    assert last.status == "failed"
+    assert last.reason.startswith("checkpoint runs/small/ckpt/00000000 is missing in the store: ")
 
 
 class Failing(MemoryStore):
@@ -205,7 +206,8 @@ def test_a_run_that_vanishes(num_processes, tmp_path):
             store.delete(KEYS.head)
 
     last = small.train(store, small.spec(ROWS, 2, 5000), ROWS, num_processes, tell=tell)
-    assert (last.status, last.reason) == ("failed", "the run small is no longer in the store")
+    assert last.status == "failed"
+    assert last.reason.startswith("the run small is no longer in the store: ")
 
 
 def test_it_ends_at_the_step_that_broke_and_not_after_the_round(monkeypatch):

@@ -13,6 +13,7 @@ WORDS = {
     "crash": ("crash_rate",),
     "lose": ("lose_rate",),
     "double": ("double_rate",),
+    "vanish": ("vanish_rate",),
     "straggler": ("straggler_rate", "straggler_factor"),
 }
 
@@ -33,6 +34,10 @@ class Faults:
     timeout_s: float = math.inf  #: the platform kills every invocation after so long
     clock_skew_s: float = 0.0  #: by which clocks differ, at most
     wipe_at_s: tuple[float, ...] = ()  #: when the store forgets everything; the durable one does not
+    vanish_rate: float = 0.0  #: of requests before which some object of the store, but not of the durable one, is gone
+    vanish: tuple[str, ...] = ("",)  #: which can go: those whose key has one of these in it
+    max_vanished: int = 10_000
+    vanish_at: int | None = None  #: exactly one object goes, before this effect of the whole run, if that is a request
     crash_at: int | None = None  #: kill exactly one invocation, at this effect of the whole run
     crash_after: bool = False  #: whether that one dies after the effect took place, rather than before
 
@@ -44,7 +49,9 @@ def parse(text: str) -> Faults:
         word, _, value = part.partition("=")
         names, numbers = WORDS.get(word, ()), value.split(":")
         if not 1 <= len(numbers) <= len(names):
-            raise UsageError(f"fault {part!r}: wanted some of crash=, lose=, double= RATE and straggler=RATE:FACTOR")
+            raise UsageError(
+                f"fault {part!r}: wanted some of crash=, lose=, double=, vanish= RATE and straggler=RATE:FACTOR"
+            )
         try:
             found: dict[str, Any] = dict(zip(names, map(float, numbers), strict=False))
         except ValueError:

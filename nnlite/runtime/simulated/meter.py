@@ -27,6 +27,8 @@ class Use:
             self.read(answer.num_bytes if answer else 0)
         elif isinstance(effect, fx.GetMany):
             self.read(sum(one.num_bytes for one in answer if one), len(answer))
+        elif isinstance(effect, fx.Missing):
+            self.read(0, len(effect.keys))
         elif isinstance(effect, (fx.Create, fx.Swap)):
             self.num_requests += 1
             self.num_writes += 1

@@ -54,7 +54,7 @@ class Drawn:
             return effect.seconds * slowness
         if isinstance(effect, (fx.Train, fx.Score, fx.Evaluate)):
             return float(self.rng.exponential(self.faults.slice_s)) * slowness
-        if isinstance(effect, (fx.Get, fx.GetMany, *WRITES)):
+        if isinstance(effect, (fx.Get, fx.GetMany, fx.Missing, *WRITES)):
             return float(self.rng.exponential(self.faults.latency_s)) * slowness
         return 0.0
 
@@ -107,6 +107,8 @@ class Modelled:
             return self._read([answer], now_s, slowness)
         if isinstance(effect, fx.GetMany):
             return self._read(answer, now_s, slowness)
+        if isinstance(effect, fx.Missing):
+            return self._request(self.profile.store.get, 0, now_s, num_reads=len(effect.keys))
         if isinstance(effect, fx.Sleep):
             return effect.seconds
         if isinstance(effect, (fx.Train, fx.Score, fx.Evaluate)) and isinstance(learner, ModelledLearner):

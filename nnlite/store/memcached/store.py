@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
-from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe, each
+from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
 from nnlite.store.memcached.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS, MIN_CHUNK_BYTES, Manifest, cut, fresh_version
 from nnlite.store.memcached.server import Server
 from nnlite.store.options import read_options, show_options
@@ -102,8 +102,11 @@ class MemcachedStore(Store):
         for server, wanted in names.items():
             with server.connection() as client:
                 items.update(client.get_many(wanted))
-        values = each(keys, lambda key: self._value_or_none(key, items.get(self._prefix + key)))
-        return [values[key] for key in keys]
+        return [self._value_or_none(key, items.get(self._prefix + key)) for key in keys]
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Manifests are read, chunks only touched."""
+        return [key for key in keys if not self._is_there(key)]
 
     def put(self, key: str, data: Data, *, if_version: Condition = None) -> None:
         server, name = self._place(check_key(key))
@@ -140,6 +143,12 @@ class MemcachedStore(Store):
         raise StoreUnavailable(f"{key!r} in {self.url}: {MAX_TURNS} other writers were faster; try again")
 
     # Manifests
+
+    def _is_there(self, key: str) -> bool:
+        server, name = self._place(check_key(key))
+        with server.connection() as client:
+            manifest = self._manifest(key, client.get(name))
+        return manifest is not None and self._is_whole(manifest)
 
     def _place(self, key: str) -> tuple[Server, str]:
         """The server and the name of a key's manifest, the same for every worker at any time."""

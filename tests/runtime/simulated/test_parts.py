@@ -34,7 +34,7 @@ def test_a_small_value_counts_as_many_bytes_as_the_real_one_has(real):
         return Model(np.zeros(size, np.float32), {"weight": (size,)})
 
     scale = Scale(100 * 4, real * 4)
-    label = Label(0, 1, 0, 10, False, 5, 1.0)
+    label = Label(0, 1, 0, 10, False, 5, 1.0, 0)
     for make in (lambda m: encode(m, Tally(3), "k"), lambda m: updates.encode(m, label, "k")):
         small_value, real_value = make(model(100)), make(model(real))
         assert abs(scale.num_bytes(small_value) - len(real_value)) < 64  # digits in the header, and its padding

@@ -176,10 +176,7 @@ def _parser() -> argparse.ArgumentParser:
         "--straggler-timeout-s", type=float, metavar="S", help="after which waiters repair (30, or a second a worker)"
     )
     parser.add_argument(
-        "--faults",
-        default="",
-        metavar="HOW",
-        help="crash=0.001,lose=0.01,double=0.05,vanish=0.001,straggler=0.02:10 (none)",
+        "--faults", default="", metavar="HOW", help="crash=.001,lose=.01,double=.05,vanish=.001,straggler=.02:10 (none)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of all chances; same seed and profile, same rows")
     parser.add_argument("--profile", metavar="FILE", help="measured constants instead of assumed ones")

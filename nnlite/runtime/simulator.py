@@ -25,6 +25,7 @@ from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.usage import Usage
 from nnlite.runtime.learner import COMPUTING, Learner, compute
 from nnlite.runtime.simulated.faults import Faults
+from nnlite.runtime.simulated.invocation import WATCHER, Invocation
 from nnlite.runtime.simulated.meter import Meter, Use
 from nnlite.runtime.simulated.pace import Drawn, Pace
 from nnlite.runtime.simulated.values import Scale, Stored, short
@@ -34,26 +35,6 @@ __all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
 STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
 LOOKS = {fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note}  # effects that change nothing, and take no time
 REQUESTS = {fx.Get, fx.GetMany, fx.Missing, fx.Create, fx.Swap, fx.Delete, fx.DeleteMany}
-WATCHER = -1  # the "worker" number of the watcher in stories
-
-
-@dataclass
-class Invocation:
-    """One execution of a program."""
-
-    worker: int
-    attempt: int
-    program: fx.Program[Any]
-    learner: Learner | None
-    slowness: float = 1.0
-    skew_s: float = 0.0  #: what its clock shows at the start of the simulation
-    began_s: float | None = None
-    seconds: float = 0.0  #: from its beginning to its last effect
-    use: Use = field(default_factory=Use)
-    dies_after: bool = False  #: the effect that is under way
-
-    def __str__(self) -> str:
-        return "watcher" if self.worker == WATCHER else f"worker {self.worker}.{self.attempt}"
 
 
 @dataclass

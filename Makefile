@@ -52,13 +52,24 @@ clean:
 	rm -rf $(VENV) .nnlite build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis fashion.safetensors
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
+# What is missing is said before anything is made, in one line; an environment that could not be made whole is removed.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 10))
 
-$(VENV)/.installed: $(BIN)/python setup.cfg pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[progress]'
+$(BIN)/python:
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON): install Python 3.10 or later" >&2; exit 1; }
+	@$(PYTHON) -c '$(NEW_ENOUGH)' || { echo "nnlite needs Python 3.10 or later, and $(PYTHON) is \
+	$$($(PYTHON) --version 2>&1): name another, make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make an environment with pip: \
+	install its venv module (Debian, Ubuntu: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
+
+$(VENV)/.installed: $(BIN)/python setup.cfg pyproject.toml setup.py
+	@$(BIN)/python -c '$(NEW_ENOUGH)' || { echo "nnlite needs Python 3.10 or later, and $(VENV) has \
+	$$($(BIN)/python --version 2>&1): remove $(VENV)" >&2; exit 1; }
+	@$(BIN)/python -c 'import pip' 2>/dev/null || { echo "$(VENV) has no pip: remove $(VENV)" >&2; exit 1; }
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[progress]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable '.[progress,test,lint]'
+	$(BIN)/python -m pip install --disable-pip-version-check --editable '.[progress,test,lint]'
 	touch $@

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from nnlite import data, nn
-from nnlite.errors import NnliteError, UsageError
+from nnlite.errors import NnliteError, StructureError, UsageError
 from nnlite.nn import models
 from nnlite.space import Space
 
@@ -134,7 +134,10 @@ def dataset(case: Case, name: str | None = None, data_dir: Path | None = None) -
 
 def network(case: Case, rows: data.Dataset) -> nn.Sequential:
     """The case's network for a dataset. Raises UsageError when it fails or its outputs do not fit the classes."""
-    made = _made(case, "network", lambda: case.network(rows.input_shape, rows.num_classes), nn.Sequential)
+    try:
+        made = _made(case, "network", lambda: case.network(rows.input_shape, rows.num_classes), nn.Sequential)
+    except StructureError as error:
+        raise UsageError(f"case {case.name!r} does not fit {rows.name}: {error}") from error
     if isinstance(made.loss, nn.SoftmaxCrossEntropy) and made.output_shape[0] < max(2, rows.num_classes):
         targets = f"{rows.num_classes} classes" if rows.num_classes > 1 else "targets of -1 and +1"
         raise UsageError(

@@ -1,8 +1,10 @@
-"""Places: the user's home, nnlite's cache in it, and paths that begin with `~`."""
+"""Places: the user's home, nnlite's cache in it, paths that begin with `~`, and folders for a while."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nnlite.errors import UsageError
@@ -49,6 +51,19 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         except RuntimeError:
             raise UsageError(f"{found}: there is no user {first[1:]!r} here; write the path in full") from None
     return found
+
+
+@contextmanager
+def temporary(what: str = "") -> Iterator[Path]:
+    """A fresh folder, gone in the end. Raises UsageError when there is no place for one."""
+    import tempfile
+
+    try:
+        made = tempfile.TemporaryDirectory(prefix="-".join(filter(None, ("nnlite", what, ""))))
+    except OSError as error:
+        raise UsageError(f"no folder for temporary files ({error.strerror}): set TMPDIR to a writable one") from None
+    with made as name:
+        yield Path(name)
 
 
 def _listed() -> Path | None:

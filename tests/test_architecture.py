@@ -40,7 +40,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
     "protocol": ({"weights"}, {"numpy"}),
     "platform": (set(), set()),
     "cost": ({"protocol"}, {"numpy"}),
-    "platform.aws": ({"platform"}, {"boto3", "botocore"}),
+    "platform.aws": ({"platform", "places"}, {"boto3", "botocore"}),
     "platform.openfaas": ({"platform", "places"}, {"urllib3"}),
     "space": (set(), {"numpy"}),
     "cases": ({"nn", "data", "space"}, {"numpy"}),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from nnlite import output
-from nnlite.commands import _aws
+from nnlite.commands import _aws, _named
 from nnlite.commands._ask import confirm
 from nnlite.commands._follow_up import follow_up
 from nnlite.errors import RunError, UsageError
@@ -263,6 +263,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     function.add_argument("--alarm-email", metavar="ADDRESS", help="who gets that mail")
     what = parser.add_argument_group("what to do")
     what.add_argument("--bundle-only", action="store_true", help="build the zip, deploy nothing")
-    what.add_argument("--out", metavar="FILE", help="where --bundle-only writes it")
-    what.add_argument("--bundle", metavar="FILE", help="deploy this zip instead of building one")
+    what.add_argument("--out", type=_named.path, metavar="FILE", help="where --bundle-only writes it")
+    what.add_argument("--bundle", type=_named.path, metavar="FILE", help="deploy this zip instead of building one")
     what.add_argument("--delete", action="store_true", help="remove the stack and everything it made")

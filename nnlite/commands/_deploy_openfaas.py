@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import cases, output, places
-from nnlite.commands import _images, _stack
+from nnlite.commands import _images, _named, _stack
 from nnlite.commands._ask import confirm
 from nnlite.commands._spelling import command
 from nnlite.errors import RunError
@@ -27,9 +27,15 @@ DEFAULT_SECRET, DEFAULT_BUILD = "hmac.secret", "nnlite-openfaas"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this platform."""
     group = parser.add_argument_group("with --platform openfaas")
-    group.add_argument("--folder", metavar="DIR", help="with a stack.yaml of your own, and k8s/ (default: nnlite's)")
     group.add_argument(
-        "--build-dir", default=DEFAULT_BUILD, metavar="DIR", help="where faas-cli builds (default %(default)s)"
+        "--folder", type=_named.path, metavar="DIR", help="with a stack.yaml of your own, and k8s/ (default: nnlite's)"
+    )
+    group.add_argument(
+        "--build-dir",
+        type=_named.path,
+        default=DEFAULT_BUILD,
+        metavar="DIR",
+        help="where faas-cli builds (default %(default)s)",
     )
     group.add_argument("--faasd", action="store_true", help="one function a worker, worker-1 to worker-N, and no k8s/")
     group.add_argument("--workers", type=int, default=3, metavar="W", help="room for so many (default %(default)s)")
@@ -44,9 +50,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--namespace", metavar="NAME", help=f"of functions and memcached (default {_stack.NAMESPACE})")
     group.add_argument("--gateway", metavar="URL", help="default: OPENFAAS_URL, or as in stack.yaml")
     group.add_argument(
-        "--secret-file", metavar="FILE", help=f"made if it is not there (or {SECRET_FILE}; default {DEFAULT_SECRET})"
+        "--secret-file",
+        type=_named.path,
+        metavar="FILE",
+        help=f"made if it is not there (or {SECRET_FILE}; default {DEFAULT_SECRET})",
     )
-    group.add_argument("--data", metavar="DIR", help="put the dataset's files into emnist-setup; else it fetches them")
+    group.add_argument(
+        "--data",
+        type=_named.path,
+        metavar="DIR",
+        help="put the dataset's files into emnist-setup; else it fetches them",
+    )
     for name in _stack.CHOICES:
         group.add_argument(f"--{name.replace('_', '-')}", help="of runs that emnist-setup begins")
 

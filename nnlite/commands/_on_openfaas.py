@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from nnlite.commands import _prices
+from nnlite.commands import _named, _prices
 from nnlite.cost.curve import ONE_CORE_MB as DEFAULT_MB
 from nnlite.cost.prices import Tariff
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
@@ -41,12 +41,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": int, "default": 0, "metavar": "N",
         "help": "hand over to a new invocation after so many rounds (default 0: only before the time is up)",
     },
-    "--worker-store": {"metavar": "URL", "help": "the store as functions reach it, if that is not --store"},
-    "--secret-file": {"metavar": "FILE", "help": "what calls are signed with (or NNLITE_OPENFAAS_SECRET_FILE)"},
+    "--worker-store": {
+        "type": _named.path, "metavar": "URL", "help": "the store as functions reach it, if that is not --store",
+    },
+    "--secret-file": {
+        "type": _named.path, "metavar": "FILE", "help": "what calls are signed with (or NNLITE_OPENFAAS_SECRET_FILE)",
+    },
 }  # fmt: skip
 
 
-OWN = RESUMABLE = frozenset(flag.removeprefix("--").replace("-", "_") for flag in OPTIONS)
+OWN = frozenset(flag.removeprefix("--").replace("-", "_") for flag in OPTIONS)
+RESUMABLE = OWN - {"rounds_per_invocation"}
 PROBES_COST = True  # not money, but calls that others may wait for
 
 

@@ -8,6 +8,8 @@ from dataclasses import fields
 from typing import TypeVar
 
 from nnlite import cases, data
+from nnlite.commands import _named
+from nnlite.data import catalog
 from nnlite.errors import UsageError
 from nnlite.protocol.spec import PROTOCOLS, RunSpec
 from nnlite.runtime import job, planning
@@ -28,9 +30,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def add_work(parser: argparse.ArgumentParser) -> Group:
     """The options that decide how much there is to do. -> the group "how", for more"""
     what = parser.add_argument_group("what")
-    what.add_argument("--case", help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`")
+    what.add_argument(
+        "--case", type=_named.path, help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`"
+    )
     what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
-    what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
+    what.add_argument(
+        "--data",
+        type=_named.path,
+        metavar="DIR",
+        help="where dataset files are (or NNLITE_DATA); else they are fetched",
+    )
     what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
     how = parser.add_argument_group("how")
     length = how.add_mutually_exclusive_group()
@@ -98,4 +107,12 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     """The dataset, and the specification that the command line describes."""
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    return planning.plan(Job(**{f.name: getattr(args, f.name) for f in fields(Job) if hasattr(args, f.name)}))
+    given = {f.name: getattr(args, f.name) for f in fields(Job) if hasattr(args, f.name)}
+    with _named.wrong_if_named(args.data):
+        return planning.plan(Job(**given))
+
+
+def check_data(args: argparse.Namespace, dataset: data.Dataset) -> None:
+    """Refuse a folder of files for a dataset that is read from none."""
+    if args.data is not None and not (dataset.name in data.names() and catalog.has_files(dataset.name)):
+        raise UsageError(f"--data {args.data}: {dataset.name} is not read from files: leave it out")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from nnlite.commands import _named
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
 
@@ -17,7 +18,9 @@ def add_options(group: Any) -> None:
     group.add_argument(
         "--arch", choices=prices.ARCHITECTURES, help="processor (default x86_64); on Lambda, of the function"
     )
-    group.add_argument("--prices", metavar="FILE", help="a price file of your own (default: the bundled one)")
+    group.add_argument(
+        "--prices", type=_named.path, metavar="FILE", help="a price file of your own (default: the bundled one)"
+    )
 
 
 def tariff(args: argparse.Namespace, store_url: str) -> Tariff:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from nnlite import cases, configured
 from nnlite.cases import Case
+from nnlite.commands import _named
+from nnlite.commands._plan import check_data
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
 from nnlite.protocol.asha import Ladder, ladder
@@ -38,9 +40,16 @@ class Plan:
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say what to search, and how."""
     what = parser.add_argument_group("what")
-    what.add_argument("--case", help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`")
+    what.add_argument(
+        "--case", type=_named.path, help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`"
+    )
     what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
-    what.add_argument("--data", metavar="DIR", help="where dataset files are (or NNLITE_DATA); else they are fetched")
+    what.add_argument(
+        "--data",
+        type=_named.path,
+        metavar="DIR",
+        help="where dataset files are (or NNLITE_DATA); else they are fetched",
+    )
     what.add_argument("--optimizer", help=f"instead of the case's: {', '.join(cases.OPTIMIZERS)}")
     what.add_argument(
         "--validation", type=float, default=0.1, metavar="F", help="part of the training split to choose by (0.1)"
@@ -68,7 +77,9 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
     space = configured.space(case)
     drawn = space.draw(_at_least_one("--trials", args.trials), _seed(args.seed))
     rungs = _ladder(args, case)
-    whole = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
+    with _named.wrong_if_named(args.data):
+        whole = cases.dataset(case, args.dataset, Path(args.data) if args.data else None)
+    check_data(args, whole)
     seen = _without_validation(whole, args.validation)
     made = [configured.configure(case, configuration, seen) for configuration in drawn]
     own = any(cases.has_own_classes((m.network, m.optimizer, case.augment)) for m in made)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from nnlite.commands import _aws
+from nnlite.commands import _aws, _named
 from nnlite.commands._platforms import DEFAULT_STORE, PLATFORMS
 from nnlite.errors import UsageError
-from nnlite.store import Store, listing, open_store
+from nnlite.store import Store, listing
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """--store, or --platform lambda and which stack."""
     where = parser.add_argument_group("where the runs are")
-    where.add_argument("--store", help=f"path or URL (default {DEFAULT_STORE}, or the stack's on Lambda)")
+    where.add_argument(
+        "--store", type=_named.path, help=f"path or URL (default {DEFAULT_STORE}, or the stack's on Lambda)"
+    )
     where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")
     _aws.add_options(where)
 
@@ -28,7 +30,7 @@ def open_runs(args: argparse.Namespace) -> Store:
             raise UsageError("--platform openfaas: the store is as the run was told: name its --store")
         args.store_is_assumed = args.platform == "lambda"
         args.store = _aws.outputs_of(args)[1]["Store"] if args.store_is_assumed else DEFAULT_STORE
-    return open_store(args.store)
+    return _named.store(args.store)
 
 
 def runs_in(store: Store, run: str | None) -> list[str]:

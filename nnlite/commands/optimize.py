@@ -9,10 +9,10 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnlite.commands import _cost, _curve, _platforms, _prices
+from nnlite.commands import _cost, _curve, _named, _platforms, _prices
 from nnlite.commands._ask import confirm
 from nnlite.commands._optimum import Hunt, probe_seconds
-from nnlite.commands._plan import add_work, plan
+from nnlite.commands._plan import add_work, check_data, plan
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
 from nnlite.cost.prices import Tariff
@@ -24,7 +24,6 @@ from nnlite.platform.processor import usable_cores
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import calibrate
 from nnlite.runtime.probe import Probe, Probed, VenueAt, local_share
-from nnlite.store import open_store
 
 EXAMPLES = """examples:
   python -m tools.optimize --case a --objective cost
@@ -48,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
     _platforms.settle_store(args, place)
     tariff = place.tariff(args, args.store)
     dataset, planned = plan(args)
+    check_data(args, dataset)
     spec = replace(place.adapt(args, planned), budget_usd=None)
     limits = Limits(args, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
     limits.introduce(spec)
@@ -87,7 +87,7 @@ def _probe(args: argparse.Namespace, spec: RunSpec, dataset: Dataset, lowest_mb:
     busy, cores = os.getloadavg()[0], usable_cores()
     if busy > 0.6 * cores:
         print(f"this machine is busy (load {busy:.1f}, {cores:g} cores): large sizes will seem slow", file=sys.stderr)
-    with open_store(args.store) as store:
+    with _named.store(args.store) as store:
         return Probe(spec, dataset, steps, at, calibrate.time_store(store, calibrate.model_bytes(spec)))
 
 
@@ -270,8 +270,8 @@ def _parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=list(_platforms.PLATFORMS), default="local",
                        help="where probes run (default local)")  # fmt: skip
-    where.add_argument("--store", default=".nnlite", help="path or URL for weights (default .nnlite)")
-    parser.add_argument("--plot", metavar="FILE", help="the curve as a picture (needs matplotlib)")
+    where.add_argument("--store", type=_named.path, default=".nnlite", help="path or URL for weights (default .nnlite)")
+    parser.add_argument("--plot", type=_named.path, metavar="FILE", help="the curve as a picture (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
     _platforms.add_options(parser)

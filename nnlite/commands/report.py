@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import output
-from nnlite.commands import _where
-from nnlite.errors import NnliteError, UsageError
+from nnlite.commands import _named, _where
+from nnlite.errors import UsageError
 from nnlite.report import chrome, optimum, searches
 from nnlite.report.findings import caveats
 from nnlite.report.page import comparison, optimization_page, page, search_page
@@ -81,7 +81,7 @@ def _report_optimization(args: argparse.Namespace) -> int:
     try:
         text = path.read_text(errors="replace")
     except OSError as error:
-        raise NnliteError(f"cannot read {path}: {error.strerror}; name a file that tools.optimize wrote") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}; name a file that tools.optimize wrote") from None
     found = optimum.parse(text, str(path))
     for said in optimum.caveats(found):
         print(said, file=sys.stderr)
@@ -166,11 +166,18 @@ def _parser() -> argparse.ArgumentParser:
     what = "its id; or that of a search, which gets a page of its own"
     parser.add_argument("run", metavar="RUN", nargs="?", help=what)
     what = "instead of a run: a page of what `tools.optimize --json` printed"
-    parser.add_argument("--optimization", metavar="FILE", help=what)
-    parser.add_argument("--out", metavar="FILE", help="the page (default RUN.html, unless something else is asked for)")
+    parser.add_argument("--optimization", type=_named.path, metavar="FILE", help=what)
+    parser.add_argument(
+        "--out",
+        type=_named.path,
+        metavar="FILE",
+        help="the page (default RUN.html, unless something else is asked for)",
+    )
     parser.add_argument("--compare", metavar="RUN2", help="a page about both, in the same store")
-    parser.add_argument("--trace", metavar="FILE", help="a file for chrome://tracing or Perfetto, one track a worker")
-    parser.add_argument("--png", metavar="DIR", help="single plots as pictures; needs matplotlib")
+    parser.add_argument(
+        "--trace", type=_named.path, metavar="FILE", help="a file for chrome://tracing or Perfetto, one track a worker"
+    )
+    parser.add_argument("--png", type=_named.path, metavar="DIR", help="single plots as pictures; needs matplotlib")
     parser.add_argument("--json", action="store_true", help="the numbers on stdout, one JSON object a line")
     _where.add_options(parser)
     return parser

@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from nnlite import cases
+from nnlite.commands import _named
 from nnlite.commands._plan import widths
 from nnlite.commands._speed import measured
 from nnlite.commands._supposed import Supposed, rates
@@ -154,7 +155,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workers", type=_counts, default=[1, 10, 100], metavar="1,10,100", help="how many, in turn")
-    parser.add_argument("--case", default="b", help=f"{', '.join(cases.CASES)}, or a case file (default %(default)s)")
+    parser.add_argument(
+        "--case", type=_named.path, default="b", help=f"{', '.join(cases.CASES)}, or a case file (default %(default)s)"
+    )
     parser.add_argument("--dataset", help="instead of the case's; only its size and shape matter here")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="averaging")
     parser.add_argument("--store", choices=sorted(profile.ASSUMED), default="s3", help="(default %(default)s)")
@@ -179,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         "--faults", default="", metavar="HOW", help="crash=.001,lose=.01,double=.05,vanish=.001,straggler=.02:10 (none)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of all chances; same seed and profile, same rows")
-    parser.add_argument("--profile", metavar="FILE", help="measured constants instead of assumed ones")
-    parser.add_argument("--plot", metavar="FILE", help="draw time and cost over workers (needs matplotlib)")
+    parser.add_argument("--profile", type=_named.path, metavar="FILE", help="measured constants, not assumed ones")
+    parser.add_argument("--plot", type=_named.path, metavar="FILE", help="draw time and cost (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     return parser

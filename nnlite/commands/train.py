@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import data, nn, output
-from nnlite.commands import _cost, _platforms
+from nnlite.commands import _cost, _named, _platforms
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
-from nnlite.commands._plan import add_options, plan, widths
+from nnlite.commands._plan import add_options, check_data, plan, widths
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
 from nnlite.commands._signals import is_terminated
@@ -41,13 +41,15 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     place.check(args)
     _platforms.settle_store(args, place)
-    store = open_store(args.store)
+    store = _named.store(args.store)
     return _resume(args, place, store) if args.resume else _begin(args, place, store)
 
 
 def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     dataset, planned = plan(args)
-    first = starting.read(args.init, planned) if args.init else None
+    check_data(args, dataset)
+    with _named.wrong_if_named(args.init):
+        first = starting.read(args.init, planned) if args.init else None
     spec = place.adapt(args, replace(planned, init=first.digest if first else None))
     books = Books(args, spec, store, place)
     if args.dry_run:
@@ -136,10 +138,19 @@ def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.N
 
 
 def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
-    print(f"{spec.run} goes on alone. See it: {follow_up('status', args, spec.run, '--follow')}", file=sys.stderr)
-    print(f"stop it: {follow_up('stop', args, spec.run)}", file=sys.stderr)
-    print(f"fetch its weights in the end: {follow_up('train', args, '--resume', spec.run)}", file=sys.stderr)
-    print(f"a page about it: {follow_up('report', args, spec.run)}", file=sys.stderr)
+    lines = {
+        "status": follow_up("status", args, spec.run, "--follow"),
+        "stop": follow_up("stop", args, spec.run),
+        "resume": follow_up("train", args, "--resume", spec.run),
+        "report": follow_up("report", args, spec.run),
+    }
+    if args.json:
+        print(json.dumps({"event": "detached", "run": spec.run, **lines}))
+        return
+    print(f"{spec.run} goes on alone. See it: {lines['status']}", file=sys.stderr)
+    print(f"stop it: {lines['stop']}", file=sys.stderr)
+    print(f"fetch its weights in the end: {lines['resume']}", file=sys.stderr)
+    print(f"a page about it: {lines['report']}", file=sys.stderr)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -150,6 +161,9 @@ def _check(args: argparse.Namespace) -> None:
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
+    if args.calibrate and (args.dry_run or args.resume):
+        other = "--dry-run" if args.dry_run else "--resume"
+        raise UsageError(f"--calibrate measures by a short run, which {other} does not make: leave it out")
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
@@ -244,14 +258,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
-    where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})")
+    where.add_argument(
+        "--store", type=_named.path, default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})"
+    )
     where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
-    where.add_argument("--checkpoint-store", metavar="URL", help="where those are safe if the store may forget them")
-    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the weights)")
-    where.add_argument("--init", metavar="FILE", help="begin with the weights of a safetensors file, like tune's best")
+    where.add_argument(
+        "--checkpoint-store", type=_named.path, metavar="URL", help="where those are safe if the store may forget them"
+    )
+    where.add_argument(
+        "--data-store", type=_named.path, metavar="URL", help="where shards go (default: with the weights)"
+    )
+    where.add_argument(
+        "--init",
+        type=_named.path,
+        metavar="FILE",
+        help="begin with the weights of a safetensors file, like tune's best",
+    )
     where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
-    where.add_argument("--out", metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    where.add_argument("--out", type=_named.path, metavar="FILE", help="where the weights go (default RUN.safetensors)")
     where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
     _platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import configured, output
-from nnlite.commands import _platforms, _prices
+from nnlite.commands import _named, _platforms, _prices
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._leaderboard import Leaderboard, configuration
@@ -24,7 +24,7 @@ from nnlite.protocol.search_spec import SearchSpec
 from nnlite.protocol.spec import RunSpec
 from nnlite.runtime import model_file, runs, searches
 from nnlite.runtime.searches import Found
-from nnlite.store import Store, open_store
+from nnlite.store import Store
 
 EXAMPLES = """examples:
   python -m tools.tune --case c --dataset fashion-sample --trials 9
@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     args.workers = args.parallel if args.parallel is not None else _usual_parallel(args)
     place.check(args)
     _platforms.settle_store(args, place)
-    store = open_store(args.store)
+    store = _named.store(args.store)
     return _resume(args, place, store) if args.resume else _begin(args, place, store)
 
 
@@ -245,11 +245,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     where.add_argument("--parallel", type=int, metavar="P",
                        help=f"trials at a time (default: as many as cores; elsewhere {USUAL_PARALLEL})")  # fmt: skip
-    where.add_argument("--store", default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})")
-    where.add_argument("--data-store", metavar="URL", help="where shards go (default: with the results)")
+    where.add_argument(
+        "--store", type=_named.path, default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})"
+    )
+    where.add_argument(
+        "--data-store", type=_named.path, metavar="URL", help="where shards go (default: with the results)"
+    )
     where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
     where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
-    where.add_argument("--out", metavar="NAME", help="write NAME.safetensors and NAME.json (default: the search's id)")
+    where.add_argument(
+        "--out",
+        type=_named.path,
+        metavar="NAME",
+        help="write NAME.safetensors and NAME.json (default: the search's id)",
+    )
     _prices.add_options(parser.add_argument_group("cost"))
     _platforms.add_options(parser)
     parser.set_defaults(memory_mb=None, calibrate=False, checkpoint_store=None)

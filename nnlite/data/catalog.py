@@ -103,6 +103,11 @@ def fetch(
     return folder
 
 
+def has_files(name: str) -> bool:
+    """Whether a dataset is read from published files: neither generated nor bundled. Raises UsageError as `entry`."""
+    return entry(name).kind not in ("bits", "sample")
+
+
 def cache_folder(name: str, cache_dir: Path | None = None) -> Path:
     """Where downloads of a dataset are kept; the splits of EMNIST share one, as they share one archive."""
     root = places.cache() if cache_dir is None else places.expanded(cache_dir)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,10 +14,10 @@ from statistics import median
 
 import numpy as np
 
-from nnlite import output
+from nnlite import output, places
 from nnlite.cost.profile import Profile
 from nnlite.data import Dataset
-from nnlite.errors import NnliteError
+from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.tree import Tree
 from nnlite.runtime import trainer
@@ -38,12 +37,12 @@ VERSION = 2  # of what is measured, and how
 
 def known(spec: RunSpec, store: Store, venue: Venue, cache: Path | None = None) -> Profile | None:
     """The profile of a run at this venue, if it was measured there lately."""
-    path = _path(spec, store, venue, cache)
     try:
+        path = _path(spec, store, venue, cache)
         if time.time() - path.stat().st_mtime < KEEP_S:
             return Profile.from_json(path.read_bytes(), str(path))
     except (OSError, NnliteError):
-        pass  # not measured yet, or damaged
+        pass  # not measured yet, or damaged; or this user has no cache
     return None
 
 
@@ -53,18 +52,18 @@ def calibrated(spec: RunSpec, dataset: Dataset, store: Store, venue: Venue, cach
     if found is not None:
         return found
     profile = calibrate(spec, dataset, store, venue)
-    path = _path(spec, store, venue, cache)
     try:
+        path = _path(spec, store, venue, cache)
         path.parent.mkdir(parents=True, exist_ok=True)
         output.write(path, [replace(profile, num_warm=0).to_json()])  # warm ones will have cooled down
-    except OSError:
-        pass  # a cache that cannot be written is measured again next time
+    except (OSError, UsageError):
+        pass  # a cache that is not there, or cannot be written, is measured again next time
     return profile
 
 
 def cache_folder() -> Path:
-    """Where profiles are kept: in the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nnlite" / "profiles"
+    """Where profiles are kept: in the user's cache. Raises UsageError when this user has none."""
+    return places.cache() / "profiles"
 
 
 def _path(spec: RunSpec, store: Store, venue: Venue, cache: Path | None) -> Path:
@@ -153,7 +152,7 @@ def step_seconds(spec: RunSpec) -> float:
 def time_store(store: Store, size: int, repetitions: int = 5) -> tuple[float, float]:
     """-> seconds of a small request, and bytes/s of values of `size` bytes, written and read."""
     if isinstance(store, FileStore):  # one that nobody has begun to use stays that way
-        with tempfile.TemporaryDirectory(prefix="nnlite-") as folder:
+        with places.temporary() as folder:
             return _time_store(FileStore(folder), size, repetitions)
     return _time_store(store, size, repetitions)
 

@@ -84,8 +84,7 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
     per_epoch = -(-len(dataset.train) // (max(1, job.workers) * max(1, batch_size)))  # steps of a worker
     num_rounds = _num_rounds(job, case, per_epoch)
     optimizer, augment = cases.optimizer(case, job.optimizer, job.learning_rate), _augment(job, case, dataset)
-    if job.schedule == "cosine":
-        optimizer = _falling(optimizer, num_rounds * (job.steps_per_round or per_epoch))
+    optimizer = _scheduled(job, optimizer, num_rounds * (job.steps_per_round or per_epoch))
     spec = specify(
         case,
         network,
@@ -158,9 +157,13 @@ def _num_rounds(job: Job, case: Case, per_epoch: int) -> int:
     return -(-epochs * per_epoch // max(1, job.steps_per_round))
 
 
-def _falling(optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
-    """The same with a learning rate that falls to nothing, along half a cosine over a worker's steps."""
+def _scheduled(job: Job, optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
+    """The optimizer with the job's schedule: cosine falls to nothing over a worker's steps, along half a cosine."""
     start = optimizer.learning_rate
+    if job.schedule is None:
+        return optimizer
     if isinstance(start, nn.Schedule):
         raise UsageError("schedule: the case's optimizer has one of its own; leave it out, or give a learning rate")
-    return optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))
+    return (
+        optimizer if job.schedule == "constant" else optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from statistics import median
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite import places
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, RunError
 from nnlite.protocol import traces
@@ -99,7 +99,7 @@ def short_run(spec: RunSpec, dataset: Dataset, venue: Venue) -> Timed:
             round_s.append(float(values["seconds"]))
 
     with ExitStack() as stack:
-        where = venue.store_url or stack.enter_context(tempfile.TemporaryDirectory(prefix="nnlite-"))
+        where = venue.store_url or str(stack.enter_context(places.temporary()))
         store = stack.enter_context(open_store(where))
         runs.begin(store, store, spec, dataset)
         driver = runs.Driver(store, spec, venue.open(spec, store), tell=tell)

@@ -196,6 +196,6 @@ def test_an_optimization(report, tmp_path):
     lines = tmp_path / "probes.jsonl"
     lines.write_text('{"event": "probe", "memory_mb": 256, "workers": 1, "seconds": 1.5}\n')
     assert report("--optimization", lines).out == "probes.html\n"
-    assert report("--optimization", tmp_path / "none").code == 1
+    assert report("--optimization", tmp_path / "none").code == 2
     assert report("--optimization", lines, "first").code == 2
     assert report().code == 2

@@ -79,7 +79,8 @@ def test_what_cannot_be_meant_is_refused_before_anything_starts(argv, words, tra
 
 def test_a_dry_run_has_an_estimate_and_starts_nothing(train, monkeypatch):
     monkeypatch.setattr(_cost.calibrate, "calibrated", lambda *_: pytest.fail("started processes"))
-    done = train(*quick("--dry-run", "--calibrate"))
+    assert train(*quick("--dry-run", "--calibrate")).code == 2
+    done = train(*quick("--dry-run"))
     assert done.code == 0, done.err
     assert "\nestimate   about " in f"\n{done.out}"
 

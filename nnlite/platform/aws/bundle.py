@@ -8,14 +8,14 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from nnlite.errors import RunError
+from nnlite import places
+from nnlite.errors import RunError, UsageError
 from nnlite.platform import sources
 from nnlite.platform.aws import wheels
 from nnlite.platform.aws.target import ARCHITECTURES, Target
@@ -83,7 +83,7 @@ def build(target: Target, requirements: Sequence[str] | None = None, limit_bytes
     requirements: what to ask pip for instead of the versions and hashes of `wheels.lock()`.
     Raises RunError when a wheel cannot be had, or the zip is larger than we allow.
     """
-    with tempfile.TemporaryDirectory(prefix="nnlite-bundle-") as folder:
+    with places.temporary("bundle") as folder:
         found = wheels.download(target, wheels.pinned() if requirements is None else requirements, Path(folder))
         files = dict(_own_files())
         for wheel in found:
@@ -97,13 +97,13 @@ def build(target: Target, requirements: Sequence[str] | None = None, limit_bytes
 
 
 def load(path: Path) -> Bundle:
-    """A bundle that was built before. Raises RunError when the file is none."""
+    """A bundle that was built before. Raises UsageError when the file is none."""
     try:
         bundle = Bundle(path.read_bytes(), (path.name,))
         with zipfile.ZipFile(io.BytesIO(bundle.data)) as archive:
             archive.getinfo(HANDLER.rpartition(".")[0].replace(".", "/") + ".py")
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is no bundle ({error}): make one by python -m tools.deploy --bundle-only") from None
+        raise UsageError(f"{path} is no bundle ({error}): make one by python -m tools.deploy --bundle-only") from None
     return bundle
 
 

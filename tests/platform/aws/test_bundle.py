@@ -175,9 +175,9 @@ def test_the_command_builds_the_same_bytes_without_aws(for_arm, tmp_path, monkey
 
 def test_what_is_no_bundle_is_not_deployed(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
-    with pytest.raises(RunError, match="is no bundle"):
+    with pytest.raises(UsageError, match="is no bundle"):
         bundles.load(tmp_path / "text.zip")
     with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
         archive.writestr("handler.py", "")
-    with pytest.raises(RunError, match="is no bundle"):
+    with pytest.raises(UsageError, match="is no bundle"):
         bundles.load(tmp_path / "other.zip")

@@ -9,6 +9,7 @@ import sys
 import time
 
 from nnlite.commands import _where
+from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._cost import dollars, shown
 from nnlite.commands._spelling import command
 from nnlite.errors import NnliteError, UsageError
@@ -34,30 +35,29 @@ def main(args: argparse.Namespace) -> int:
         if not runs:
             print(f"there are no runs in {store.url}", file=sys.stderr)
         if args.run is None:
-            for name in runs:
-                _show_briefly(store, name, args)
-        else:
-            _show(Surveyor(store, read_spec(store, args.run)), args)
+            return EXIT_ERROR if [name for name in runs if not _show_briefly(store, name, args)] else 0
+        _show(Surveyor(store, read_spec(store, args.run)), args)
     return 0
 
 
-def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> None:
-    """One look at a run among others; who lives takes longer to see."""
+def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> bool:
+    """One look at a run among others; who lives takes longer to see. False if it cannot be read, as it is said."""
     try:
         spec = read_spec(store, name)
         survey = Surveyor(store, spec).look()
     except NnliteError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return
+        return False
     if args.json:
         print(json.dumps(_values(Surveyor(store, spec), survey)))
-        return
+        return True
     head = survey.head
     rounds = f"{head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
     accuracy += "  (a copy)" if survey.is_copy else ""
     paid = dollars(survey.account.usd)
     print(f"{name:<34} {head.status:<8} {rounds:>9}  {spec.num_workers:>4} workers  {paid}{accuracy}")
+    return True
 
 
 def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:

@@ -6,9 +6,10 @@ import argparse
 import sys
 
 from nnlite.commands import _aws, _where
+from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._spelling import command
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import NnliteError, RunError, StoreUnavailable, UsageError
 from nnlite.platform.aws.function import Function
 from nnlite.platform.aws.stack import Stack
 from nnlite.protocol import watcher
@@ -38,15 +39,29 @@ def main(args: argparse.Namespace) -> int:
         names = _where.runs_in(store, args.run)
         if not names:
             print(f"there are no runs in {store.url}", file=sys.stderr)
-        for name in names:
-            _stop(store, name, must_run=args.run is not None)
-    return 0
+        if args.run is not None:
+            _stop(store, args.run, must_run=True)
+            return 0
+        return EXIT_ERROR if [name for name in names if not _stopped(store, name)] else 0
+
+
+def _stopped(store: Store, name: str) -> bool:
+    """Stop one of many runs, if it runs. False if that could not be done, as it is said: the others must not go on
+    because of it."""
+    try:
+        _stop(store, name, must_run=False)
+        return True
+    except StoreUnavailable:  # the others would fail the same way
+        raise
+    except NnliteError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return False
 
 
 def _stop(store: Store, name: str, must_run: bool) -> None:
     spec = read_spec(store, name)
     before = standing(store, spec)
-    if before is not None and Surveyor(store, spec).look().is_copy:
+    if before is not None and store.url == spec.checkpoint_store and Surveyor(store, spec).look().is_copy:
         if must_run:
             raise RunError(f"{store.url} has copies of run {name}, and not the run: name its own --store")
         return

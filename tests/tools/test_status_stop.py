@@ -83,6 +83,29 @@ def test_bad_input_is_one_line_with_the_next_step(tool, train, case_file):
         assert (done.code, says in done.err, done.err.count("\n"), done.out) == (code, True, 1, ""), (argv, done.err)
 
 
+@pytest.mark.parametrize("damage", ["spec gone", "head damaged", "lease damaged"])
+def test_one_damaged_run_keeps_no_other_from_being_seen_and_stopped(tool, tmp_path, damage):
+    """All runs of a store are stopped because they cost money: the damaged one is named, and the exit code is 1."""
+    store = FileStore(tmp_path / "s")
+    for name in ("first", "second", "third"):
+        runs.begin(store, store, replace(small.spec(ROWS, 1, 3), run=name), ROWS)
+        perform(lease.acquire(Keys(name).lease(0), 1, "h"), Performer(store))
+    keys = Keys("second")
+    if damage == "spec gone":
+        store.delete(keys.spec)
+    else:
+        store.put(keys.head if damage == "head damaged" else keys.lease(0), b"{")
+    seen = tool("status", "--store", store.url)
+    assert (seen.code, [line.split()[0] for line in seen.out.splitlines()]) == (1, ["first", "third"])
+    stopped = tool("stop", "--all", "--store", store.url)
+    named = {line.split(";")[0] for line in stopped.out.splitlines()}
+    assert {"first: stopped", "third: stopped"} <= named
+    for done in [seen] if damage == "lease damaged" else [seen, stopped]:
+        (line,) = done.err.splitlines()
+        assert line.startswith("second: ")
+    assert (stopped.code, "second: stopped" in named) == ((0, True) if damage == "lease damaged" else (1, False))
+
+
 # ---- who lives
 
 

@@ -29,12 +29,12 @@ from nnlite.protocol.evaluation import Evaluation
 from nnlite.protocol.head import Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.result import Result, Timing
-from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.search_spec import Drawn, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import DataSpec, RunSpec
 from nnlite.protocol.updates import Label, Ledger
 from nnlite.protocol.usage import Usage
-from nnlite.records import load_object, parse
+from nnlite.records import Kept, parse
 from nnlite.report import optimum
 from nnlite.runtime import model_file
 from nnlite.runtime.invocation import Payload
@@ -72,7 +72,8 @@ def kept_in(name: str, decode: Callable[[bytes, str], Any], data: bytes, where: 
 
 
 def of_class(kind: Any, sound: Any) -> Decoder:
-    return Decoder(kind.__name__, lambda data: kind.from_json(data, "x"), sound.to_json())
+    data = sound.to_json("x") if issubclass(kind, Kept) else sound.to_json()
+    return Decoder(kind.__name__, lambda data: kind.from_json(data, "x"), data)
 
 
 STANDING = Standing(MODEL, 3, Progress(False, 4, 1.0), Progress(False, 0, 0.0))
@@ -142,7 +143,7 @@ DECODERS = [
     of_class(prices.Tariff, prices.tariff("us-east-1")),
     Decoder("prices", lambda data: prices.parse(data.decode(errors="replace"), "us-east-1", "arm64", "x"),
             prices.BUNDLED.read_bytes()),
-    Decoder("configuration", lambda data: load_object(data, "x", "what was drawn"), b'{"rate": 0.5, "hidden": [1]}'),
+    of_class(Drawn, Drawn.of({"rate": 0.5, "hidden": [1]})),
     kept_in("tally", contribution.decode, contribution.encode(MODEL, Tally(4, 2.0, 2, 1, 0.5), "x")),
     kept_in("cursor", cursor.decode, cursor.encode(STANDING, 1, "x")),
     kept_in("update", lambda d, w: updates.decode(d, w, SIZE), updates.encode(MODEL, LABEL, "x")),
@@ -328,7 +329,7 @@ def test_numbers_that_no_run_needs():
     big = json.loads(spec(3).to_json()) | {"num_workers": 10**8, "tree_widths": [1, 10**8]}
     with pytest.raises(NnliteError, match="workers: 100,000,000, wanted at most 100,000"):
         RunSpec.from_json(json.dumps(big).encode(), "x")
-    lease = json.loads(Lease(1, "").to_json()) | {"attempt": 10**9}
+    lease = json.loads(Lease(1, "").to_json("x")) | {"attempt": 10**9}
     with pytest.raises(NnliteError, match="attempt: expected a whole number from 0 to 999,999,999, found 1000000000"):
         Lease.from_json(json.dumps(lease).encode(), "x")
     head = Head(applied=(1,), steps=(1,), bases=(0,))

@@ -128,7 +128,7 @@ def without_trouble(argv: list[str], folder: Path) -> tuple[Any, float]:
     out = folder / "calm.safetensors"
     assert run(train.main, train._parser(), [*argv, "--store", str(folder / "calm"), "--out", str(out)]) == 0
     head = open_store(str(folder / "calm")).get(Keys(RUN).head).data
-    return weights.load(out).vector, float(Head.from_json(head, "head").accuracy or 0.0)
+    return weights.load(out).vector, float(Head.from_json(head, Keys(RUN).head).accuracy or 0.0)
 
 
 def check(args: argparse.Namespace, argv: list[str], folder: Path, last: Head, final: Any) -> str:
@@ -214,7 +214,7 @@ def main() -> int:
         trouble.join()
         if code:
             return code
-        last = Head.from_json(open_store(str(durable)).get(Keys(RUN).head).data, "head")
+        last = Head.from_json(open_store(str(durable)).get(Keys(RUN).head).data, Keys(RUN).head)
     restarted = "memcached restarted once, " if trouble.restarted else ""
     print(
         f"{args.protocol} on {args.store}: {seconds:.0f} s, {trouble.num_killed} processes killed, {restarted}"

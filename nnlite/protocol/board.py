@@ -9,11 +9,11 @@ from nnlite.protocol.effects import Create, Get, GetMany, Missing, Program
 from nnlite.protocol.keys import WorkerNumber
 from nnlite.protocol.result import Result, Timing
 from nnlite.protocol.search_spec import SearchKeys, SearchSpec
-from nnlite.records import Count, Record
+from nnlite.records import Count, Kept
 
 
 @dataclass(frozen=True)
-class Claim(Record, what="a claim"):
+class Claim(Kept, what="a claim"):
     """Which worker trains a job; its next attempt goes on with it if this one dies."""
 
     worker: WorkerNumber
@@ -40,7 +40,7 @@ class Board:
         """The board of a search that is in the store."""
         key = SearchKeys(search).spec
         found = yield Get(key)
-        return cls(SearchSpec.from_json(found.data, key)) if found is not None else None
+        return cls(SearchSpec.of_search(search, found.data, key)) if found is not None else None
 
     @property
     def is_over(self) -> bool:
@@ -79,7 +79,7 @@ class Board:
         lost = set((yield Missing(tuple(records)))) if records else set()
         for key, record in records.items():
             if key in lost:
-                yield Create(key, record.to_json())
+                yield Create(key, record.to_json(key))
 
     def claims(self) -> Program[list[tuple[Job, Claim | None]]]:
         """The open jobs with who has claimed them, in order."""
@@ -96,7 +96,7 @@ class Board:
             if claim is not None and claim.worker == worker:
                 return job, claim
         for job, claim in claims:
-            mine = Claim(worker, deaths)
-            if claim is None and (yield Create(self.keys.claim(job.key), mine.to_json())):
+            mine, key = Claim(worker, deaths), self.keys.claim(job.key)
+            if claim is None and (yield Create(key, mine.to_json(key))):
                 return job, mine
         return None

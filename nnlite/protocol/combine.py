@@ -58,7 +58,7 @@ class Combiner:
         if found is not None and (yield from self._is_held(found, now_head, holder)):
             return None
         held = Lease(now_head.round, holder)
-        if not (yield Swap(self.keys.combine, held.to_json(), found)):
+        if not (yield Swap(self.keys.combine, held.to_json(self.keys.combine), found)):
             return None
         began_s = yield Now()
         moved = yield from self._fold(*standing, mine)
@@ -152,7 +152,7 @@ class Combiner:
             self.created = made
         yield from self._tell(now_head.round, folded.tally, pending)  # watchers look for it once the head has moved
         moved = replace(now_head.with_ledger(folded.ledger), round=made, counter=now_head.counter + 1)
-        if not (yield Swap(self.keys.head, moved.to_json(), version)):
+        if not (yield Swap(self.keys.head, moved.to_json(self.keys.head), version)):
             return None
         self.known = where, folded.weights
         yield from self._collect(now_head, moved)
@@ -176,7 +176,8 @@ class Combiner:
     def _tell(self, round: int, tally: Tally, pending: list[Update]) -> Program[None]:
         staleness = [round - update.label.base for update in pending]
         more = {"num_updates": len(pending), "mean_staleness": mean(staleness), "max_staleness": max(staleness)}
-        yield Create(self.keys.summary(round), contribution.summary(round, tally, None, **more))
+        key = self.keys.summary(round)
+        yield Create(key, contribution.summary(round, tally, None, **more).to_json(key))
 
 
 def free(keys: Keys) -> Program[None]:
@@ -184,4 +185,4 @@ def free(keys: Keys) -> Program[None]:
     found = yield Get(keys.combine)
     if found is not None:
         held = Lease.from_json(found.data, keys.combine)
-        yield Swap(keys.combine, replace(held, holder=OPEN, beat=held.beat + 1).to_json(), found)
+        yield Swap(keys.combine, replace(held, holder=OPEN, beat=held.beat + 1).to_json(keys.combine), found)

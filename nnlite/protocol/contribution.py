@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 
 from nnlite import weights
 from nnlite.errors import WeightsError
-from nnlite.protocol import identity
 from nnlite.protocol.effects import Model
 from nnlite.protocol.keys import Version
-from nnlite.records import Amount, Count, Record, Share
+from nnlite.records import Amount, Count, Kept, Record, Share, identity
 
 NOTHING = "null"  # in place of what the metadata of a weights file do not have
 MERGE_CHUNK = 1 << 16  # entries: a piece of the sum and of one addend fit into the cache
@@ -86,7 +85,7 @@ def merge(parts: Mapping[str, Any], key: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Summary(Record, what="the summary of a round"):
+class Summary(Kept, what="the summary of a round"):
     """What people want to know of a round; `seconds` are those of the worker that closed it."""
 
     round: Version
@@ -100,10 +99,10 @@ class Summary(Record, what="the summary of a round"):
     max_staleness: Count | None = None
 
 
-def summary(round: int, tally: Tally, seconds: float | None, **more: Any) -> bytes:
-    """The summary of a round, as JSON."""
+def summary(round: int, tally: Tally, seconds: float | None, **more: Any) -> Summary:
+    """What people want to know of a round."""
     score_loss = tally.score_loss_sum / tally.num_scored if tally.num_scored else None
-    return Summary(round, seconds, tally.num_samples, tally.loss, tally.accuracy, score_loss, **more).to_json()
+    return Summary(round, seconds, tally.num_samples, tally.loss, tally.accuracy, score_loss, **more)
 
 
 def weighted_mean(vectors: Sequence[NDArray[np.float32]], counts: Sequence[int]) -> NDArray[np.float32]:

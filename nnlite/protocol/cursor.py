@@ -7,11 +7,10 @@ from typing import Any
 
 from nnlite import weights
 from nnlite.errors import WeightsError
-from nnlite.protocol import identity
 from nnlite.protocol.contribution import NOTHING
 from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.keys import Version
-from nnlite.records import Count, Record
+from nnlite.records import Count, Record, identity
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
             return
         # who tried to restore the run, and was not the first, has counted a life here that the run does not live
         copy = replace(now_head, life=max(now_head.life, old.life)) if old is not None else now_head
-        if (yield Swap(keys.head, copy.to_json(), found, durable=True)):
+        if (yield Swap(keys.head, copy.to_json(keys.head), found, durable=True)):
             break
     if old is not None and old.round != now_head.round:
         yield Delete(keys.checkpoint(old.round), durable=True)
@@ -63,7 +63,7 @@ def reopen(spec: RunSpec) -> Program[None]:
         kept = Head.from_json(found.data, keys.head)
         if kept.status in (STOPPED, FAILED):
             again = replace(kept.reopened(), counter=kept.counter + 1)
-            yield Swap(keys.head, again.to_json(), found, durable=True)
+            yield Swap(keys.head, again.to_json(keys.head), found, durable=True)
 
 
 def restore(spec: RunSpec) -> Program[Head | None]:
@@ -83,7 +83,7 @@ def restore(spec: RunSpec) -> Program[Head | None]:
                 continue  # between our two looks there was a newer copy, and this one went
             return None
         back = replace(back, life=back.life + 1, counter=back.counter + 1)
-        if (yield Swap(keys.head, back.to_json(), copy, durable=True)):  # so no life is ever lived twice
+        if (yield Swap(keys.head, back.to_json(keys.head), copy, durable=True)):  # so no life is ever lived twice
             return (yield from _put_back(spec, keys, back, found.data))
 
 
@@ -116,7 +116,7 @@ def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]
         if found is not None:
             old = Head.from_json(found.data, keys.head)
             back = replace(back, counter=max(back.counter, old.counter) + 1)
-        if (yield Swap(keys.head, back.to_json(), found)):
+        if (yield Swap(keys.head, back.to_json(keys.head), found)):
             return back
 
 

@@ -17,11 +17,11 @@ from nnlite.protocol.effects import Create, Evaluate, Now, Program, Progress
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys, Version
 from nnlite.protocol.spec import RunSpec
-from nnlite.records import Count, Record, Share
+from nnlite.records import Count, Kept, Share
 
 
 @dataclass(frozen=True)
-class Evaluation(Record, what="an evaluation"):
+class Evaluation(Kept, what="an evaluation"):
     """What the test split said of a checkpoint."""
 
     evaluation: Count  #: its number
@@ -69,7 +69,8 @@ class Evaluations:
         loss = tally.score_loss_sum / max(1, tally.num_scored)
         steps, loss_or_none = sum(now_head.steps), loss if isfinite(loss) else None
         made = Evaluation(number, now_head.round, steps, tally.accuracy, loss_or_none)
-        yield Create(self.keys.evaluation(number), made.to_json())
+        key = self.keys.evaluation(number)
+        yield Create(key, made.to_json(key))
         target = self.spec.target_accuracy
         if target is not None and tally.accuracy is not None and tally.accuracy >= target:
             reason = f"reached test accuracy {tally.accuracy:.4f}"

@@ -11,7 +11,7 @@ from nnlite.errors import StoreError
 from nnlite.protocol.effects import Found, Get, Program, Swap
 from nnlite.protocol.keys import Version
 from nnlite.protocol.updates import Ledger
-from nnlite.records import Count, OneOf, Range, Record, Share, load
+from nnlite.records import Count, Kept, OneOf, Range, Share, load_kept
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
 Status = Annotated[str, OneOf((RUNNING, DONE, STOPPED, FAILED))]
@@ -20,7 +20,7 @@ MOST_BYTES = 8_000_000  #: four numbers of every worker
 
 
 @dataclass(frozen=True)
-class Head(Record, what="the head of a run", most_bytes=MOST_BYTES):
+class Head(Kept, what="the head of a run", most_bytes=MOST_BYTES):
     """The only object that is ever replaced. `counter` makes every value differ from all before it."""
 
     round: Version = 0
@@ -54,14 +54,14 @@ class Head(Record, what="the head of a run", most_bytes=MOST_BYTES):
         return replace(self, status=RUNNING, reason="", result=None, accuracy=None)
 
     @classmethod
-    def from_json(cls, data: Any, where: str) -> Head:
+    def from_json(cls, data: Any, key: str) -> Head:
         """As of every record; heads are read far more often than they change, so some are remembered."""
-        return _known(bytes(data), where)
+        return _known(bytes(data), key)
 
 
 @lru_cache(maxsize=64)
-def _known(data: bytes, where: str) -> Head:
-    return load(Head, data, where)
+def _known(data: bytes, key: str) -> Head:
+    return load_kept(Head, data, key)
 
 
 def read(key: str) -> Program[tuple[Head, Found] | None]:
@@ -82,7 +82,7 @@ def change(key: str, how: Callable[[Head], Head]) -> Program[Head | None]:
         if wanted == head:
             return head
         wanted = replace(wanted, counter=head.counter + 1)
-        if (yield Swap(key, wanted.to_json(), version)):
+        if (yield Swap(key, wanted.to_json(key), version)):
             return wanted
 
 

@@ -14,14 +14,14 @@ from nnlite.protocol.effects import Found, Get, Program, Swap
 from nnlite.protocol.keys import Attempt, Version
 from nnlite.protocol.spec import Rates
 from nnlite.protocol.usage import NOTHING, Usage
-from nnlite.records import Amount, Count, Record
+from nnlite.records import Amount, Count, Kept
 
 OPEN = ""  # the holder of a lease that waits for its invocation
 IDLE = "idle"  # the holder of a lease whose worker has left for want of work
 
 
 @dataclass(frozen=True)
-class Lease(Record, what="a lease"):
+class Lease(Kept, what="a lease"):
     """The record behind `runs/{run}/leases/{worker}.json`."""
 
     attempt: Attempt
@@ -67,7 +67,7 @@ def acquire(key: str, attempt: int, holder: str, own: Usage = NOTHING) -> Progra
             if found is not None
             else Lease(attempt, holder, since=attempt, own=own)
         )
-        if (yield Swap(key, mine.to_json(), found)):
+        if (yield Swap(key, mine.to_json(key), found)):
             return mine
 
 
@@ -78,12 +78,12 @@ def renew(key: str, lease: Lease) -> Program[Lease | None]:
     """
     found = yield Get(key)
     if found is None:
-        return lease if (yield Swap(key, lease.to_json(), None)) else (yield from renew(key, lease))
+        return lease if (yield Swap(key, lease.to_json(key), None)) else (yield from renew(key, lease))
     current = Lease.from_json(found.data, key)
     if (current.attempt, current.holder) != (lease.attempt, lease.holder):
         return None
     beaten = replace(lease, beat=current.beat + 1)
-    swapped = yield Swap(key, beaten.to_json(), found)
+    swapped = yield Swap(key, beaten.to_json(key), found)
     return beaten if swapped else (yield from renew(key, lease))
 
 
@@ -97,7 +97,7 @@ def hand_over(key: str, lease: Lease, has_cursor: bool) -> Program[Lease | None]
         return None
     cursor = lease.attempt if has_cursor else 0
     opened = replace(_next(lease), since=lease.since + 1, cursor=cursor)
-    return opened if (yield Swap(key, opened.to_json(), found)) else None
+    return opened if (yield Swap(key, opened.to_json(key), found)) else None
 
 
 def settle(key: str, attempt: int, holder: str, own: Usage) -> Program[None]:
@@ -110,7 +110,7 @@ def settle(key: str, attempt: int, holder: str, own: Usage) -> Program[None]:
         if current.attempt != attempt or current.holder not in (holder, IDLE):
             return
         last = replace(current, own=own, is_final=True, beat=current.beat + 1)
-        if (yield Swap(key, last.to_json(), found)):
+        if (yield Swap(key, last.to_json(key), found)):
             return
 
 
@@ -124,7 +124,7 @@ def take_over(key: str, found: Found | None, anew: bool = False, unseen_s: float
         opened = replace(opened, since=opened.attempt)
     if old.holder != OPEN and not old.is_final:
         opened = replace(opened, unseen_s=old.unseen_s + unseen_s)
-    return opened if (yield Swap(key, opened.to_json(), found)) else None
+    return opened if (yield Swap(key, opened.to_json(key), found)) else None
 
 
 def _next(old: Lease) -> Lease:
@@ -138,7 +138,7 @@ def give_back(key: str, held: Lease) -> Program[None]:
     """Open a lease that we hold, if it still is as we wrote it: others may take it at once."""
     found = yield Get(key)
     if found is not None and Lease.from_json(found.data, key) == held:
-        yield Swap(key, replace(held, holder=OPEN, beat=held.beat + 1).to_json(), found)
+        yield Swap(key, replace(held, holder=OPEN, beat=held.beat + 1).to_json(key), found)
 
 
 class Watch:

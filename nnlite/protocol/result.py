@@ -8,13 +8,13 @@ from typing import Annotated
 
 from nnlite.protocol.asha import JobKey, Rank
 from nnlite.protocol.keys import Attempt, Version, WorkerNumber
-from nnlite.records import Amount, Count, OneOf, Record, Share
+from nnlite.records import Amount, Count, Kept, OneOf, Share
 
 OK, DIVERGED, FAILED = "ok", "diverged", "failed"
 
 
 @dataclass(frozen=True)
-class Result(Record, what="the result of a trial"):
+class Result(Kept, what="the result of a trial"):
     """What came out of one stretch of training, scored on the validation split. It says nothing of time."""
 
     trial: Count
@@ -41,7 +41,7 @@ class Result(Record, what="the result of a trial"):
 
 
 @dataclass(frozen=True)
-class Timing(Record, what="the timing of a trial"):
+class Timing(Kept, what="the timing of a trial"):
     """How long a stretch of training took, and what it cost: beside the result, as it differs from time to time."""
 
     worker: WorkerNumber

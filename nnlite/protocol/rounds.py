@@ -82,7 +82,8 @@ class Rounds:
         root, tally = contribution.decode(data, where)
         following = self._after(round, tally)
         seconds = (yield Now()) - self.began_s if self.began_s is not None else None
-        yield Create(self.keys.summary(round), contribution.summary(round, tally, seconds))
+        key = self.keys.summary(round)
+        yield Create(key, contribution.summary(round, tally, seconds).to_json(key))
         if following.status == RUNNING:  # the others go on as soon as they see it, so it comes after the summary
             data = contribution.under(root, self.keys.checkpoint(round + 1))
             yield Create(self.keys.checkpoint(round + 1), data)

@@ -119,8 +119,9 @@ class SearchWorker(Searching, Worker):
         usd = self.spec.rates.usd((yield Spent()))
         seconds = (yield Now()) - began_s
         timing = Timing(self.worker, self.attempt, round(seconds, 3), usd - self.billed_usd)
-        yield Create(self.board.keys.timing(job.key), timing.to_json())
-        yield Create(self.board.keys.result(job.key), result.to_json())
+        told, made = self.board.keys.timing(job.key), self.board.keys.result(job.key)
+        yield Create(told, timing.to_json(told))
+        yield Create(made, result.to_json(made))
         self.billed_usd = usd
         if job.rung > 0:
             yield Delete(self.board.keys.model((job.trial, job.rung - 1)))
@@ -220,5 +221,5 @@ class SearchWorker(Searching, Worker):
         if current is None or (current.attempt, current.holder) != (self.lease.attempt, self.lease.holder):
             return  # the next beat finds out
         reborn = replace(current, since=current.attempt, beat=current.beat + 1)
-        if (yield Swap(key, reborn.to_json(), found)):
+        if (yield Swap(key, reborn.to_json(key), found)):
             self.lease = reborn

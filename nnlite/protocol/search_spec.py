@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from nnlite.errors import UsageError
+from nnlite.errors import StoreError, UsageError
 from nnlite.protocol.asha import JobKey, Ladder, Schedule
 from nnlite.protocol.keys import MOST_WORKERS
 from nnlite.protocol.spec import DataSpec
-from nnlite.records import Amount, Count, Range, Record, Share
+from nnlite.records import Amount, Count, Kept, Range, Record, Share
 
 SAMPLERS = ("random", "asha")
 MOST_TRIALS = 100_000  #: that five digits of a key can name
@@ -46,6 +46,36 @@ class SearchSpec(Record, what="a search's specification", indent=1):
     def schedule(self) -> Schedule:
         """The schedule of its trials, from the beginning."""
         return Schedule(self.ladder, self.num_trials, self.ahead)
+
+    @classmethod
+    def of_search(cls, search: str, data: bytes, where: str) -> SearchSpec:
+        """The specification of `search`, as it stands at `where`. Raises StoreError for anything else."""
+        spec = cls.from_json(data, where)
+        if spec.search != search:
+            raise StoreError(f"{where} is the specification of search {spec.search!r}, expected that of {search!r}")
+        return spec
+
+
+@dataclass(frozen=True)
+class Drawn(Kept, what="what was drawn for a trial"):
+    """A trial's configuration, as it was drawn from the space, in its order."""
+
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.values):
+            raise StoreError(f"{len(self.names)} names of {len(self.values)} values")
+
+    @classmethod
+    def of(cls, configuration: dict[str, Any]) -> Drawn:
+        """As a record."""
+        return cls(tuple(configuration), tuple(configuration.values()))
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """By name."""
+        return dict(zip(self.names, self.values, strict=True))
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from nnlite.protocol.searching import ALL_DONE, Searching
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import MORE_MEMORY, Leave
 from nnlite.protocol.watcher import Watcher
-from nnlite.records import Count, Record, Share
+from nnlite.records import Count, Kept, Share
 
 
 class SearchWatcher(Searching, Watcher):
@@ -80,7 +80,7 @@ class SearchWatcher(Searching, Watcher):
 
 
 @dataclass(frozen=True)
-class Outcome(Record, what="the outcome of a search"):
+class Outcome(Kept, what="the outcome of a search"):
     """What a search came to: created once, so that the test split is looked at once."""
 
     trial: Count
@@ -142,7 +142,7 @@ def _score(board: Board, best: Result) -> Program[Outcome]:
     accuracy, loss = best.accuracy or 0.0, best.loss or 0.0
     test_accuracy = scored.num_correct / max(1, scored.num_samples)
     made = Outcome(best.trial, best.rung, best.rounds, accuracy, loss, test_accuracy, scored.num_samples)
-    yield Create(board.keys.outcome, made.to_json())
+    yield Create(board.keys.outcome, made.to_json(board.keys.outcome))
     return made
 
 

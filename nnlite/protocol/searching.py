@@ -97,5 +97,5 @@ class Searching(Waiter):
             current = Lease.from_json(found.data, key)
             if (current.attempt, current.holder) == (mine.attempt, mine.holder):
                 left = replace(current, holder=IDLE, beat=current.beat + 1, own=mine.own, is_final=True)
-                yield Swap(key, left.to_json(), found)
+                yield Swap(key, left.to_json(key), found)
         raise Leave("there is nothing to do at the moment")

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from nnlite import weights
 from nnlite.errors import StructureError, WeightsError
-from nnlite.protocol import contribution, identity
+from nnlite.protocol import contribution
 from nnlite.protocol.contribution import NOTHING, Tally
 from nnlite.protocol.effects import Model
 from nnlite.protocol.keys import Version, WorkerNumber
 from nnlite.protocol.wire import pack, unpack
-from nnlite.records import Count, Record
+from nnlite.records import Count, Record, identity
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class Waiter:
         if current.holder not in (OPEN, self.holder) and not self.watch.is_dead(self.keys.repair, found, (yield Now())):
             return False
         mine = Lease(current.attempt + 1, self.holder)
-        self.repairing = mine if (yield Swap(self.keys.repair, mine.to_json(), found)) else None
+        self.repairing = mine if (yield Swap(self.keys.repair, mine.to_json(self.keys.repair), found)) else None
         return self.repairing is not None
 
     def _missing(self, now_head: Head) -> Program[list[int]]:

@@ -13,7 +13,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import MORE_MEMORY, Leave, Waiter
-from nnlite.records import Record
+from nnlite.records import Kept
 
 AHEAD = 8  # evaluations that are looked for at a time: some are left out, when steps come fast or a worker dies
 
@@ -85,9 +85,10 @@ class Watcher(Waiter):
         going = [worker for worker in range(self.spec.num_workers) if worker not in now_head.finished]
         found = yield GetMany(tuple(self.keys.lease(worker) for worker in going))
         for worker, one in zip(going, found, strict=True):
-            if self.spec.wait_s is not None and not _is_held(one):
+            key = self.keys.lease(worker)
+            if self.spec.wait_s is not None and not _is_held(one, key):
                 continue  # its call may be in a queue, behind others for long
-            if self.watch.is_dead(self.keys.lease(worker), one, now_s):
+            if self.watch.is_dead(key, one, now_s):
                 yield from self.replace(worker, one)
 
     def between_polls(self) -> Program[None]:
@@ -99,7 +100,7 @@ class Watcher(Waiter):
                 yield from self.replace(worker, found)
 
 
-def _told(event: str, kind: type[Record], found: Found, key: str) -> Note:
+def _told(event: str, kind: type[Kept], found: Found, key: str) -> Note:
     """What people are told of a round or an evaluation: nothing depends on it, so a damaged one ends no run."""
     try:
         return Note(event, vars(kind.from_json(found.data, key)))
@@ -107,8 +108,8 @@ def _told(event: str, kind: type[Record], found: Found, key: str) -> Note:
         return Note("unreadable", {"reason": str(error)})
 
 
-def _is_held(found: Found | None) -> bool:
-    return found is not None and Lease.from_json(found.data, "a lease").holder != OPEN
+def _is_held(found: Found | None, key: str) -> bool:
+    return found is not None and Lease.from_json(found.data, key).holder != OPEN
 
 
 def stop(spec: RunSpec, reason: str) -> Program[Head | None]:

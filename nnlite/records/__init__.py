@@ -3,12 +3,12 @@
 ::
 
     @dataclass(frozen=True)
-    class Claim(Record, what="a claim"):
+    class Job(Record, what="a job"):
         worker: Count
         deaths: Count
 
-    Claim.from_json(b'{"deaths": -1, "worker": 3}', "searches/s1/trials/00000/0/claim.json")
-    StoreError: searches/s1/trials/00000/0/claim.json is not a claim (damaged, or not ours): deaths: expected a whole
+    Job.from_json(b'{"deaths": -1, "worker": 3}', "jobs/3.json")
+    StoreError: jobs/3.json is not a job (damaged, or not ours): deaths: expected a whole
     number, 0 or more, found -1
 
 Whatever is read may have been written by anybody. So every field has to be there and no other, each of its type and
@@ -16,7 +16,7 @@ within its range; no name comes twice, no number is infinite or endless, nothing
 """
 
 from nnlite.records.fields import Amount, Count, OneOf, Range, Share, fit
-from nnlite.records.record import Record, load, load_object
+from nnlite.records.record import Kept, Record, load, load_kept
 from nnlite.records.text import MOST_BYTES, Data, Unsound, parse, quoted
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Amount",
     "Count",
     "Data",
+    "Kept",
     "OneOf",
     "Range",
     "Record",
@@ -31,7 +32,7 @@ __all__ = [
     "Unsound",
     "fit",
     "load",
-    "load_object",
+    "load_kept",
     "parse",
     "quoted",
 ]

@@ -7,15 +7,17 @@ from dataclasses import asdict
 from typing import Any, ClassVar, TypeVar
 
 from nnlite.errors import NnliteError, StoreError
-from nnlite.records.fields import any_object, fit
+from nnlite.records import identity
+from nnlite.records.fields import fit
 from nnlite.records.text import MOST_BYTES, Data, Unsound, parse
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
+K = TypeVar("K", bound="Kept")
 
 
-class Record:
-    """Base of the frozen dataclasses that are kept as JSON. `what`: how an error calls one, and `hint`: what it says to
+class Described:
+    """What records say of their kind. `what`: how an error calls one, and `hint`: what it says to
     do; `error`: what is raised for bytes that are none; `most_bytes`: it ever takes; `indent`: for people."""
 
     what: ClassVar[str]
@@ -36,10 +38,17 @@ class Record:
         super().__init_subclass__()
         cls.what, cls.hint, cls.error, cls.most_bytes, cls.indent = what, hint, error, most_bytes, indent
 
+    def _encode(self, **more: str) -> bytes:
+        values = {**asdict(self), **more}  # type: ignore[call-overload]
+        return json.dumps(values, sort_keys=True, indent=self.indent, allow_nan=False).encode()
+
+
+class Record(Described, what="a record"):
+    """Base of the frozen dataclasses that travel as JSON."""
+
     def to_json(self) -> bytes:
         """Deterministic JSON, UTF-8."""
-        values = asdict(self)  # type: ignore[call-overload]
-        return json.dumps(values, sort_keys=True, indent=self.indent, allow_nan=False).encode()
+        return self._encode()
 
     @classmethod
     def from_json(cls: type[R], data: Data, where: str) -> R:
@@ -55,13 +64,32 @@ class Record:
             raise refusal(cls, where, fault) from None
 
 
-def load_object(data: Data, where: str, what: str) -> dict[str, Any]:
-    """An object of any names, whose values are any JSON. Raises StoreError for anything else."""
+class Kept(Described, what="a record"):
+    """Base of the frozen dataclasses that stand in a store as JSON, each under a key that it names: see `identity`."""
+
+    def to_json(self, key: str) -> bytes:
+        """Deterministic JSON, UTF-8, for `key`."""
+        return self._encode(**{identity.KEY: key})
+
+    @classmethod
+    def from_json(cls: type[K], data: Data, key: str) -> K:
+        """Read what `to_json` wrote for `key`. Raises `error` for anything else, and StoreError for what was written
+        for another key, in one line that begins with it."""
+        return load_kept(cls, data, key)
+
+
+def load_kept(kind: type[K], data: Data, key: str) -> K:
+    """A record as it stands under a key, see `Kept.from_json`."""
     try:
-        values: dict[str, Any] = any_object(parse(data))
+        values = parse(data, kind.most_bytes)
+        if isinstance(values, dict) and identity.KEY not in values:
+            raise Unsound(f"the field {identity.KEY!r} is missing")
+        belongs = values.pop(identity.KEY) if isinstance(values, dict) else None
+        found = fit(kind, values)
     except Unsound as fault:
-        raise StoreError(f"{where} is not {what} (damaged, or not ours): {fault}") from None
-    return values
+        raise refusal(kind, key, fault) from None
+    identity.check(belongs, key)
+    return found
 
 
 def load(kind: type[R], data: Data, where: str) -> R:
@@ -72,7 +100,7 @@ def load(kind: type[R], data: Data, where: str) -> R:
         raise refusal(kind, where, fault) from None
 
 
-def refusal(kind: type[Record], where: str, fault: Unsound) -> NnliteError:
+def refusal(kind: type[Described], where: str, fault: Unsound) -> NnliteError:
     """The error for what is no record of that kind."""
     hint = f"; {kind.hint}" if kind.hint else ""
     return kind.error(f"{where} is not {kind.what} (damaged, or not ours): {fault}{hint}")

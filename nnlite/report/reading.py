@@ -154,20 +154,28 @@ def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[Inv
     found, batch = [], 0
     while asking:
         data = _many(store, [keys.trace(one.worker, one.attempt, batch) for one in asking])
-        asking = list(_take(asking, data))
+        asking = list(_take(keys.run, asking, data))
         found += asking if batch == 0 else []
         batch += 1
     return found
 
 
-def _take(invocations: list[Invocation], data: list[bytes | None]) -> Iterator[Invocation]:
+def _take(run: str, invocations: list[Invocation], data: list[bytes | None]) -> Iterator[Invocation]:
     for one, raw in zip(invocations, data, strict=True):
         if raw is None:
             continue
         batch = traces.decode(raw)
+        if batch.header is not None and not _is_of(batch.header, run, one):
+            batch = traces.Batch(num_skipped=1)
         one.header = one.header or batch.header
         one.spans += batch.spans
         one.marks += batch.marks
         one.num_skipped += batch.num_skipped
         one.num_batches += 1
         yield one
+
+
+def _is_of(header: dict[str, Any], run: str, one: Invocation) -> bool:
+    """Whether a batch was written by that very invocation, as its header says."""
+    says = (header.get("run"), header.get("worker"), header.get("attempt"))
+    return says == (run, one.worker, one.attempt)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from html import escape
 from typing import Any, TypeVar
 
@@ -13,9 +12,8 @@ from nnlite.errors import StoreError
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.result import Result, Timing
-from nnlite.protocol.search_spec import SearchKeys, SearchSpec
+from nnlite.protocol.search_spec import Drawn, SearchKeys, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
-from nnlite.records import load_object
 from nnlite.report import axes
 from nnlite.report.axes import Axis, spell_s, spell_usd
 from nnlite.report.plots import Dots, Line, line_plot, scatter_plot
@@ -90,11 +88,10 @@ def read_search(store: Store, name: str) -> Search | None:
     (found,) = store.get_many([keys.spec])
     if found is None:
         return None
-    spec = SearchSpec.from_json(found.data, keys.spec)
+    spec = SearchSpec.of_search(name, found.data, keys.spec)
     numbers = range(spec.num_trials)
-    configuration = partial(load_object, what="what was drawn for a trial")
-    drawn = reading.all([keys.configuration(n) for n in numbers], configuration)
-    trials = [Trial(n, found or {}) for n, found in zip(numbers, drawn, strict=True)]
+    drawn = reading.all([keys.configuration(n) for n in numbers], Drawn.from_json)
+    trials = [Trial(n, found.configuration if found else {}) for n, found in zip(numbers, drawn, strict=True)]
     for rung in range(len(spec.ladder.rounds)):
         results = reading.all([keys.result((n, rung)) for n in numbers], Result.from_json)
         timings = reading.all([keys.timing((n, rung)) for n in numbers], Timing.from_json)

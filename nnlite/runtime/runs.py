@@ -71,7 +71,7 @@ def complete(store: Store, spec: RunSpec) -> None:
         if not _exists(one, keys.head):
             first = keys.checkpoint(0)
             create(one, first, contribution.encode(starting.model(store, spec), Tally(), first))
-            create(one, keys.head, Head().to_json())
+            create(one, keys.head, Head().to_json(keys.head))
 
 
 def _exists(store: Store, key: str) -> bool:

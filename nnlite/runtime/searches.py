@@ -16,18 +16,15 @@ from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.result import Result
-from nnlite.protocol.search_spec import SearchKeys, SearchSpec
+from nnlite.protocol.search_spec import Drawn, SearchKeys, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import SEARCH, RunSpec
-from nnlite.records import load_object
 from nnlite.runtime import runs, shard_store, trainer
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
-
-CONFIGURATION = "what was drawn for a trial"
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,11 @@ def begin(
     shard_store.send(data_store, key, whole.test.take(shards.assign(len(whole.test), 1)[0]))
     for number, trial in enumerate(trials):
         runs.create(store, keys.trial(number), trial.spec.to_json())
-        runs.create(store, keys.configuration(number), json.dumps(trial.configuration).encode())
+        drawn = keys.configuration(number)
+        runs.create(store, drawn, Drawn.of(trial.configuration).to_json(drawn))
     runs.create(store, keys.spec, search.to_json())
-    runs.create(store, Keys(spec.run).head, Head().to_json())  # last: with it the search can be resumed
+    stands = Keys(spec.run).head
+    runs.create(store, stands, Head().to_json(stands))  # last: with it the search can be resumed
 
 
 def read(store: Store, search: str) -> tuple[RunSpec, SearchSpec]:
@@ -81,7 +80,7 @@ def read(store: Store, search: str) -> tuple[RunSpec, SearchSpec]:
     if spec.protocol != SEARCH:
         raise RunError(f"{search} is a run, not a search: go on with it by python -m tools.train --resume {search}")
     try:
-        found = SearchSpec.from_json(store.get(key).data, key)
+        found = SearchSpec.of_search(search, store.get(key).data, key)
         store.get(Keys(search).head)
     except NotFound:
         raise RunError(f"search {search} was not begun completely: begin another one") from None
@@ -94,7 +93,7 @@ def trial(store: Store, search: str, number: int) -> Trial:
     key = keys.trial(number)
     described = RunSpec.of_run(keys.trial_run(number), store.get(key).data, key)
     key = keys.configuration(number)
-    return Trial(load_object(store.get(key).data, key, CONFIGURATION), described)
+    return Trial(Drawn.from_json(store.get(key).data, key).configuration, described)
 
 
 def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]]:
@@ -102,7 +101,7 @@ def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]
     keys = SearchKeys(search)
     names = [keys.configuration(number) for number in range(count)]
     found = zip(store.get_many(names), names, strict=True)
-    return [load_object(one.data, key, CONFIGURATION) if one is not None else {} for one, key in found]
+    return [Drawn.from_json(one.data, key).configuration if one is not None else {} for one, key in found]
 
 
 def result(store: Store, spec: RunSpec) -> Found:

@@ -70,7 +70,7 @@ class Simulation:
         self._story: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=self.story_length)
         self.invocations: list[Invocation] = []  #: of workers
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally(), self.keys.checkpoint(0)))
-        self._put(self.keys.head, Head().to_json())
+        self._put(self.keys.head, Head().to_json(self.keys.head))
         if self.spec.checkpoint_store is not None:
             self.durable.update(self.store)
         self._wipes = sorted(self.faults.wipe_at_s)

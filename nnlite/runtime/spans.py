@@ -137,7 +137,7 @@ class Spans:
             return kind
         if isinstance(effect, (fx.Get, fx.Create, fx.Swap)):
             if effect.key == self.keys.combine:
-                self._is_combining = isinstance(effect, fx.Swap) and answer and not _is_open(effect.data)
+                self._is_combining = isinstance(effect, fx.Swap) and answer and not _is_open(effect)
                 return traces.COORDINATE
             return self._kind_of_key(effect.key, isinstance(effect, fx.Create), answer)
         if isinstance(effect, fx.GetMany) and effect.keys:
@@ -262,8 +262,8 @@ class ReadingShards(Wrapper):
         return found
 
 
-def _is_open(data: bytes) -> bool:
-    return Lease.from_json(data, "a lease").holder == OPEN
+def _is_open(effect: fx.Swap) -> bool:
+    return Lease.from_json(effect.data, effect.key).holder == OPEN
 
 
 def _extend(span: Span, more: Span) -> None:

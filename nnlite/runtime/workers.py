@@ -123,7 +123,8 @@ class Workers:
         one.meter.close()
 
     def _settle(self, one: Invocation) -> None:
-        key, size = Keys(self.spec.run).lease(one.worker), len(Lease(1, one.holder, own=one.meter.usage()).to_json())
+        key = Keys(self.spec.run).lease(one.worker)
+        size = len(Lease(1, one.holder, own=one.meter.usage()).to_json(key))
         one.meter.read(1, size)
         one.meter.wrote(1, size)
         perform(

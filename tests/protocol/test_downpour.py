@@ -266,7 +266,7 @@ def pushed_once():
     pushed = updates.encode(
         Model(np.ones(SIZE, np.float32), SHAPES), Label(0, 1, 0, 2, False, 4, 1.0, 0), keys.update(0, 1)
     )
-    return {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.update(0, 1): pushed}
+    return {keys.head: Head().to_json(keys.head), keys.checkpoint(0): first, keys.update(0, 1): pushed}
 
 
 def test_who_holds_the_combine_lease_is_given_up_after_a_multiple_of_what_folding_took_us():
@@ -274,7 +274,8 @@ def test_who_holds_the_combine_lease_is_given_up_after_a_multiple_of_what_foldin
     combiner = Combiner(downpour(2, lease_ttl_s=60.0))
     keys = combiner.keys
     first = contribution.encode(Model(np.zeros(SIZE, np.float32), SHAPES), Tally(), keys.checkpoint(0))
-    there = {keys.head: Head().to_json(), keys.checkpoint(0): first, keys.combine: Lease(0, "stuck").to_json()}
+    there = {keys.head: Head().to_json(keys.head), keys.checkpoint(0): first}
+    there[keys.combine] = Lease(0, "stuck").to_json(keys.combine)
     waits = [combiner.watch.ttl_s]
     for took_s in (2.0, 0.1, 0.001, 9.0):
         combiner._took(took_s)

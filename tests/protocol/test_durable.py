@@ -68,7 +68,7 @@ def test_copies_go_on_after_many_have_restored_the_run_at_once(make):
     for seed in range(14):
         simulation = simulate(make(8), seed, Faults(wipe_at_s=(1.0 + seed % 7 / 3,)))
         last = simulation.run(BOUND_S)
-        kept = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        kept = Head.from_json(simulation.durable[simulation.keys.head].data, simulation.keys.head)
         assert (kept.status, kept.result) == (DONE, last.result), f"seed {seed}"
         assert simulation.keys.checkpoint(last.result) in simulation.durable, f"seed {seed}"
         raced += kept.life > last.life
@@ -79,7 +79,7 @@ def test_copies_go_on_after_many_have_restored_the_run_at_once(make):
 
 def restored_and_pushed(simulation):
     """What the last life began with, and the sum of all updates of that life."""
-    last = Head.from_json({**simulation.durable, **simulation.store}[simulation.keys.head].data, "head")
+    last = Head.from_json({**simulation.durable, **simulation.store}[simulation.keys.head].data, simulation.keys.head)
     life = last.result // LIFE * LIFE
     begun, seen = None, {}
     for _, effect in simulation.performed:
@@ -117,7 +117,7 @@ def evict_newest(simulation, after):
         nonlocal count
         count += 1
         if count == after:
-            head = Head.from_json(simulation.store[simulation.keys.head].data, "head")
+            head = Head.from_json(simulation.store[simulation.keys.head].data, simulation.keys.head)
             simulation.store.pop(simulation.keys.checkpoint(head.round), None)
         return plain(effect, invocation)
 
@@ -130,7 +130,7 @@ def test_two_durable_copies_at_most_and_the_last_is_the_result():
         last = simulation.run(BOUND_S)
         kept = [key for key in simulation.durable if "/ckpt/" in key]
         assert kept == [simulation.keys.checkpoint(last.result)]
-        head = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        head = Head.from_json(simulation.durable[simulation.keys.head].data, simulation.keys.head)
         assert (head.status, head.result) == (DONE, last.result)
 
 
@@ -144,7 +144,7 @@ def test_a_copy_that_is_replaced_while_it_is_being_restored():
     def copy(round):
         simulation.durable.clear()
         simulation.perform(Create(keys.checkpoint(round), data, durable=True))
-        simulation.perform(Create(keys.head, Head(round, counter=round).to_json(), durable=True))
+        simulation.perform(Create(keys.head, Head(round, counter=round).to_json(keys.head), durable=True))
 
     copy(4)
     simulation.store.clear()
@@ -155,7 +155,7 @@ def test_a_copy_that_is_replaced_while_it_is_being_restored():
             if isinstance(effect, Get) and effect.key == keys.checkpoint(4):
                 copy(6)
             answer = simulation.perform(effect)
-    assert Head.from_json(simulation.store[keys.head].data, "head").round == 6
+    assert Head.from_json(simulation.store[keys.head].data, keys.head).round == 6
 
 
 def test_a_worker_is_replaced_though_the_specification_was_evicted():
@@ -206,6 +206,6 @@ def test_a_run_that_was_stopped_by_a_cap_is_durable_as_it_stands(make):
     simulation = simulate(replace(make(), max_s=3.0))
     last = simulation.run(BOUND_S)
     if last.status == "stopped":
-        kept = Head.from_json(simulation.durable[simulation.keys.head].data, "head")
+        kept = Head.from_json(simulation.durable[simulation.keys.head].data, simulation.keys.head)
         assert (kept.status, kept.result) == (last.status, last.result)
         assert simulation.keys.checkpoint(last.result) in simulation.durable

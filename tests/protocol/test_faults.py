@@ -207,7 +207,7 @@ def lose_opened_leases(simulation):
         if (
             isinstance(effect, Swap)
             and "/leases/0" in effect.key
-            and Lease.from_json(effect.data, "lease").holder == ""
+            and Lease.from_json(effect.data, effect.key).holder == ""
         ):
             simulation.store.pop(effect.key, None)
         return answer
@@ -281,7 +281,7 @@ def test_a_worker_that_died_between_merging_and_closing_closes_the_round_when_it
     keys = Keys(run_spec.run)
     part, names = Model(np.ones(toy.SIZE, np.float32), toy.SHAPES), [keys.node(0, *at) for at in run_spec.tree.nodes()]
     there = {name: contribution.encode(part, Tally(3), name) for name in (*names, keys.checkpoint(0))}
-    there[keys.head] = Head().to_json()
+    there[keys.head] = Head().to_json(keys.head)
     written: list[str] = []
     worker = AveragingWorker(run_spec, 1, 2, "again")
     toy.followed(worker.program(), there, written, lambda effect: isinstance(effect, Adopt))

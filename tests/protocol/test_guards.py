@@ -168,7 +168,7 @@ def test_without_the_round_in_its_check_a_zombie_moves_the_head_back(monkeypatch
 
     def moved_by_force(key, how):
         found = yield Get(key)
-        return (yield Swap(key, head.Head(1, counter=99).to_json(), found)) and None
+        return (yield Swap(key, head.Head(1, counter=99).to_json(key), found)) and None
 
     monkeypatch.setattr(head, "change", moved_by_force)
     close(simulation, run_spec, root)

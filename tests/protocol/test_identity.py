@@ -1,15 +1,18 @@
 """Every object says under which key it was written, and no reader takes another one for it."""
 
+import json
 import re
 
 import pytest
 
 from nnlite import weights
 from nnlite.errors import RunError, StoreError
-from nnlite.protocol import identity
 from nnlite.protocol.effects import Create, Get, GetMany, Swap
+from nnlite.protocol.head import Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
+from nnlite.records import identity
 from nnlite.runtime.simulated.values import Stored
 from nnlite.runtime.simulator import Faults, Simulation
 from tests.protocol import toy_trials
@@ -18,13 +21,12 @@ from tests.protocol.test_faults import BOUND_S
 from tests.protocol.toy import simulate, spec
 
 SHORT = {"hand_over_s": 2.0, "beat_s": 1.0}
-HURRY = Faults(timeout_s=5.0, slice_s=0.4)  # so that there are hand-overs, and cursors
+HURRY = Faults(timeout_s=6.0, slice_s=0.4)  # so that there are hand-overs, and cursors
 MAKES = {
     "averaging": lambda seed: simulate(spec(4, 4, (1, 2, 4), **SHORT), seed, HURRY),
-    "downpour": lambda seed: simulate(downpour(2, 1, 2, eval_every=1, **SHORT), seed, HURRY),
+    "downpour": lambda seed: simulate(downpour(2, 1, 1, eval_every=1, steps_per_round=1, **SHORT), seed, HURRY),
     "search": lambda seed: toy_trials.simulate(toy_trials.search_of(9, 2), seed, Faults(timeout_s=25.0, slice_s=2.0)),
 }
-WEIGHTS = ("/ckpt/", "/rounds/", "/updates/", "/cursors/", "/model")
 OBJECTS = [  # protocol, and what is mixed up with another of its kind
     ("averaging", r"/ckpt/\d+$"),
     ("averaging", r"/rounds/\d+/2/\d+$"),  # contributions
@@ -34,12 +36,19 @@ OBJECTS = [  # protocol, and what is mixed up with another of its kind
     ("downpour", r"/updates/\d+/\d+$"),
     ("downpour", r"/cursors/\d+/\d+$"),
     ("search", r"/\d+/model$"),
+    ("averaging", r"/leases/\d+.json$"),
+    ("averaging", r"summary.json$"),
+    ("downpour", r"/evaluations/\d+.json$"),
+    ("search", r"/claim.json$"),
+    ("search", r"/result.json$"),
+    ("search", r"/timing.json$"),
 ]
 
 
 def key_in(data):
     """What an object says that it is."""
-    return weights.decode(data).metadata.get(identity.KEY)
+    about = json.loads(data) if data[:1] == b"{" else weights.decode(data).metadata
+    return about.get(identity.KEY)
 
 
 @pytest.mark.parametrize("protocol", MAKES)
@@ -47,16 +56,14 @@ def test_every_object_of_a_run_says_what_it_is(protocol, monkeypatch):
     seen, plain = set(), Simulation._request
 
     def request(self, effect):
-        kind = next((kind for kind in WEIGHTS if isinstance(effect, (Create, Swap)) and kind in effect.key), None)
-        if kind is not None and not effect.key.endswith("summary.json"):
+        if isinstance(effect, (Create, Swap)) and not effect.key.endswith((".claim", "/spec.json")):
             assert key_in(effect.data) == effect.key
-            seen.add(kind)
+            seen.update(kind for of, kind in OBJECTS if of == protocol and re.search(kind, effect.key))
         return plain(self, effect)
 
     monkeypatch.setattr(Simulation, "_request", request)
     MAKES[protocol](1).run(BOUND_S)
-    assert seen >= {kind.partition(r"\d")[0] for of, kind in OBJECTS if of == protocol and of != "search"}
-    assert seen
+    assert seen == {kind for of, kind in OBJECTS if of == protocol}
 
 
 @pytest.mark.parametrize(("protocol", "kind"), OBJECTS)
@@ -72,12 +79,22 @@ def test_an_object_of_another_round_worker_or_version_is_refused(protocol, kind)
     assert refused
 
 
+@pytest.mark.parametrize(("protocol", "key"), [("averaging", "head"), ("averaging", "repair"), ("downpour", "combine")])
+def test_the_head_or_a_lease_of_another_run_is_refused(protocol, key):
+    simulation = MAKES[protocol](1) if key == "combine" else simulate(spec(4, 2), 1, Faults(crash_rate=0.1))
+    where = getattr(simulation.keys, key)
+    record = Head() if key == "head" else Lease(3, "x")
+    simulation.store[where] = Stored(record.to_json(getattr(Keys("other"), key)), 1)
+    assert f"{where}: what the store answers says that it is 'runs/other/" in what_is_said(simulation)
+
+
 def what_is_said(simulation):
-    """Of a run that may end in an error."""
+    """Of a run that may end in an error; and of what it cannot read."""
     try:
-        return str(simulation.run(BOUND_S))
+        simulation.run(BOUND_S)
     except StoreError as error:
         return str(error)
+    return "".join(what[0].values["reason"] for _, _, what in simulation._story if "unreadable" in str(what[0]))
 
 
 def mix_up(simulation, kind, after):

@@ -105,7 +105,7 @@ def test_of_a_very_long_run_only_the_newest_are_swept():
     while True:
         deleted += effect.keys if isinstance(effect, DeleteMany) else ()
         assert len(effect.keys) <= HANDFUL
-        answer = None if isinstance(effect, DeleteMany) else [_lease(2), _lease(1)]
+        answer = None if isinstance(effect, DeleteMany) else [_lease(keys.lease(0), 2), _lease(keys.lease(1), 1)]
         try:
             effect = program.send(answer)
         except StopIteration:
@@ -120,5 +120,5 @@ class _Found:
         self.data = data
 
 
-def _lease(attempt):
-    return _Found(Lease(attempt, "somebody").to_json())
+def _lease(key, attempt):
+    return _Found(Lease(attempt, "somebody").to_json(key))

@@ -77,7 +77,7 @@ def test_a_visit_to_a_run_that_nobody_watches_starts_the_lost_while_the_head_mov
     keys, invoked = simulation.keys, []
     program, now_s = Repairer(of).program(50.0), 0.0
     for worker in (0, 2):
-        simulation.perform(Swap(keys.lease(worker), Lease(1, "alive").to_json(), None))
+        simulation.perform(Swap(keys.lease(worker), Lease(1, "alive").to_json(keys.lease(worker)), None))
     effect = next(program)
     with contextlib.suppress(StopIteration):
         while True:

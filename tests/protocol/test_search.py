@@ -240,8 +240,9 @@ def test_who_leaves_for_want_of_work_has_written_what_it_spent():
     search = search_of(1, 2, Ladder((9,)), patience_s=3.0)
     simulation = simulate(search, 0, money, rates=Rates(worker_second_usd=0.01), beat_s=50.0, lease_ttl_s=200.0)
     simulation.run(BOUND_S)
-    leases = [simulation.store[simulation.keys.lease(worker)].data for worker in range(2)]
-    idle = [lease for lease in (Lease.from_json(data, "lease") for data in leases) if lease.holder == IDLE]
+    keys = [simulation.keys.lease(worker) for worker in range(2)]
+    leases = [Lease.from_json(simulation.store[key].data, key) for key in keys]
+    idle = [lease for lease in leases if lease.holder == IDLE]
     assert len(idle) == 1
     assert idle[0].is_final
     assert idle[0].own.seconds > 3.0
@@ -283,4 +284,4 @@ def test_records_are_read_as_they_were_written():
     with pytest.raises(StoreError, match="there is not a search's specification"):
         SearchSpec.from_json(b"[]", "there")
     result = Result(3, 1, 9, 10, OK, "", 0.5, 0.25, 0.125)
-    assert Result.from_json(result.to_json(), "there") == result
+    assert Result.from_json(result.to_json("there"), "there") == result

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 
 from nnlite.errors import StoreError, UsageError, WeightsError
-from nnlite.records import Amount, Count, OneOf, Range, Record, Share, Unsound, fit, load_object, parse
+from nnlite.records import Amount, Count, Kept, OneOf, Range, Record, Share, Unsound, fit, parse
 from nnlite.records.text import MOST_DEPTH, MOST_PARTS
 
 
@@ -127,11 +127,23 @@ def test_in_somebody_else_s_format_there_is_more_and_less():
         fit(Inner, {"name": "x", "part": "y"}, partial=True, others=True)
 
 
-def test_objects_of_any_names():
-    assert load_object(b'{"a": [1]}', "x", "an object") == {"a": [1]}
-    for data in (b"[]", b"1", b"{", b'{"a": NaN}', b"[" * 3000):
-        with pytest.raises(StoreError, match=r"x is not an object \(damaged"):
-            load_object(data, "x", "an object")
+@dataclass(frozen=True)
+class Note(Kept, what="a note"):
+    text: str
+
+
+def test_what_stands_under_a_key_is_read_under_no_other():
+    note = Note("x")
+    data = note.to_json("runs/a/note.json")
+    assert Note.from_json(data, "runs/a/note.json") == note
+    with pytest.raises(StoreError, match=r"^runs/b/note.json: .* says that it is 'runs/a/note.json', expected"):
+        Note.from_json(data, "runs/b/note.json")
+    with pytest.raises(StoreError, match=r"^runs/a/note.json is not a note .* the field 'key' is missing"):
+        Note.from_json(b'{"text": "x"}', "runs/a/note.json")
+    with pytest.raises(
+        StoreError, match=r"^runs/a/note.json is not a note \(damaged, or not ours\): text: expected a text"
+    ):
+        Note.from_json(b'{"text": 1, "key": "runs/a/note.json"}', "runs/a/note.json")
 
 
 def test_what_cannot_be_read_again_is_not_written():

@@ -27,11 +27,11 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
     store, spec = MemoryStore(), small.spec(rows, num_workers, num_rounds, **more)
     keys, rng = Keys(spec.run), np.random.default_rng(0)
     store.put(keys.spec, spec.to_json())
-    store.put(keys.head, Head(num_rounds, DONE, "all rounds done", num_rounds, 0.9).to_json())
+    store.put(keys.head, Head(num_rounds, DONE, "all rounds done", num_rounds, 0.9).to_json(keys.head))
     for round in range(num_rounds + 1):
         trained = 96 if round < num_rounds else 0
         tally = Tally(trained, 2.0 * trained / (round + 1), 40, min(40, 10 + round), 0.0)
-        store.put(keys.summary(round), contribution.summary(round, tally, 1.7))
+        store.put(keys.summary(round), contribution.summary(round, tally, 1.7).to_json(keys.summary(round)))
     for worker in range(num_workers):
         lines, at_s = [Span(traces.INIT, 0.0, 0.5)], 0.5
         for round in range(num_rounds):
@@ -43,7 +43,7 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
         used = Usage(
             at_s, at_s, 0.5, num_rounds * 1.05, num_rounds * 0.2, 0.1, 1, num_rounds * 5, 2, 0, 10, 1000, 100.0
         )
-        store.put(keys.lease(worker), Lease(1, "x", own=used, is_final=True).to_json())
+        store.put(keys.lease(worker), Lease(1, "x", own=used, is_final=True).to_json(keys.lease(worker)))
         lines.append({"mark": traces.END, "at_s": at_s, "reason": "done"})
         put(
             store, keys, worker, 1, [lines[: len(lines) // 2], lines[len(lines) // 2 :]], began_unix_s=1e9 + worker / 50

@@ -52,7 +52,7 @@ def test_a_real_run(report):
 def test_a_zombie_does_not_cross_its_successor():
     store, _ = made(1, 1)
     keys = Keys("small")
-    store.put(keys.lease(0), Lease(2, "x").to_json())
+    store.put(keys.lease(0), Lease(2, "x").to_json(keys.lease(0)))
     put(store, keys, 0, 1, [[Span(traces.TRAIN, 0.0, 10.0), Span(traces.WAIT, 10.0, 5.0)], []], 1e9)
     put(store, keys, 0, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 4)
     closed = tracks(chrome.trace(Report(read(store, "small"))))

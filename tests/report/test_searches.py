@@ -1,6 +1,5 @@
 """The page of a search: what is drawn and listed is what lies in the store."""
 
-import json
 import re
 from dataclasses import replace
 from itertools import pairwise
@@ -11,7 +10,7 @@ from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.result import Result, Timing
-from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.search_spec import Drawn, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import DataSpec
 from nnlite.report.page import search_page
@@ -37,17 +36,20 @@ def store():
     test = DataSpec("bits", "0" * 16, 100, 100, (0.0,), (1.0,))
     search = SearchSpec("s", "asha", 9, 1, 16, Ladder(RUNGS), test, space={"rate": "0.001 to 1, log"})
     store.put("searches/s/spec.json", search.to_json())
-    store.put(Keys("s").head, Head(11, DONE, "all trials done", 11).to_json())
+    store.put(Keys("s").head, Head(11, DONE, "all trials done", 11).to_json(Keys("s").head))
     for trial, configuration in enumerate(CONFIGURATIONS):
         folder = f"searches/s/trials/{trial:05d}"
-        store.put(f"{folder}/configuration.json", json.dumps(configuration).encode())
+        key = f"{folder}/configuration.json"
+        store.put(key, Drawn.of(configuration).to_json(key))
         for rung in range({8: 3, 7: 2, 6: 2}.get(trial, 1)):
             result = Result(trial, rung, RUNGS[rung], status="ok" if trial else "diverged")
             if trial:
                 result = replace(result, accuracy=accuracy(trial, rung), loss=1.0)
-            store.put(f"{folder}/{rung}/result.json", result.to_json())
-            store.put(f"{folder}/{rung}/timing.json", Timing(0, 1, 2.0, 0.25).to_json())
-    store.put("searches/s/outcome.json", Outcome(8, 2, 9, 0.75, 1.0, 0.7125, 100).to_json())
+            for name, record in (("result", result), ("timing", Timing(0, 1, 2.0, 0.25))):
+                key = f"{folder}/{rung}/{name}.json"
+                store.put(key, record.to_json(key))
+    key = "searches/s/outcome.json"
+    store.put(key, Outcome(8, 2, 9, 0.75, 1.0, 0.7125, 100).to_json(key))
     return store
 
 
@@ -83,7 +85,7 @@ def test_the_leaderboard_and_the_dots(store, tmp_path):
 
 
 def test_a_search_that_goes_on(store):
-    store.put(Keys("s").head, Head(4).to_json())
+    store.put(Keys("s").head, Head(4).to_json(Keys("s").head))
     store.delete("searches/s/outcome.json")
     store.delete("searches/s/trials/00008/2/result.json")
     store.put("searches/s/trials/00007/1/result.json", b"{half")
@@ -105,7 +107,8 @@ def test_a_search_without_results_and_none_at_all(store):
 def test_names_from_the_store_are_no_html(store):
     evil = {"<b>rate": "<script>x</script>", "width": 1}
     for trial in range(9):
-        store.put(f"searches/s/trials/{trial:05d}/configuration.json", json.dumps(evil).encode())
+        key = f"searches/s/trials/{trial:05d}/configuration.json"
+        store.put(key, Drawn.of(evil).to_json(key))
     html = search_page(read_search(store, "s"), None)
     assert "<script>x" not in html
     assert "<b>rate" not in html

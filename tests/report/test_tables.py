@@ -102,7 +102,7 @@ def test_a_run_that_goes_on_is_partial():
     store, _ = made(2, 3)
     whole = report_of(store)
     assert caveats(whole) == []
-    store.put(KEYS.head, Head(2).to_json())
+    store.put(KEYS.head, Head(2).to_json(KEYS.head))
     report = report_of(store)
     assert report.record.is_partial
     assert any("running: the report is partial" in said for said in caveats(report))
@@ -113,13 +113,13 @@ def test_a_run_that_goes_on_is_partial():
 def test_who_is_dead_while_a_run_goes_on():
     """The newest attempt may be at work; one that was replaced without a last word is not."""
     store, _ = made(2, 3)
-    store.put(KEYS.head, Head(2).to_json())
+    store.put(KEYS.head, Head(2).to_json(KEYS.head))
     for worker in range(2):
         put(store, KEYS, worker, 1, [[Span(traces.TRAIN, 0.0, 2.0)], []], 1e9)
-    store.put(KEYS.lease(1), Lease(2, "x").to_json())
+    store.put(KEYS.lease(1), Lease(2, "x").to_json(KEYS.lease(1)))
     put(store, KEYS, 1, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 5)
     assert [lane.is_dead for lane in report_of(store).lanes] == [False, True, False]
-    store.put(KEYS.head, Head(3, "done", "all rounds done", 3).to_json())
+    store.put(KEYS.head, Head(3, "done", "all rounds done", 3).to_json(KEYS.head))
     assert [lane.is_dead for lane in report_of(store).lanes] == [True, True, True]
 
 
@@ -128,7 +128,7 @@ def test_a_run_that_has_hardly_begun():
     bare.put(KEYS.spec, made(2, 3)[1].to_json())
     for status in (None, RUNNING):
         if status:
-            bare.put(KEYS.head, Head().to_json())
+            bare.put(KEYS.head, Head().to_json(KEYS.head))
         report = report_of(bare)
         assert report.record.is_partial
         assert "No trace is there yet" in " ".join(caveats(report))
@@ -164,7 +164,7 @@ def test_an_interruption_is_not_drawn():
     store, _ = made(2, 3)
     before_s = report_of(store).seconds
     for worker in range(2):
-        store.put(KEYS.lease(worker), Lease(2, "x").to_json())
+        store.put(KEYS.lease(worker), Lease(2, "x").to_json(KEYS.lease(worker)))
         put(store, KEYS, worker, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 86_400)
     report = report_of(store)
     assert report.seconds == pytest.approx(before_s + 2.0)
@@ -173,7 +173,7 @@ def test_an_interruption_is_not_drawn():
 
 def test_attempts_without_a_trace_are_said():
     store, _ = made(2, 3)
-    store.put(KEYS.lease(1), Lease(3, "x").to_json())
+    store.put(KEYS.lease(1), Lease(3, "x").to_json(KEYS.lease(1)))
     said = " ".join(findings(report_of(store)))
     assert "No trace of attempt 2 of worker 1, attempt 3 of worker 1" in said
 
@@ -211,7 +211,7 @@ def test_the_bill_is_what_was_used_at_list_prices():
 def test_a_bill_says_what_was_not_seen_of_the_dead():
     store, _ = made(2, 2)
     assert "unseen" not in page(report_of(store))
-    store.put(KEYS.lease(0), Lease(3, "x", before=Usage(3.0), unseen_s=12.0).to_json())
+    store.put(KEYS.lease(0), Lease(3, "x", before=Usage(3.0), unseen_s=12.0).to_json(KEYS.lease(0)))
     assert "Those that died may have run for up to 12.0 s more, unseen." in page(report_of(store))
 
 

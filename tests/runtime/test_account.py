@@ -26,7 +26,7 @@ class World:
     def sleep(self, seconds: float) -> None:
         self.now_s += seconds
         for entry in [entry for entry in self.due if entry[0] <= self.now_s]:
-            self.store.put(entry[1], entry[2].to_json())
+            self.store.put(entry[1], entry[2].to_json(entry[1]))
             self.due.remove(entry)
 
     def last(self, patience_s: float | None = None):

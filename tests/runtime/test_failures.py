@@ -28,7 +28,7 @@ KEYS = Keys(OF.run)
 
 
 def head(store) -> Head:
-    return Head.from_json(store.get(KEYS.head).data, "head")
+    return Head.from_json(store.get(KEYS.head).data, KEYS.head)
 
 
 @pytest.mark.parametrize("num_processes", [0, 2])

@@ -41,7 +41,7 @@ def test_interrupted_and_resumed(num_processes, round, tmp_path, undisturbed):
     with pytest.raises(KeyboardInterrupt):
         small.train(store, OF, ROWS, num_processes, tell=interrupt_after(round), started=platforms.append)
     assert all(platform.pids() == [] for platform in platforms)
-    stopped = Head.from_json(store.get(Keys(OF.run).head).data, "head")
+    stopped = Head.from_json(store.get(Keys(OF.run).head).data, Keys(OF.run).head)
     # with several processes the workers may have got through the last rounds meanwhile
     assert (stopped.status, stopped.reason) in {("stopped", "interrupted"), ("done", "all rounds done")}
     if stopped.status == "stopped":
@@ -94,7 +94,7 @@ def test_no_result_before_the_end():
 def test_whoever_was_killed_while_combining_keeps_nobody_waiting():
     of, store = small.spec(ROWS, 2, 3, protocol="downpour", lease_ttl_s=20.0), MemoryStore()
     runs.begin(store, store, of, ROWS)
-    store.put(Keys(of.run).combine, Lease(1, "killed").to_json())
+    store.put(Keys(of.run).combine, Lease(1, "killed").to_json(Keys(of.run).combine))
     began_s = time.monotonic()
     assert small.resume(store, of).status == "done"
     assert time.monotonic() - began_s < 10

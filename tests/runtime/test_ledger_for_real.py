@@ -63,7 +63,7 @@ def begin(store, spec):
     first = contribution.encode(Model(np.arange(toy.SIZE, dtype=np.float32), toy.SHAPES), Tally(), key)
     for one in filter(None, (open_durable(spec), store)):
         one.put(key, first)
-        one.put(Keys(spec.run).head, Head().to_json())
+        one.put(Keys(spec.run).head, Head().to_json(Keys(spec.run).head))
     store.put(Keys(spec.run).spec, spec.to_json())
 
 

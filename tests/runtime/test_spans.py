@@ -126,14 +126,14 @@ def test_merging_and_closing():
 
 def test_folding_updates_is_merging():
     told = Told()
-    free, mine = found(Lease(6, "other").to_json()), found(Lease(7, "me").to_json())
+    free, mine = (found(Lease(*of).to_json(KEYS.combine)) for of in ((6, "other"), (7, "me")))
     told.do(fx.Get(KEYS.combine), free, 0.1)
     told.do(fx.Swap(KEYS.combine, mine.data, free), True, 0.1)
     told.do(fx.Get(KEYS.checkpoint(7)), found(b"x"), 0.1)
     told.do(fx.GetMany((KEYS.update(1, 3),)), [None], 0.1)
     told.do(fx.Create(KEYS.checkpoint(8), b"x"), True, 0.1)
     told.do(fx.Get(KEYS.combine), mine, 0.1)
-    told.do(fx.Swap(KEYS.combine, Lease(7, OPEN).to_json(), mine), True, 0.1)
+    told.do(fx.Swap(KEYS.combine, Lease(7, OPEN).to_json(KEYS.combine), mine), True, 0.1)
     told.do(fx.Get(KEYS.checkpoint(8)), found(b"x"), 0.1)
     told.do(fx.Swap(KEYS.combine, mine.data, free), True, 0.1)
     told.do(fx.Create(KEYS.checkpoint(9), b"x"), True, 0.1)  # and it is not given back

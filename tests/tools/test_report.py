@@ -143,7 +143,7 @@ def test_an_unknown_run_lists_those_there_are(trained, report):
 
 def test_a_run_that_goes_on_is_partial(trained, report):
     store = FileStore(".nnlite")
-    store.put(Keys("first").head, Head(1).to_json())
+    store.put(Keys("first").head, Head(1).to_json(Keys("first").head))
     done = report("first")
     assert done.code == 0
     assert "running: the report is partial" in done.err

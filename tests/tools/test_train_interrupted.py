@@ -131,7 +131,7 @@ def test_docker_stop_slurm_and_a_lost_terminal_end_it_as_control_c_does(start, t
     assert process.returncode == 128 + number, err
     assert "Traceback" not in err
     assert marked(mark) == []
-    head = Head.from_json(FileStore(".nnlite").get(Keys("mine").head).data, "head")
+    head = Head.from_json(FileStore(".nnlite").get(Keys("mine").head).data, Keys("mine").head)
     assert (head.status, head.reason) == (STOPPED, "interrupted")
     go_on_elsewhere(err.splitlines()[-1], train, undisturbed)
 

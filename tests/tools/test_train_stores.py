@@ -155,8 +155,8 @@ def test_a_memcached_that_forgot_a_run_that_has_a_checkpoint_store(train, call, 
         store = f"memcached://{server.address}/x"
         assert train(*both, "--store", store).code == 0
         with open_store(copies) as durable:  # as if it had been interrupted, at its last copy
-            head = Head.from_json(durable.get(Keys("mine").head).data, "head")
-            durable.put(Keys("mine").head, replace(head.reopened(), counter=9).to_json())
+            head = Head.from_json(durable.get(Keys("mine").head).data, Keys("mine").head)
+            durable.put(Keys("mine").head, replace(head.reopened(), counter=9).to_json(Keys("mine").head))
         server.restart()
         assert "mine  running when it was copied here" in call(status, "mine", "--store", copies).out
         assert '"copy": true' in call(status, "mine", "--store", copies, "--json").out

@@ -138,7 +138,7 @@ def test_what_a_page_needs_is_in_the_store(tune, path):
     store, keys = open_store(".nnlite"), SearchKeys("mine")
     outcome = json.loads(store.get(keys.outcome).data)
     job = (outcome["trial"], outcome["rung"])
-    assert json.loads(store.get(keys.configuration(job[0])).data)["units"] in range(2, 13)
+    assert searches.trial(store, "mine", job[0]).configuration["units"] in range(2, 13)
     assert json.loads(store.get(keys.result(job)).data)["accuracy"] == outcome["validation_accuracy"]
     assert json.loads(store.get(keys.timing(job)).data).keys() >= {"seconds", "usd", "worker"}
     assert json.loads(store.get(keys.spec).data)["ladder"] == {"eta": 3, "rounds": [1, 3, 9]}

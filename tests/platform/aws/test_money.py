@@ -246,7 +246,7 @@ def test_what_may_not_be_probed_is_refused_in_one_line(optimize, stack):
     assert refused.code == 2
     assert "probe on Lambda, for at most $0.0" in refused.err
     store = open_store(STORE)
-    store.put(Keys("busy").head, Head().to_json())
+    store.put(Keys("busy").head, Head().to_json(Keys("busy").head))
     try:
         done = optimize("--memory-mb", "300:1769", "--yes")
         assert done.code == 1

@@ -42,7 +42,7 @@ def test_a_small_value_counts_as_many_bytes_as_the_real_one_has(real):
 
 def test_values_without_weights_count_as_they_are():
     scale = Scale(400, 400_000)
-    assert scale.num_bytes(Head().to_json()) == len(Head().to_json())
+    assert scale.num_bytes(Head().to_json("k")) == len(Head().to_json("k"))
     empty = weights.encode(np.empty(0, np.float32), {}, {"tally": "{}"})
     assert scale.num_bytes(empty) == len(empty)
     assert scale.num_bytes(b"") == 0

@@ -182,7 +182,7 @@ def test_a_search_has_a_page_of_its_own(trained, report):
     store = FileStore(".nnlite")
     keys = SearchKeys("first")
     store.put(keys.spec, replace(search_of(1, 2, Ladder((2,))), search="first").to_json())
-    store.put(keys.result((0, 0)), Result(0, 0, 2, 100, accuracy=0.5, loss=1.0).to_json())
+    store.put(keys.result((0, 0)), Result(0, 0, 2, 100, accuracy=0.5, loss=1.0).to_json(keys.result((0, 0))))
     assert report("first").out == "first.html\n"
     page = Path("first.html").read_text()
     assert "Leaderboard" in page

@@ -7,13 +7,12 @@ looks whether the file still has its name: if not, the download is complete, or 
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from nnlite import output
+from nnlite import locks, output
 from nnlite.errors import DataNotFound
 
 POLL_S = 0.1
@@ -89,7 +88,7 @@ def take(path: Path, target: Path, patience_s: float, waiting: Callable[[int], N
     """
     while not target.exists():
         with ExitStack() as stack:
-            part = Part(path, _open(path))
+            part = Part(path, locks.open_file(path))
             stack.callback(part.close)
             _lock(part, patience_s, waiting)
             if not part.has_its_name():
@@ -101,24 +100,9 @@ def take(path: Path, target: Path, patience_s: float, waiting: Callable[[int], N
     return None
 
 
-def _open(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(f"{path} is no regular file")
-    return fd
-
-
 def _lock(part: Part, patience_s: float, waiting: Callable[[int], None]) -> None:
-    import fcntl
-
     size, since_s = part.size, time.monotonic()
-    while True:
-        try:
-            fcntl.flock(part._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            pass  # another process has it
+    while not locks.hold(part._fd):
         if part.size != size:
             size, since_s = part.size, time.monotonic()
         elif time.monotonic() - since_s > patience_s:

@@ -9,13 +9,15 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from nnlite.errors import Conflict, NotFound, StoreError
+from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable
 from nnlite.store import ABSENT, open_store
 from nnlite.store import file as module
 from nnlite.store.file import FileStore
@@ -163,10 +165,10 @@ def test_blind_writes_wait_for_a_swap_that_has_looked(
     version = store.get("a").version
     real = module._move
 
-    def slow(temp: str, path: str) -> None:
+    def slow(*arguments: Any) -> None:
         if threads_inside.append(0) is None and len(threads_inside) == 1:
             time.sleep(0.2)
-        real(temp, path)
+        real(*arguments)
 
     threads_inside: list[int] = []
     monkeypatch.setattr(module, "_move", slow)
@@ -190,7 +192,7 @@ def test_a_process_that_dies_gives_its_lock_back(store: FileStore, root: Path) -
     code = """
 import os, sys, signal
 from nnlite.store import file
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
+def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
 store = file.FileStore(sys.argv[1])
 store.put("a", b"one")
 file.os.replace = die
@@ -206,11 +208,11 @@ def test_a_child_forked_inside_a_put_does_not_keep_the_lock(root: Path) -> None:
 import os, sys, time
 from nnlite.store import file
 store, real = file.FileStore(sys.argv[1]), os.replace
-def fork(*names):
+def fork(*names, **folder):
     if os.fork() == 0:
         time.sleep(20)
         os._exit(0)
-    real(*names)
+    real(*names, **folder)
 file.os.replace = fork
 store.put("a", b"one")
 file.os.replace = real
@@ -309,7 +311,7 @@ def test_any_failing_call_leaves_the_old_value_and_no_litter(
 ) -> None:
     store.put("a", b"old")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
@@ -328,6 +330,119 @@ def test_short_writes_are_continued(store: FileStore, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module.os, "write", lambda fd, data: real(fd, data[:7]))
     store.put("a", [b"0123456789", b"abcdefghij"])
     assert store.get("a").data == b"0123456789abcdefghij"
+
+
+# Others who may write into the store: links, pipes, and processes that stand still
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder with somebody's old file, outside the store."""
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / f"1-{'0' * 16}").write_bytes(b"precious")
+    os.utime(folder / f"1-{'0' * 16}", (1, 1))
+    return folder
+
+
+def precious(theirs: Path) -> list[bytes]:
+    return [path.read_bytes() for path in theirs.iterdir()]
+
+
+@pytest.mark.parametrize("name", [".locks", ".tmp"])
+def test_a_folder_of_the_store_that_is_a_link_is_refused(name: str, root: Path, theirs: Path) -> None:
+    root.mkdir(exist_ok=True)
+    (root / name).symlink_to(theirs)
+    store = FileStore(root)  # which tidies .tmp
+    refused(lambda: store.put("a", b"new"), "a link stands there")
+    assert precious(theirs) == [b"precious"]
+    with pytest.raises(NotFound):
+        store.get("a")
+
+
+@pytest.mark.parametrize("kind", ["link", "second name", "dangling", "pipe"])
+def test_a_lock_that_is_no_file_of_its_own_is_refused(kind: str, store: FileStore, root: Path, theirs: Path) -> None:
+    store.put("a", b"old")
+    (lock,) = (root / ".locks").iterdir()
+    lock.unlink()
+    (victim,) = theirs.iterdir()
+    make = {
+        "link": lambda: lock.symlink_to(victim),
+        "second name": lambda: os.link(victim, lock),
+        "dangling": lambda: lock.symlink_to(theirs / "new"),
+        "pipe": lambda: os.mkfifo(lock),
+    }
+    make[kind]()
+    refused(lambda: store.put("a", b"new"), "cannot write 'a'.*a link stands there, or a file with a second name")
+    refused(lambda: store.delete("a"), "cannot delete 'a'.*a link stands there")
+    assert precious(theirs) == [b"precious"]
+    assert store.get("a").data == b"old"
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_value_that_is_a_link_or_a_pipe_is_refused(kind: str, store: FileStore, root: Path, theirs: Path) -> None:
+    store.put("other", b"")
+    (victim,) = theirs.iterdir()
+    (root / "a").symlink_to(victim) if kind == "link" else os.mkfifo(root / "a")
+    for verb in (lambda: store.get("a"), lambda: store.put("a", b"new"), lambda: store.missing(["a"])):
+        refused(verb, "a link stands there")
+    store.delete("a")  # takes away the link
+    assert precious(theirs) == [b"precious"]
+    store.put("a", b"new")
+
+
+def test_only_what_writers_left_is_tidied(root: Path) -> None:
+    """A folder named .tmp may be another program's as well."""
+    (root / ".tmp").mkdir(parents=True, exist_ok=True)
+    for name in (f"12-{'a' * 16}", "report.doc", f"12-{'a' * 16}.doc"):
+        (root / ".tmp" / name).write_bytes(b"")
+        os.utime(root / ".tmp" / name, (1, 1))
+    FileStore(root)
+    assert sorted(os.listdir(root / ".tmp")) == [f"12-{'a' * 16}.doc", "report.doc"]
+
+
+def test_a_writer_that_is_stopped_with_a_lock_is_waited_for_and_named(
+    store: FileStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+import os, signal, sys
+from nnlite.store import file
+def stop(*arguments):
+    print("holds", flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+file._stamp = stop
+file.FileStore(sys.argv[1]).put("a", b"new")
+"""
+    store.put("a", b"old")
+    process = subprocess.Popen([sys.executable, "-c", code, str(root)], cwd=REPOSITORY, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    try:
+        process.stdout.readline()
+        monkeypatch.setattr(module, "LOCK_PATIENCE_S", 0.2)
+        for verb in (lambda: store.put("a", b"mine"), lambda: store.delete("a")):
+            with pytest.raises(StoreUnavailable, match=r"held the lock /.*/\.locks/\d\d for 0\.2 s; is it stopped\?"):
+                verb()
+        assert store.get("a").data == b"old"
+        monkeypatch.setattr(module, "LOCK_PATIENCE_S", 60)
+        threading.Timer(0.3, lambda: process.send_signal(signal.SIGCONT)).start()
+        store.put("a", b"mine")
+    finally:
+        process.kill()
+        process.communicate()
+    assert store.get("a").data == b"mine"
+
+
+def test_a_system_without_locks_is_one_line_of_a_command(root: Path, tmp_path: Path) -> None:
+    code = """
+import os, sys
+sys.modules["fcntl"] = None
+del os.O_NOFOLLOW, os.O_CLOEXEC, os.O_DIRECTORY, os.O_NONBLOCK  # which Windows has not either
+from nnlite.commands import door
+sys.exit(door.enter("train", ["--case", "c", "--dataset", "fashion-sample", "--store", sys.argv[1]]))
+"""
+    done = run_python(code, str(root))
+    assert done.stderr.startswith("error: files cannot be locked on this system (Python has no fcntl here, as on Win")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
 
 
 # What is in the way
@@ -442,9 +557,10 @@ def test_whatever_opening_meets_is_never_not_found(
 
 def test_stale_temporary_files_go_and_fresh_ones_stay(store: FileStore, root: Path) -> None:
     store.put("a", b"one")
-    for name, age_s in (("stale", 3700), ("fresh", 3500)):
+    stale, fresh = f"1-{'0' * 16}", f"2-{'f' * 16}"
+    for name, age_s in ((stale, 3700), (fresh, 3500)):
         (root / ".tmp" / name).write_bytes(b"half")
         then_s = time.time() - age_s
         os.utime(root / ".tmp" / name, (then_s, then_s))
     open_store(str(root))
-    assert files_below(root) == [".tmp/fresh", "a"]
+    assert files_below(root) == [f".tmp/{fresh}", "a"]

@@ -10,22 +10,23 @@ import errno
 import os
 import stat
 import time
-from types import ModuleType
 
 from nnlite.errors import NnliteError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.0001, 0.02
 
 
-def system() -> ModuleType:
-    """What locks files here. Raises NnliteError where nothing does, and much else is missing that they rest on."""
-    try:
-        import fcntl
-    except ImportError:
+def require() -> None:
+    """Raise NnliteError on a system without locks, which lacks much else that files here rest on."""
+    if fcntl is None:
         raise NnliteError(
             "files cannot be locked on this system (Python has no fcntl here, as on Windows): use Linux, or WSL"
-        ) from None
-    return fcntl
+        )
 
 
 def open_file(path: str | os.PathLike[str], folder: int | None = None) -> int:
@@ -33,7 +34,7 @@ def open_file(path: str | os.PathLike[str], folder: int | None = None) -> int:
 
     Raises OSError, also (as ELOOP, "too many links") for anything but a plain file with one name.
     """
-    system()
+    require()
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     fd = os.open(path, flags, 0o666, dir_fd=folder)
     status = os.fstat(fd)
@@ -45,7 +46,6 @@ def open_file(path: str | os.PathLike[str], folder: int | None = None) -> int:
 
 def hold(fd: int) -> bool:
     """Take the lock of an open file. -> False if another process, or another descriptor, holds it."""
-    fcntl = system()
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -66,5 +66,4 @@ def hold_within(fd: int, patience_s: float) -> bool:
 
 def release(fd: int) -> None:
     """Give it back. To close the file is not enough: a process forked meanwhile has inherited the lock with it."""
-    fcntl = system()
     fcntl.flock(fd, fcntl.LOCK_UN)

@@ -61,7 +61,7 @@ class FileStore(Store):
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
-        locks.system()
+        locks.require()
         self._root = os.path.abspath(root)  # a later chdir changes nothing
         if os.path.lexists(self._root) and not os.path.isdir(self._root):
             raise StoreError(f"{self._root} is not a folder, so no store; remove it or choose another path")

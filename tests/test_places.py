@@ -89,10 +89,10 @@ def test_without_a_home_a_cache_of_ones_own_is_enough(nowhere, monkeypatch):
 CHILD = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
-from tools import data
-data.run(data.main, data._parser(), ["list"])  # imports what is imported late
+from nnlite.commands.door import enter
+enter("data", ["list"])  # imports what is imported late
 os.setuid(int(sys.argv[2]))  # only now: the interpreter itself may lie where strangers cannot read
-sys.exit(data.run(data.main, data._parser(), ["fetch", "mnist"]))
+sys.exit(enter("data", ["fetch", "mnist"]))
 """
 
 

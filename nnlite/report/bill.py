@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
-
 from nnlite.report.axes import spell_bytes, spell_usd
-from nnlite.report.sections import table
+from nnlite.report.markup import Html, html, table
 from nnlite.report.tables import Report
 
 
@@ -26,8 +24,8 @@ def section(report: Report) -> str:
         for part, usd in sorted(found.usd.items(), key=lambda item: -item[1])
         if usd or found.gb_s.get(part)
     ]
-    rows.append(["<b>together</b>", f"<b>{_gb_s(found.total_gb_s)}</b>", f"<b>{spell_usd(found.total_usd)}</b>", ""])
-    return f"<h2>Cost</h2><p>{' '.join(_sentences(report))}</p>{table(('', 'GB-seconds', 'USD', 'share'), rows)}"
+    rows.append([*map(_bold, ("together", _gb_s(found.total_gb_s), spell_usd(found.total_usd))), ""])
+    return f"<h2>Cost</h2><p>{html(' '.join(_sentences(report)))}</p>{table(('', 'GB-seconds', 'USD', 'share'), rows)}"
 
 
 def _sentences(report: Report) -> list[str]:
@@ -44,8 +42,8 @@ def _sentences(report: Report) -> list[str]:
         said.append(f"The budget was {spell_usd(spec.budget_usd)}.")
     if account.tariff is None:
         return [*said, "The run names no list of prices."]
-    date, region, arch = (escape(text) for text in (account.tariff.date, account.tariff.region, account.tariff.arch))
-    listed = f"AWS Lambda's list prices of {date} ({region}, {arch})"
+    tariff = account.tariff
+    listed = f"AWS Lambda's list prices of {tariff.date} ({tariff.region}, {tariff.arch})"
     said.append(f"At {listed}:" if account.is_paid else f"Nobody sends a bill; at {listed} it would have been:")
     return said
 
@@ -56,3 +54,7 @@ def _gb_s(value: float) -> str:
 
 def _share(usd: float, total: float) -> str:
     return f"{usd / total:.1%}" if total else ""
+
+
+def _bold(text: str) -> Html:
+    return Html(f"<b>{html(text)}</b>")

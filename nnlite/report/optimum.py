@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
 from typing import Annotated, Any
 
 from nnlite import records
@@ -11,8 +10,8 @@ from nnlite.errors import UsageError
 from nnlite.records import Amount, Count, Range, Share, Unsound, fit
 from nnlite.report import axes
 from nnlite.report.axes import spell_s, spell_usd
+from nnlite.report.markup import Html, table
 from nnlite.report.plots import Line, line_plot
-from nnlite.report.sections import table
 
 Size = Annotated[float, Range(1, 1e9)]
 
@@ -126,7 +125,7 @@ def sections(found: Optimization) -> list[str]:
         note = "measured by probes, and the curve through them"
         plots.append(line_plot("Seconds a round", note, x, seconds, lines, "memory of the function, MB", "mb number"))
     if curve and found.choice:
-        objective = escape(str(found.choice["objective"]))
+        objective = str(found.choice["objective"])
         against = [(row["memory_mb"], float(row["against_choice"])) for row in curve]
         line = Line(objective, against, "", 0)
         y = axes.linear([value for _, value in against], zero=True)
@@ -134,8 +133,8 @@ def sections(found: Optimization) -> list[str]:
         plots.append(line_plot(objective, note, x, y, [line], "memory of the function, MB", "mb number"))
     rows = [
         [
-            f"{row['memory_mb']:,.0f} MB" + (" <b>chosen</b>" if row.get("chosen") else ""),
-            escape(", ".join(f"{float(value):.3f}" for value in row["measured_s"])),
+            Html(f"{row['memory_mb']:,.0f} MB" + (" <b>chosen</b>" if row.get("chosen") else "")),
+            ", ".join(f"{float(value):.3f}" for value in row["measured_s"]),
             f"{row['fitted_s']:.3f}",
             f"{float(row['gb_s']):.3f}",
             f"{float(row['against_choice']):.2f}",

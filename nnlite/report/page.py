@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import asdict
+from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -13,6 +15,7 @@ from nnlite.protocol.head import FAILED
 from nnlite.report import bill, optimum, searches, sections
 from nnlite.report.axes import spell_s
 from nnlite.report.findings import caveats, findings
+from nnlite.report.markup import Html, html, table
 from nnlite.report.optimum import Optimization
 from nnlite.report.searches import Search
 from nnlite.report.tables import Report
@@ -69,17 +72,17 @@ def optimization_page(found: Optimization, name: str) -> str:
 def comparison(reports: Sequence[Report]) -> str:
     """The page of two runs."""
     names = [escape(report.spec.run) for report in reports]
-    heads = [f'<span class="c{i}"><b>{name}</b></span>' for i, name in enumerate(names)]
-    rows = [[label, *(escape(v) for v in both)] for label, both in _side_by_side([tiles(r) for r in reports])]
+    heads = [Html(f'<span class="c{i}"><b>{name}</b></span>') for i, name in enumerate(names)]
+    rows = [[label, *both] for label, both in _side_by_side([tiles(r) for r in reports])]
     differing = _differences([asdict(report.spec) for report in reports])
     parts = [
         f'<p class="soft">two nnlite runs</p><h1>{" and ".join(names)}</h1>',
         *(_banners(report) for report in reports),
-        f"<h2>In numbers</h2>{sections.table(['', *heads], rows)}",
+        f"<h2>In numbers</h2>{table(['', *heads], rows)}",
         sections.curves(reports),
-        "<h2>Where the time went</h2>" + sections.table(["all workers together", *heads], _kinds(reports)),
+        "<h2>Where the time went</h2>" + table(["all workers together", *heads], _kinds(reports)),
         "<h2>What differs in their specifications</h2>"
-        + (sections.table(["", *heads], differing) if differing else "<p>Nothing but the name.</p>"),
+        + (table(["", *heads], differing) if differing else "<p>Nothing but the name.</p>"),
     ]
     return _document(f"{' and '.join(report.spec.run for report in reports)} · nnlite", parts)
 
@@ -141,11 +144,11 @@ def _differences(specs: list[dict[str, Any]]) -> list[list[str]]:
     return [[_brief(cell) for cell in row] for row in rows if len(set(row[1:])) > 1]
 
 
-def _brief(text: str) -> str:
+def _brief(text: str) -> Html:
     """A cell; of a long text, like that of a network, the beginning, and the rest when the mouse is there."""
     if len(text) <= BRIEF:
-        return escape(text)
-    return f'<span title="{escape(text)}">{escape(text[:BRIEF])}…</span>'
+        return html(text)
+    return Html(f'<span title="{escape(text)}">{escape(text[:BRIEF])}…</span>')
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
@@ -161,11 +164,22 @@ def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
 def _document(title: str, parts: list[str]) -> str:
     style, script = _asset("page.css"), _asset("page.js")
     return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">{_policy(script)}<title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{style}</style></head>\n<body><main>\n{chr(10).join(part for part in parts if part)}\n</main>"
         f"<script>{script}</script></body></html>\n"
     )
+
+
+def _policy(script: str) -> str:
+    """What a browser lets the page do: run this one script, and show itself. It loads and sends nothing, and runs no
+    other script, whatever a run's names and reasons may hold."""
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    allowed = (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    return f'<meta http-equiv="Content-Security-Policy" content="{allowed}">'
 
 
 def _asset(name: str) -> str:

@@ -16,8 +16,8 @@ from nnlite.protocol.search_spec import Drawn, SearchKeys, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.report import axes
 from nnlite.report.axes import Axis, spell_s, spell_usd
+from nnlite.report.markup import Html, html, table
 from nnlite.report.plots import Dots, Line, line_plot, scatter_plot
-from nnlite.report.sections import table
 from nnlite.store import Store
 
 T = TypeVar("T")
@@ -273,23 +273,23 @@ def _leaderboard(search: Search) -> str:
         last = trial.last or {}
         good = trial.accuracy is not None
         accuracy = (
-            f"{trial.accuracy:.4f}" if good else f'<span class="trouble">{escape(str(last.get("status")))}</span>'
+            f"{trial.accuracy:.4f}" if good else Html(f'<span class="trouble">{html(str(last.get("status")))}</span>')
         )
         loss = f"{last['loss']:.4f}" if good and last.get("loss") is not None else ""
-        drawn = [escape(_shown(trial.configuration.get(name, ""))) for name in names]
+        drawn = [_shown(trial.configuration.get(name, "")) for name in names]
         rows.append(
             [str(place), str(trial.number), accuracy, loss, str(last.get("rounds")), spell_s(trial.seconds), *drawn]
         )
     if not rows:
         return ""
-    head = ["", "trial", "validation accuracy", "loss", "rounds", "time", *map(escape, names)]
+    head = ["", "trial", "validation accuracy", "loss", "rounds", "time", *names]
     more = f"<p>and {len(ranking) - MOST_ROWS} more</p>" if len(ranking) > MOST_ROWS else ""
     return f"<h2>Leaderboard</h2>{table(head, rows)}{more}"
 
 
 def _space(search: Search) -> str:
     text = json.dumps(search.spec, indent=1, sort_keys=True)
-    rows = [[escape(str(name)), escape(str(domain))] for name, domain in search.spec.get("space", {}).items()]
+    rows = [[str(name), str(domain)] for name, domain in search.spec.get("space", {}).items()]
     listed = table(["name", "drawn from"], rows) if rows else ""
     return (
         f"<h2>Space</h2>{listed}<details><summary>the whole specification, as JSON</summary>"

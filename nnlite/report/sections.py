@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from html import escape
 
 from nnlite.protocol import traces
 from nnlite.report import axes
 from nnlite.report.axes import spell_bytes, spell_s
+from nnlite.report.markup import Html, html, table
 from nnlite.report.plots import Bar, Flag, Line, line_plot, timeline
 from nnlite.report.tables import IDLE, Point, Report
 
@@ -26,16 +27,6 @@ GROUPS = {  # kinds that share a colour: few colours can be told apart
 GROUP_OF = {kind: group for group, (_, kinds) in GROUPS.items() for kind in kinds}
 MOST_ROWS = 400  # of the timeline
 MOST_NAMED = 12  # workers in a table that is open at once
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_last: bool = False) -> str:
-    """A table of cells that are HTML already."""
-    cells = "".join(f"<th>{name}</th>" for name in head)
-    body = []
-    for row in rows:
-        last = f'<td class="text">{row[-1]}</td>' if text_last else f"<td>{row[-1]}</td>"
-        body.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in row[:-1]) + last + "</tr>")
-    return f'<div class="wide"><table><tr>{cells}</tr>{"".join(body)}</table></div>'
 
 
 # ---- learning
@@ -184,7 +175,7 @@ def workers_table(report: Report) -> str:
             [
                 str(row.worker),
                 str(row.attempts),
-                f'<span class="trouble">{row.deaths}</span>' if row.deaths else "0",
+                Html(f'<span class="trouble">{row.deaths}</span>') if row.deaths else "0",
                 spell_s(train_s),
                 f"{row.samples / train_s:,.0f}" if train_s else "",
                 spell_s(row.seconds.get(traces.WAIT, 0.0)),
@@ -221,7 +212,7 @@ def time_spent(report: Report) -> str:
     )
     used = report.record.account.used
     rows = [
-        [f'<i class="i-{GROUP_OF[kind]}"></i>{kind}', spell_s(seconds), f"{seconds / total:.1%}"]
+        [Html(f'<i class="i-{GROUP_OF[kind]}"></i>{html(kind)}'), spell_s(seconds), f"{seconds / total:.1%}"]
         for kind, seconds in sorted(report.kinds.items(), key=lambda item: -item[1])
     ]
     said = (
@@ -273,7 +264,7 @@ def environments(report: Report) -> str:
         return ""
     names = sorted({name for text in alike for name in json.loads(text)})
     rows = [
-        [f"{count:,}", *(escape(str(json.loads(text).get(name, ""))) for name in names)]
+        [f"{count:,}", *(str(json.loads(text).get(name, "")) for name in names)]
         for text, count in sorted(alike.items(), key=lambda item: -item[1])
     ]
     return f"<h2>Environment</h2>{table(['invocations', *names], rows)}"

@@ -6,7 +6,9 @@ import re
 import shutil
 import subprocess
 import tempfile
+from base64 import b64encode
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,14 @@ class Opened:
 
     dom: str
     console: list[str]
+
+
+def with_script(html: str, script: str) -> str:
+    """The page with one more script at its end, which its policy allows by its hash."""
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    allowed = html.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    assert allowed != html
+    return allowed.replace("</body>", f"<script>{script}</script></body>")
 
 
 def open_page(path: Path, *options: str) -> Opened:

@@ -14,11 +14,11 @@ from nnlite.report.page import comparison, page
 from nnlite.report.reading import read
 from nnlite.report.sections import GROUP_OF
 from nnlite.report.tables import Report
-from tests.report.browser import open_page
+from tests.report.browser import open_page, with_script
 from tests.report.conftest import KILLED, SLOW
 
 # Where every bar is on the screen, as shares of the plot; and what the tool tip says when the mouse is there.
-PROBE = """<script>
+PROBE = """
 for (const area of document.querySelectorAll(".timeline .area")) {
   const box = area.getBoundingClientRect();
   for (const path of area.querySelectorAll("svg path")) {
@@ -33,12 +33,12 @@ const area = document.querySelector(".plot .area"), box = area.getBoundingClient
 area.dispatchEvent(new MouseEvent("mousemove", { clientX: box.right, clientY: box.top + 5, bubbles: true }));
 document.body.dataset.tip = document.getElementById("tip").textContent;
 document.body.dataset.paper = getComputedStyle(document.body).backgroundColor;
-</script></body>"""
+"""
 
 
 def opened(report, tmp_path, *options, html=page):
     path = tmp_path / "report.html"
-    path.write_text(html(report).replace("</body>", PROBE))
+    path.write_text(with_script(html(report), PROBE))
     return open_page(path, *options)
 
 
@@ -146,8 +146,8 @@ def test_the_tool_tip_says_what_is_drawn(dom, report):
 
 def test_no_window_is_too_narrow(report, tmp_path):
     """Nothing sticks out to the right, at the widths of telephones and of screens."""
-    probe = "<script>onload = () => parent.document.body.append('beyond ' + (document.documentElement.scrollWidth -"
-    inner = escape(page(report).replace("</body>", f"{probe} innerWidth) + ';')</script></body>"))
+    probe = "onload = () => parent.document.body.append('beyond ' + (document.documentElement.scrollWidth -"
+    inner = escape(with_script(page(report), f"{probe} innerWidth) + ';')"))
     frames = [f'<iframe srcdoc="{inner}" style="width:{width}px;height:600px"></iframe>' for width in (320, 480, 1400)]
     path = tmp_path / "frames.html"
     path.write_text(f"<!DOCTYPE html><html><body>{''.join(frames)}</body></html>")
@@ -177,6 +177,23 @@ def test_two_runs_beside_each_other(report, tmp_path):
     assert found.console == []
     assert "Nothing but the name" in found.dom
     assert len(re.findall(r'class="line c1"', found.dom)) == 4
+
+
+def test_the_page_runs_its_own_script_and_no_other(report, tmp_path):
+    """Even if something of a run came into it as markup: by its policy, and not by what is escaped alone."""
+    evil = (
+        '<script>document.body.dataset.evil = "1"</script><img src="data:," onerror="document.body.dataset.evil = 2">'
+        '<base href="https://example.org/"><iframe src="https://example.org/"></iframe>'
+    )
+    path = tmp_path / "page.html"
+    path.write_text(page(report).replace("</main>", f"{evil}</main>"))
+    found = open_page(path)
+    assert "data-evil" not in found.dom
+    assert '<div id="tip"' in found.dom  # which the page's own script has made
+    said = " ".join(found.console)
+    for what in ("inline script", "inline event handler", "base", "example.org"):
+        assert what in said, what
+    assert "Content Security Policy" in said
 
 
 def test_it_needs_no_network(report):

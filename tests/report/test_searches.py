@@ -9,7 +9,7 @@ import pytest
 from nnlite.protocol.asha import Ladder
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.keys import Keys
-from nnlite.protocol.result import Result, Timing
+from nnlite.protocol.result import Result, Timing, leaderboard
 from nnlite.protocol.search_spec import Drawn, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import DataSpec
@@ -112,3 +112,23 @@ def test_names_from_the_store_are_no_html(store):
     html = search_page(read_search(store, "s"), None)
     assert "<script>x" not in html
     assert "<b>rate" not in html
+
+
+def test_nothing_of_a_search_is_markup(store):
+    store.put("searches/s/trials/00003/configuration.json", json.dumps({"<evil>": "<evil>", "kind": "<evil>"}).encode())
+    search = SearchSpec.from_json(store.get("searches/s/spec.json").data, "x")
+    store.put("searches/s/spec.json", replace(search, space={"<evil>": "<evil>"}).to_json())
+    shown = search_page(read_search(store, "s"), None)
+    assert "<evil" not in shown
+    assert "<td>&lt;evil&gt;</td>" in shown
+
+
+def test_equals_stand_by_their_loss_and_then_by_their_number(store):
+    """So a leaderboard is the same every time, and on every platform."""
+    for trial, loss in ((2, 0.5), (4, 0.25), (5, 0.25), (3, 0.75)):
+        result = Result(trial, 0, RUNGS[0], accuracy=0.99, loss=loss)
+        store.put(f"searches/s/trials/{trial:05d}/0/result.json", result.to_json())
+    ranking = [trial.number for trial in read_search(store, "s").ranking]
+    assert ranking[:4] == [4, 5, 2, 3]
+    found = [Result(t, 0, 1, accuracy=0.99, loss=loss) for t, loss in ((3, 0.75), (5, 0.25), (2, 0.5), (4, 0.25))]
+    assert [result.trial for result in leaderboard({r.key: r for r in found})] == [4, 5, 2, 3]

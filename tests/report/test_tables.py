@@ -4,6 +4,7 @@ import json
 import re
 import time
 from dataclasses import asdict
+from html import escape
 from itertools import pairwise
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from nnlite.cost import prices
 from nnlite.errors import RunError
 from nnlite.protocol import traces
-from nnlite.protocol.head import RUNNING, Head
+from nnlite.protocol.head import FAILED, RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.traces import Span
@@ -19,11 +20,13 @@ from nnlite.protocol.usage import Usage
 from nnlite.report import chrome
 from nnlite.report.axes import spell_usd
 from nnlite.report.findings import caveats, findings
-from nnlite.report.page import page
+from nnlite.report.markup import Html, table
+from nnlite.report.page import comparison, page
 from nnlite.report.reading import read
 from nnlite.report.tables import IDLE, Report
 from nnlite.store.memory import MemoryStore
 from tests.report.made import made, put
+from tests.runtime import small
 
 KEYS = Keys("small")
 
@@ -220,6 +223,52 @@ def test_without_prices_a_bill_has_seconds_only():
     assert "The run names no list of prices." in page(report_of(store))
 
 
-def test_names_from_the_store_are_no_html():
-    store, _ = made(1, 1, case="<script>alert(1)</script>")
-    assert "<script>alert" not in page(report_of(store))
+EVIL = "<evil>&amp;"
+
+
+def test_nothing_of_a_run_is_markup():
+    """Names, the reason of its end, the machines of its workers, and the list of its prices."""
+    tariff = {**asdict(prices.tariff("eu-west-1")), "date": EVIL, "region": EVIL}
+    store, of = made(2, 2, case=EVIL, tariff=tariff, optimizer=small.nn.SGD(0.1))
+    store.put(KEYS.head, Head(2, FAILED, EVIL, counter=3).to_json())
+    environment = {"cpu": EVIL, EVIL: 1, "python": [EVIL]}
+    for worker in range(2):
+        data = traces.encode({"began_unix_s": 1e9, "environment": environment}, [Span(traces.INIT, 0.0, 0.5)])
+        store.put(KEYS.trace(worker, 1, 0), data)
+    report = report_of(store)
+    other = made(2, 2, optimizer=small.nn.SGD(0.1), run=of.run)[0]
+    for shown in (page(report), comparison([report, report_of(other)])):
+        assert "<evil" not in shown
+    shown = page(report)
+    said = escape(EVIL)
+    assert f"case {said} on" in shown
+    assert f"failed: {said}." in shown
+    assert f"<th>{said}</th>" in shown
+    assert f"<td>{said}</td>" in shown
+    assert f"list prices of {said} ({said}, x86_64)" in shown
+
+
+def test_only_what_is_marked_as_html_is_markup_in_a_table():
+    made_of = table(["<i>", Html("<b>x</b>")], [["<script>", Html("<i></i>")], [escape("&"), ""]])
+    assert "<th>&lt;i&gt;</th><th><b>x</b></th>" in made_of
+    assert "<td>&lt;script&gt;</td><td><i></i></td>" in made_of
+    assert "<td>&amp;amp;</td>" in made_of
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[" * 5000, b'{"trace": 1, "began_unix_s": ' + b"9" * 400 + b"}", b'{"trace": 1, "began_unix_s": Infinity}',
+        b'{"span": "train", "begin_s": 1.0, "seconds": 1e999}', b'{"mark": "end", "at_s": "soon"}', b"{}", b"\xff\xfe",
+        b'{"span": "train", "begin_s": 0.0, "seconds": 1.0, "samples": -3}', b'{"span": "train", "begin_s": 0.0, "sec',
+    ],
+)  # fmt: skip
+def test_a_damaged_line_of_a_trace_is_left_out_and_counted(line):
+    store, _ = made(1, 2)
+    before = report_of(store)
+    sound = store.get(KEYS.trace(0, 1, 1)).data
+    store.put(KEYS.trace(0, 1, 1), line + b"\n" + sound)
+    after = report_of(store)
+    assert after.record.num_skipped == before.record.num_skipped + 1
+    assert (after.kinds, after.seconds, after.samples) == (before.kinds, before.seconds, before.samples)
+    assert "1 line of the trace cannot be read and is left out" in page(after)

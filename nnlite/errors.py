@@ -12,6 +12,7 @@
     │   ├── NotFound      (KeyError)            no such key
     │   ├── Conflict                            the condition of a conditional write does not hold
     │   └── StoreUnavailable (ConnectionError)  no answer this time: it may, or may not, have been done
+    │       └── PartlyUnavailable               the same, for some of many keys
     ├── Diverged          (ArithmeticError)     a loss or a weight is no longer a finite number
     └── RunError          (RuntimeError)        a run cannot start, go on, or be found
         └── RunNotFound                         no such run in the store; or its store has forgotten it
@@ -19,6 +20,9 @@
 A message says what failed, where, what was expected and what was found, and what to do about it.
 It fits on one line: tools print it as it is.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 MOST_WORDS = 300  # characters
 
@@ -73,6 +77,14 @@ class StoreUnavailable(StoreError, ConnectionError):
 
     Whether a write that raised this took effect is not known.
     """
+
+
+class PartlyUnavailable(StoreUnavailable):
+    """Of a batch of keys some got no answer, or were not asked for any more. `answers`: those of the others."""
+
+    def __init__(self, message: str, answers: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.answers = answers
 
 
 class Diverged(NnliteError, ArithmeticError):

@@ -12,12 +12,12 @@ Every store promises what `tests/store/contract.py` checks:
 import enum
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, NewType, TypeVar
 
-from nnlite.errors import NotFound, UsageError
+from nnlite.errors import NotFound, PartlyUnavailable, StoreUnavailable, UsageError
 
 Version = NewType("Version", str)
 """Opaque: compare two of the same key for equality, and nothing else."""
@@ -42,6 +42,7 @@ MAX_KEY_LENGTH = 200
 _SEGMENT = r"[a-z0-9_-][a-z0-9._-]*"
 _KEY = re.compile(rf"{_SEGMENT}(/{_SEGMENT})*")
 
+T = TypeVar("T")
 _S = TypeVar("_S", bound="Store")
 
 
@@ -89,17 +90,21 @@ class Store(ABC):
         """Remove a key. No error when there is none."""
 
     def get_many(self, keys: Iterable[str]) -> list[Versioned | None]:
-        """The values of many keys, in their order; None for each that is not there. May be parallel."""
-        return [self._get_or_none(key) for key in keys]
+        """The values of many keys, in their order; None for each that is not there. May be parallel.
+
+        As the other verbs for many keys, it raises PartlyUnavailable when some of them got an answer and some did not.
+        """
+        keys = list(keys)
+        values = each(keys, self._get_or_none)
+        return [values[key] for key in keys]
 
     def delete_many(self, keys: Iterable[str]) -> None:
         """Remove many keys. May be one request, and when it fails some of them may be gone."""
-        for key in keys:
-            self.delete(key)
+        each(keys, self.delete)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Those of the keys that are not there, in their order. May cost less than to read the others."""
-        return [key for key in keys if self._get_or_none(key) is None]
+        return [key for key, value in each(keys, self._get_or_none).items() if value is None]
 
     def forget(self, key: str) -> None:  # noqa: B027 (most stores have no copies)
         """Let go of copies of a value that are nearer than the store: the next `get` asks the store itself."""
@@ -123,6 +128,20 @@ class Store(ABC):
             return self.get(key)
         except NotFound:
             return None
+
+
+def each(keys: Iterable[str], ask: Callable[[str], T]) -> dict[str, T]:
+    """What is answered for each key, one after the other, up to the first that gets no answer. Raises PartlyUnavailable
+    for it, or the StoreUnavailable itself when it is the first key's."""
+    answers: dict[str, T] = {}
+    for key in keys:
+        try:
+            answers[key] = ask(key)
+        except StoreUnavailable as error:
+            if not answers:
+                raise
+            raise PartlyUnavailable(str(error), answers) from error
+    return answers
 
 
 def check_key(key: str) -> str:

@@ -10,6 +10,8 @@ counter and who counted. One thing cannot be told: our value was written, its re
 it before we looked. That is a Conflict here, so whoever gets one decides by what it then reads (a lease by its
 holder, a head by what it says was applied) and never by having failed.
 
+Of many keys in one request only those are asked for again that got no answer, and as long as some do, it goes on.
+
 Waits are drawn evenly from 0 to a cap that doubles ("full jitter", Brooker, AWS Architecture Blog, 2015).
 """
 
@@ -20,15 +22,17 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from nnlite.errors import Conflict, NotFound, StoreUnavailable, UsageError
+from nnlite.errors import Conflict, NotFound, PartlyUnavailable, StoreUnavailable, UsageError
 from nnlite.store.base import Condition, Data, Store, Versioned, buffers
 from nnlite.store.wrapper import Random, Wrapper
 
 T = TypeVar("T")
 
+MOST_DOUBLINGS = 30  # of the first wait; more are no float any more, and far above any cap
+
 
 class Retrying(Wrapper):
-    """`inner`, asked up to `attempts` times.
+    """`inner`, asked up to `attempts` times; for many keys, so often in a row without any answer.
 
     base_s, cap_s: the longest first wait, and the longest of all, in seconds. sleep: takes seconds.
     Raises what `inner` raised last.
@@ -56,7 +60,15 @@ class Retrying(Wrapper):
 
     def get_many(self, keys: Iterable[str]) -> list[Versioned | None]:
         keys = list(keys)
-        return self._repeated(lambda: self.inner.get_many(keys))
+        values = self._batch(keys, lambda left: dict(zip(left, self.inner.get_many(left), strict=True)))
+        return [values[key] for key in keys]
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        def ask(left: list[str]) -> dict[str, bool]:
+            gone = set(self.inner.missing(left))
+            return {key: key in gone for key in left}
+
+        return [key for key, is_gone in self._batch(keys, ask).items() if is_gone]
 
     def put(self, key: str, data: Data, *, if_version: Condition = None) -> None:
         parts = buffers(data)
@@ -77,8 +89,11 @@ class Retrying(Wrapper):
         self._repeated(lambda: self.inner.delete(key))
 
     def delete_many(self, keys: Iterable[str]) -> None:
-        keys = list(keys)
-        self._repeated(lambda: self.inner.delete_many(keys))
+        def ask(left: list[str]) -> dict[str, None]:
+            self.inner.delete_many(left)
+            return dict.fromkeys(left)
+
+        self._batch(keys, ask)
 
     def _holds(self, key: str, parts: list[memoryview]) -> bool:
         """Whether `key` has the value that we wrote, or tried to."""
@@ -87,13 +102,31 @@ class Retrying(Wrapper):
         except NotFound:
             return False
 
-    def _repeated(self, request: Callable[[], T]) -> T:
-        for attempt in range(self._attempts - 1):
+    def _batch(self, keys: Iterable[str], ask: Callable[[list[str]], dict[str, T]]) -> dict[str, T]:
+        """What is answered for each key; asked again are those that got no answer."""
+        answers: dict[str, T] = {}
+        keys = list(dict.fromkeys(keys))
+
+        def attempt() -> None:
+            left = [key for key in keys if key not in answers]
+            try:
+                answers.update(ask(left))
+            except PartlyUnavailable as error:
+                answers.update((key, error.answers[key]) for key in left if key in error.answers)
+                raise
+
+        self._repeated(attempt, lambda: len(answers))
+        return {key: answers[key] for key in keys}
+
+    def _repeated(self, request: Callable[[], T], progress: Callable[[], int] = int) -> T:
+        """The answer to a request, made up to `attempts` times in a row without progress."""
+        attempts, before = 0, progress()
+        while True:
             try:
                 return request()
-            except StoreUnavailable:
-                self._sleep(self._rng.random() * min(self._cap_s, self._base_s * 2**attempt))
-        try:
-            return request()
-        except StoreUnavailable as error:
-            raise StoreUnavailable(f"{error} (gave up after {self._attempts} attempts)") from error
+            except StoreUnavailable as error:
+                attempts = attempts + 1 if progress() == before else 1
+                before = progress()
+                if attempts >= self._attempts:
+                    raise StoreUnavailable(f"{error} (gave up after {attempts} attempts)") from error
+            self._sleep(self._rng.random() * min(self._cap_s, self._base_s * 2 ** min(attempts - 1, MOST_DOUBLINGS)))

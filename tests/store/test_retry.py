@@ -1,8 +1,10 @@
 """Retrying: what is repeated, what is not, and that nothing is done twice."""
 
+import itertools
 import json
 import random
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store import ABSENT, Store, open_store
+from nnlite.store.base import each
 from nnlite.store.faults import Faulty
 from nnlite.store.memcached import MemcachedStore
 from nnlite.store.memory import MemoryStore
@@ -184,6 +187,102 @@ def test_two_handles_do_not_wait_alike() -> None:
         return found
 
     assert waits() != waits()
+
+
+# Many keys
+
+
+class Flaky(Wrapper):
+    """Loses a request for a key now and then; counts how often each key was asked for, and was answered."""
+
+    def __init__(self, inner: Store, lost_rate: float, seed: int = 0) -> None:
+        super().__init__(inner)
+        self._rng, self._lost_rate = random.Random(seed), lost_rate
+        self.asked, self.answered = Counter[str](), Counter[str]()
+
+    def _ask(self, key: str, request: Callable[[str], Any]) -> Any:
+        self.asked[key] += 1
+        if self._rng.random() < self._lost_rate:
+            raise StoreUnavailable(f"lost the packet for {key}")
+        self.answered[key] += 1
+        return request(key)
+
+    def get_many(self, keys: Any) -> Any:
+        keys = list(keys)
+        values = each(keys, lambda key: self._ask(key, lambda key: self.inner.get_many([key])[0]))
+        return [values[key] for key in keys]
+
+    def delete_many(self, keys: Any) -> None:
+        each(keys, lambda key: self._ask(key, self.inner.delete))
+
+    def missing(self, keys: Any) -> list[str]:
+        return [
+            key
+            for key, gone in each(keys, lambda key: self._ask(key, lambda k: self.inner.missing([k]))).items()
+            if gone
+        ]
+
+
+KEYS = [f"k{number:04}" for number in range(1000)]
+
+
+@pytest.mark.parametrize("lost_rate", [0.03, 0.3])
+def test_of_many_keys_only_those_without_an_answer_are_asked_for_again(lost_rate: float) -> None:
+    """At 3 % a batch of 1,000 would hardly ever come through whole: 0.97 ** 1000 is 6e-14."""
+    truth = MemoryStore()
+    for key in KEYS[::2]:
+        truth.put(key, key.encode())
+    flaky = Flaky(truth, lost_rate)
+    store = Retrying(flaky, sleep=lambda _: None)
+    for number, ask in enumerate((store.get_many, store.missing, store.delete_many), 1):
+        found = ask(KEYS)
+        if ask == store.get_many:
+            assert [value and value.data.decode() for value in found] == [
+                k if not i % 2 else None for i, k in enumerate(KEYS)
+            ]
+        if ask == store.missing:
+            assert found == KEYS[1::2]
+        assert set(flaky.answered.values()) == {number}  # each once
+        assert len(flaky.answered) == len(KEYS)
+    assert truth.missing(KEYS) == KEYS
+    assert flaky.asked.total() < 3 * len(KEYS) / (1 - lost_rate) * 1.2
+
+
+def test_many_keys_are_given_up_when_none_is_answered_any_more() -> None:
+    truth = MemoryStore()
+    flaky = Flaky(truth, 1.0)
+    with pytest.raises(StoreUnavailable, match=r"lost the packet for k0000 \(gave up after 4 attempts\)"):
+        Retrying(flaky, attempts=4, sleep=lambda _: None).get_many(KEYS)
+    assert flaky.asked.total() == 4
+
+
+def test_waits_stay_bounded_however_often_it_is_asked() -> None:
+    waits: list[float] = []
+    with pytest.raises(StoreUnavailable, match="gave up after 1200 attempts"):
+        Retrying(Flaky(MemoryStore(), 1.0), attempts=1200, cap_s=3.0, sleep=waits.append).get_many(["a"])
+    assert max(waits) <= 3.0
+
+
+def test_many_keys_of_memcached_while_chunks_cannot_be_read(
+    memcached: Memcached, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each value is read once, although every third read of chunks breaks."""
+    store = MemcachedStore.from_url(f"memcached://{memcached.address}/{uuid.uuid4().hex[:8]}?chunk_bytes=1000")
+    values = {f"k{number}": bytes([number]) * 20_000 for number in range(30)}
+    for key, value in values.items():
+        store.put(key, value)
+    real, numbers, read = store._read_chunks, itertools.count(1), Counter[str]()
+
+    def breaking(manifest: Any) -> Any:
+        if next(numbers) % 3 == 0:
+            raise StoreUnavailable("the connection broke")
+        read[manifest.version] += 1
+        return real(manifest)
+
+    monkeypatch.setattr(store, "_read_chunks", breaking)
+    found = Retrying(store, attempts=2, sleep=lambda _: None).get_many(values)
+    assert {key: value.data for key, value in zip(values, found, strict=True) if value} == values
+    assert set(read.values()) == {1}
 
 
 # Under faults

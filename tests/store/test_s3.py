@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from nnlite.errors import Conflict, NotFound, PartlyUnavailable, StoreError, StoreUnavailable, UsageError
 from nnlite.store import ABSENT, Store, Version, open_store
-from nnlite.store.s3 import S3Store, client
+from nnlite.store.s3 import S3Store, client, parallel
 from nnlite.store.s3 import store as module
 from tests.servers import BUCKET, free_ports, s3_client
 
@@ -320,8 +320,30 @@ def test_get_many_is_parallel_and_bounded() -> None:
     keys = [f"k{number}" for number in range(50)]
     found = store.get_many(keys)
     assert [value.data.decode() for value in found if value] == [f"p/{key}" for key in keys]
-    assert most == module.NUM_THREADS
+    assert most == parallel.NUM_THREADS
     store.close = lambda: None  # type: ignore[method-assign]
+
+
+def test_of_many_keys_those_that_were_answered_are_told_and_the_rest_is_not_asked() -> None:
+    store, asked = answering()
+    asked_keys: list[str] = []
+
+    def flaky(verb: str, options: Any) -> Any:
+        from botocore.exceptions import ClientError
+
+        asked_keys.append(options["Key"])
+        if options["Key"] == "p/k0":
+            raise ClientError({"Error": {"Code": "SlowDown"}, "ResponseMetadata": {"HTTPStatusCode": 503}}, verb)  # type: ignore[arg-type,typeddict-item]
+        time.sleep(0.01)
+        return {"Body": io.BytesIO(options["Key"].encode()), "ETag": '"x"'}
+
+    asked._ask = flaky  # type: ignore[method-assign]
+    with pytest.raises(PartlyUnavailable, match="503 SlowDown") as caught:
+        store.get_many([f"k{number}" for number in range(500)])
+    assert "k0" not in caught.value.answers
+    assert {f"p/{key}" for key in caught.value.answers} | {"p/k0"} == set(asked_keys)
+    assert len(asked_keys) < 400
+    assert all(value.data == f"p/{key}".encode() for key, value in caught.value.answers.items())
 
 
 # Servers

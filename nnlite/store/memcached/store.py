@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
-from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
+from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe, each
 from nnlite.store.memcached.manifest import MAX_CHUNK_BYTES, MAX_CHUNKS, MIN_CHUNK_BYTES, Manifest, cut, fresh_version
 from nnlite.store.memcached.server import Server
 from nnlite.store.options import read_options, show_options
@@ -102,7 +102,8 @@ class MemcachedStore(Store):
         for server, wanted in names.items():
             with server.connection() as client:
                 items.update(client.get_many(wanted))
-        return [self._value_or_none(key, items.get(self._prefix + key)) for key in keys]
+        values = each(keys, lambda key: self._value_or_none(key, items.get(self._prefix + key)))
+        return [values[key] for key in keys]
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Manifests are read, chunks only touched."""

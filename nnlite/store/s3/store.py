@@ -16,20 +16,17 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, unquote
 
-from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from nnlite.errors import Conflict, NotFound, PartlyUnavailable, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
 from nnlite.store.options import read_options, show_options
 from nnlite.store.s3.answers import MD5_NAME, value_of, version_of
+from nnlite.store.s3.parallel import Parallel
 from nnlite.store.urls import address, shown, split
 
-T = TypeVar("T")
-
 SCHEME = "s3://"
-NUM_THREADS = 16
 MAX_DELETED = 1000  # keys in one request
 NUM_CONFLICT_RETRIES = 6
 CONFLICT_PAUSE_S = 0.05
@@ -68,7 +65,7 @@ class S3Store(Store):
         self._options |= {"connect_timeout_s": connect_timeout_s, "timeout_s": timeout_s}
         self._client, self._sleep = client, sleep
         self._making = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._parallel = Parallel()
         self._has_bulk = True  #: until the server refuses to delete many keys at once
 
     @classmethod
@@ -91,11 +88,9 @@ class S3Store(Store):
         return f"{place}{show_options(self._options, DEFAULTS)}"
 
     def close(self) -> None:
+        self._parallel.close()
         with self._making:
-            pool, self._pool = self._pool, None
             client, self._client = self._client, None
-        if pool:
-            pool.shutdown()
         if client:
             client.close()
 
@@ -107,13 +102,15 @@ class S3Store(Store):
             raise self._explained(error, "read", key) from error
 
     def get_many(self, keys: Iterable[str]) -> list[Versioned | None]:
-        """In parallel, at most `NUM_THREADS` at a time."""
-        return self._in_parallel(self._get_or_none, [check_key(key) for key in keys])
+        """One GET a key, in parallel."""
+        keys = [check_key(key) for key in keys]
+        values = self._parallel.ask(self._get_or_none, keys)
+        return [values[key] for key in keys]
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """One HEAD a key, in parallel."""
-        keys = [check_key(key) for key in keys]
-        return [key for key, found in zip(keys, self._in_parallel(self._has, keys), strict=True) if not found]
+        found = self._parallel.ask(self._has, [check_key(key) for key in keys])
+        return [key for key, is_there in found.items() if not is_there]
 
     def _has(self, key: str) -> bool:
         from nnlite.store.s3 import errors as s3_errors
@@ -125,14 +122,6 @@ class S3Store(Store):
                 return False
             raise self._explained(error, "look for", key) from error
         return True
-
-    def _in_parallel(self, request: Callable[[str], T], keys: list[str]) -> list[T]:
-        if len(keys) < 2:
-            return [request(key) for key in keys]
-        with self._making:
-            self._pool = self._pool or ThreadPoolExecutor(NUM_THREADS, "s3")
-            pool = self._pool
-        return list(pool.map(request, keys))
 
     def put(self, key: str, data: Data, *, if_version: Condition = None) -> None:
         name = self._prefix + check_key(key)
@@ -183,11 +172,16 @@ class S3Store(Store):
     def delete_many(self, keys: Iterable[str]) -> None:
         """One request for up to `MAX_DELETED` keys, or one each where the server refuses that."""
         keys = [check_key(key) for key in keys]
+        gone: dict[str, None] = {}
         for start in range(0, len(keys), MAX_DELETED):
             some = keys[start : start + MAX_DELETED]
-            if not (self._has_bulk and self._delete_at_once(some)):
-                self._in_parallel(self.delete, some)
-                self._has_bulk = False
+            try:
+                if not (self._has_bulk and self._delete_at_once(some)):
+                    self._parallel.ask(self.delete, some)
+                    self._has_bulk = False
+            except StoreUnavailable as error:
+                raise PartlyUnavailable(str(error), {**gone, **getattr(error, "answers", {})}) from error
+            gone.update(dict.fromkeys(some))
 
     def _delete_at_once(self, keys: list[str]) -> bool:
         """-> False when the server refuses: if it would refuse every key as well, the next request says so."""

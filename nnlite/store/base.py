@@ -103,8 +103,12 @@ class Store(ABC):
         each(keys, self.delete)
 
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """Those of the keys that are not there, in their order. May cost less than to read the others."""
-        return [key for key, value in each(keys, self._get_or_none).items() if value is None]
+        """Those of the keys that are not there, in their order. May cost less than to read the others.
+
+        The answers of a PartlyUnavailable say of each key whether it is missing.
+        """
+        gone = each(keys, lambda key: self._get_or_none(key) is None)
+        return [key for key, is_gone in gone.items() if is_gone]
 
     def forget(self, key: str) -> None:  # noqa: B027 (most stores have no copies)
         """Let go of copies of a value that are nearer than the store: the next `get` asks the store itself."""

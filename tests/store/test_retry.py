@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
-from nnlite.store import ABSENT, Store, open_store
+from nnlite.store import ABSENT, Store, Versioned, open_store
 from nnlite.store.base import each
 from nnlite.store.faults import Faulty
 from nnlite.store.memcached import MemcachedStore
@@ -221,6 +221,26 @@ class Flaky(Wrapper):
             for key, gone in each(keys, lambda key: self._ask(key, lambda k: self.inner.missing([k]))).items()
             if gone
         ]
+
+
+class Lossy(MemoryStore):
+    """Every third `get` is lost; all else is as the base class makes it of that."""
+
+    num_gets = 0
+
+    def get(self, key: str) -> Versioned:
+        self.num_gets += 1
+        if self.num_gets % 3 == 0:
+            raise StoreUnavailable("lost")
+        return super().get(key)
+
+
+def test_what_is_missing_is_told_right_when_some_answers_are_lost() -> None:
+    """A key that was looked for before the answer to another was lost was taken for its contrary."""
+    lossy = Lossy()
+    for key in ("a", "c", "e", "g"):
+        lossy.put(key, b"x")
+    assert Retrying(lossy, sleep=lambda _: None).missing("abcdefgh") == ["b", "d", "f", "h"]
 
 
 KEYS = [f"k{number:04}" for number in range(1000)]

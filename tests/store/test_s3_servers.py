@@ -79,7 +79,7 @@ def test_the_three_verbs_hold(mode: str, before: Before) -> None:
         assert store.get("a").data == b"counted 2"
         with pytest.raises(NotFound):
             store.get("b")
-        names = [f"many/{number}" for number in range(2)]
+        names = [f"many/{number}" for number in range(20)]
         for name in names:
             store.put(name, name.encode() * 1000)
         assert [found and found.data for found in store.get_many([*names, "b"])] == [
@@ -275,6 +275,17 @@ def test_a_server_without_bulk_deletion_is_asked_for_it_once(before: Before) -> 
     assert [request.method for request in proxy.asked].count("DELETE") == 15
 
 
+def test_key_by_key_only_what_got_no_answer_is_deleted_again(before: Before) -> None:
+    proxy = before("nobulk", "slow", "reset", "c409")
+    names = [f"k{number}" for number in range(30)]
+    with patient(opened(proxy)) as store:
+        for name in names:
+            store.put(name, b"x")
+        store.delete_many(names)
+        assert store.missing(names) == names
+    assert len([request for request in proxy.asked if request.method == "DELETE"]) < 3 * len(names)
+
+
 def test_who_may_not_delete_at_all_reads_why(before: Before) -> None:
     with pytest.raises(StoreError, match=r"cannot delete 'k1' .*403 AccessDenied: Nothing is deleted here"):
         opened(before("nodel")).delete_many(["k1"])
@@ -289,6 +300,22 @@ def test_one_of_many_that_is_not_deleted(s3: str, code: str, kind: type[StoreErr
         store.delete_many(["k1", "k2"])
     assert isinstance(caught.value, StoreUnavailable) == (kind is StoreUnavailable)
     proxy.web.close()
+
+
+@pytest.mark.parametrize("mode", ["slow", "reset", "lost"])
+def test_what_is_missing_is_told_right_when_answers_are_lost(mode: str, before: Before) -> None:
+    names = [f"k{number}" for number in range(30)]
+    with patient(opened(before(mode))) as store:
+        for name in names[::2]:
+            store.put(name, b"x")
+        assert store.missing(names) == names[1::2]
+
+
+def test_looking_for_what_one_may_not_see_is_no_broken_answer(before: Before) -> None:
+    """The answer to a HEAD has no body, so none of it is lost."""
+    with pytest.raises(StoreError, match=r"cannot look for 'a' .*403") as caught:
+        opened(before("denied")).missing(["a"])
+    assert not isinstance(caught.value, StoreUnavailable)
 
 
 # What cannot work

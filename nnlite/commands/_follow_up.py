@@ -14,10 +14,10 @@ from nnlite.commands._spelling import IN_A_CLONE, command
 # Names in `args` of the options that say where things are: they go on to every command that has them.
 AWS = ("stack_name", "region", "profile")
 WHERE = ("platform", "store", "data", *AWS, "gateway", "function", "invocation", "worker_store", "secret_file")
-RESUMED = (*WHERE, "checkpoint_store", "out", "processes", "memory_mb", "arch", "prices")
+RESUMED = (*WHERE, "checkpoint_store", "data_store", "out", "processes", "memory_mb", "arch", "prices")
 CARRIED = {"deploy": ("platform", *AWS, "gateway", "secret_file"), "--resume": RESUMED, "--release": AWS}
 FILES = {"data", "out", "prices", "secret_file"}
-STORES = {"store", "checkpoint_store", "worker_store"}
+STORES = {"store", "checkpoint_store", "data_store", "worker_store"}
 _WRITTEN = re.compile(rf"{re.escape(IN_A_CLONE)}({'|'.join(COMMANDS)})\b(?!\.)((?: --\S+(?: [^-\s]\S*)?)*)")
 
 

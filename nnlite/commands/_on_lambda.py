@@ -22,7 +22,7 @@ from nnlite.platform.base import Platform
 from nnlite.protocol.head import RUNNING, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import detached
+from nnlite.runtime import detached, trust
 from nnlite.runtime.invocation import Payload
 from nnlite.runtime.probe import VenueAt
 from nnlite.runtime.venue import Venue
@@ -243,5 +243,7 @@ def detach(args: argparse.Namespace, spec: RunSpec, store: Store) -> None:
     """Let the stack's schedule look after the run from now on."""
     of = _of(args)
     with open_store(of.outputs["Store"]) as home:
+        trust.check_url(store.url, home.url)  # what the schedule would refuse, each minute
+        trust.check_spec(spec, store.url)
         detached.add(home, spec.run, args.store)
     schedule.enable(of.function.account, of.outputs["Schedule"])

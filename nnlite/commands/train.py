@@ -64,8 +64,8 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
 
 
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
-    spec = runs.find(store, args.resume, args.checkpoint_store)
-    args.checkpoint_store = spec.checkpoint_store  # of follow-ups
+    spec = runs.find(store, args.resume, args.checkpoint_store, args.data_store)
+    args.checkpoint_store, args.data_store = spec.checkpoint_store, spec.data.store  # of follow-ups
     books = Books(args, spec, store, place)
     if args.dry_run:
         return _show_plan(spec, args, None, books)
@@ -240,7 +240,7 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
 
 # ---- the command line
 
-NOT_OF_THE_RUN = {"resume", "platform", "store", "checkpoint_store", "out", "json", "dry_run", "debug"}
+NOT_OF_THE_RUN = {"resume", "platform", "store", "checkpoint_store", "data_store", "out", "json", "dry_run", "debug"}
 
 
 def _parser() -> argparse.ArgumentParser:

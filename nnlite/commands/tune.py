@@ -35,7 +35,7 @@ EXAMPLES = """examples:
 """
 
 USUAL_PARALLEL = 8  # where somebody else's processors are used
-NOT_OF_THE_SEARCH = {"resume", "platform", "store", "out", "json", "dry_run", "debug"}
+NOT_OF_THE_SEARCH = {"resume", "platform", "store", "data_store", "out", "json", "dry_run", "debug"}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -65,7 +65,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
 
 
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
-    spec, search = searches.read(store, args.resume)
+    spec, search = searches.read(store, args.resume, args.data_store)
     standing, books = runs.standing(store, spec), Books(args, spec, store, place)
     if args.dry_run:
         return _show(_facts(spec, search, args))

@@ -11,7 +11,7 @@ from nnlite.protocol.contribution import Summary
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.waiter import Leave
 from nnlite.protocol.watcher import Watcher
-from nnlite.runtime import runs
+from nnlite.runtime import runs, trust
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import Store
@@ -47,9 +47,11 @@ class Nurse:
     def __init__(self) -> None:
         self._watchers: dict[str, Watcher] = {}
 
-    def look(self, store: Store, run: str, invoke: Callable[[int, int], object]) -> None:
-        """Do what a waiting worker does when it has waited too long."""
+    def look(self, store: Store, run: str, invoke: Callable[[int, int], object], *named: str | None) -> None:
+        """Do what a waiting worker does when it has waited too long. Raises UsageError for a run with stores that are
+        neither `named` nor beside this one."""
         spec = read_spec(store, run)
+        trust.check_spec(spec, store.url, *named)
         watcher = self._watchers.setdefault(run, Watcher(spec))
         with suppress(Leave):  # the run has ended meanwhile
             perform(watcher.repair(), Performer(store, durable=open_durable(spec), invoke=invoke))

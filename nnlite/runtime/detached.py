@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from nnlite.errors import Conflict, NnliteError, NotFound, RunNotFound, StoreError
 from nnlite.protocol.repairer import Repairer
+from nnlite.runtime import trust
 from nnlite.runtime.performer import Performer, Teller, perform, tell_nobody
 from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import ABSENT, Condition, Store, open_store
@@ -42,6 +43,7 @@ def visit(
     """
     for run, url in runs(home).items():
         try:
+            trust.check_url(url, home.url)
             goes_on = _visit(run, url, invoke, patience_s, tell)
         except NnliteError as error:  # of this run: the others are to be looked after even so
             tell("unvisited", {"run": run, "reason": str(error)})
@@ -58,6 +60,7 @@ def _visit(run: str, url: str, invoke: Callable[[str, str, int, int], None], pat
             spec = read_spec(store, run)
         except RunNotFound:  # its objects are gone
             return False
+        trust.check_spec(spec, store.url)
         performer = Performer(store, durable=open_durable(spec), invoke=lambda w, a: invoke(run, url, w, a), tell=tell)
         return perform(Repairer(spec).program(patience_s), performer)
 

@@ -19,7 +19,7 @@ from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.spec import RunSpec
 from nnlite.protocol.waiter import MORE_MEMORY
-from nnlite.runtime import shard_store, starting, trainer
+from nnlite.runtime import shard_store, starting, trainer, trust
 from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, Scheduler, Teller, perform, tell_nobody
@@ -88,10 +88,11 @@ def create(store: Store, key: str, data: Data) -> None:
         store.put(key, data, if_version=ABSENT)
 
 
-def find(store: Store, run: str, copies_url: str | None = None) -> RunSpec:
+def find(store: Store, run: str, copies_url: str | None = None, data_url: str | None = None) -> RunSpec:
     """The specification of a run that is to go on, from its checkpoint store if its own has forgotten it.
 
-    Raises RunNotFound when neither has it, UsageError when `copies_url` is not its checkpoint store.
+    Raises RunNotFound when neither has it, UsageError when `copies_url` is not its checkpoint store, or `data_url` not
+    that of its shards, or when it names stores that it may not (`trust`).
     """
     copies = open_store(copies_url) if copies_url is not None else None
     try:
@@ -108,6 +109,8 @@ def find(store: Store, run: str, copies_url: str | None = None) -> RunSpec:
     if copies is not None and spec.checkpoint_store != copies.url:
         place = spec.checkpoint_store or "no checkpoint store"
         raise UsageError(f"run {run} keeps its checkpoints in {place}, not in {copies.url}: name that, or none")
+    trust.check_data(spec, data_url)
+    trust.check_spec(spec, store.url, copies_url, data_url)
     return spec
 
 

@@ -19,7 +19,7 @@ from nnlite.protocol.result import Result
 from nnlite.protocol.search_spec import Drawn, SearchKeys, SearchSpec
 from nnlite.protocol.search_watcher import Outcome
 from nnlite.protocol.spec import SEARCH, RunSpec
-from nnlite.runtime import runs, shard_store, trainer
+from nnlite.runtime import runs, shard_store, trainer, trust
 from nnlite.runtime.model_file import TrainedModel
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.trainer import Trainer
@@ -74,9 +74,12 @@ def begin(
     runs.create(store, stands, Head().to_json(stands))  # last: with it the search can be resumed
 
 
-def read(store: Store, search: str) -> tuple[RunSpec, SearchSpec]:
-    """The specifications of a search. Raises RunError when the store has no such search."""
+def read(store: Store, search: str, data_url: str | None = None) -> tuple[RunSpec, SearchSpec]:
+    """The specifications of a search. Raises RunError when the store has no such search, UsageError when `data_url` is
+    not the store of its shards, or when it names one that it may not (`trust`)."""
     spec, key = read_spec(store, search), SearchKeys(search).spec
+    trust.check_data(spec, data_url)
+    trust.check_spec(spec, store.url, data_url)
     if spec.protocol != SEARCH:
         raise RunError(f"{search} is a run, not a search: go on with it by python -m tools.train --resume {search}")
     try:

@@ -115,7 +115,8 @@ def test_names_from_the_store_are_no_html(store):
 
 
 def test_nothing_of_a_search_is_markup(store):
-    store.put("searches/s/trials/00003/configuration.json", json.dumps({"<evil>": "<evil>", "kind": "<evil>"}).encode())
+    key = "searches/s/trials/00003/configuration.json"
+    store.put(key, Drawn.of({"<evil>": "<evil>", "kind": "<evil>"}).to_json(key))
     search = SearchSpec.from_json(store.get("searches/s/spec.json").data, "x")
     store.put("searches/s/spec.json", replace(search, space={"<evil>": "<evil>"}).to_json())
     shown = search_page(read_search(store, "s"), None)

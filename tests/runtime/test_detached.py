@@ -10,7 +10,6 @@ from nnlite.protocol.repairer import Repairer
 from nnlite.runtime import detached, runs
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import Workers
-from nnlite.store.memory import MemoryStore
 from tests.runtime import small
 
 ROWS = small.dataset()
@@ -18,8 +17,11 @@ PACES = {"lease_ttl_s": 0.3, "straggler_timeout_s": 0.2, "beat_s": 0.1}
 
 
 @pytest.fixture
-def home():
-    return MemoryStore()
+def home(tmp_path):
+    """Where detached runs are listed: beside the runs, as in a stack's bucket."""
+    from nnlite.store.file import FileStore
+
+    return FileStore(tmp_path / "store")
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class Combiner:
         self.watch = Watch(spec.lease_ttl_s / 12)
         self.missing: int | None = None  #: the version that we looked for in vain the last time
         self.created: int | None = None  #: the last version that is certainly ours
+        self.mover: Lease | None = None  #: our lease, if it is to stand in a head that we move
         self.known: tuple[str, weights.Weights] | None = None  #: the newest checkpoint we have seen, and its name
 
     def combine(self, holder: str, mine: Sequence[Update] = ()) -> Program[Moved | None]:
@@ -152,6 +153,7 @@ class Combiner:
             self.created = made
         yield from self._tell(now_head.round, folded.tally, pending)  # watchers look for it once the head has moved
         moved = replace(now_head.with_ledger(folded.ledger), round=made, counter=now_head.counter + 1)
+        moved = moved.moved_by(self.mover)
         if not (yield Swap(self.keys.head, moved.to_json(self.keys.head), version)):
             return None
         self.known = where, folded.weights

@@ -63,6 +63,9 @@ class DownpourWorker(Worker):
         self.is_through = False  #: whether our last update is among them
         self.scale = 1.0  #: of the next update
 
+    def has_worked(self, now_head: Head) -> bool:
+        return now_head.ledger(self.spec.num_workers).steps[self.worker] > 0
+
     def work(self) -> Program[None]:
         """All steps, then the end."""
         yield from self._join()

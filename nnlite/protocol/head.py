@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from nnlite.errors import StoreError
 from nnlite.protocol.effects import Found, Get, Program, Swap
 from nnlite.protocol.keys import Version
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.updates import Ledger
 from nnlite.records import Count, Kept, OneOf, Range, Share, load_kept
 
@@ -35,6 +36,7 @@ class Head(Kept, what="the head of a run", most_bytes=MOST_BYTES):
     bases: tuple[Count, ...] = ()
     life: Annotated[int, Range(0, MOST_LIVES)] = 0  #: how often the run was restored, see `durable`
     closing: str = ""  #: why workers are to finish what they are at, and end the run in good order
+    lease: Lease | None = None  #: of the worker that moved it last, where caps or a lone worker need it: see `moved_by`
 
     def ledger(self, num_workers: int) -> Ledger:
         """What checkpoint `round` contains of every worker."""
@@ -48,6 +50,11 @@ class Head(Kept, what="the head of a run", most_bytes=MOST_BYTES):
     def with_ledger(self, ledger: Ledger) -> Head:
         """The same head over another ledger."""
         return replace(self, **vars(ledger))
+
+    def moved_by(self, lease: Lease | None) -> Head:
+        """The same head with the lease of its mover: what that has used and survived stands here as well, in case the
+        store loses the lease. Of a watcher, that has none, nothing is changed."""
+        return replace(self, lease=lease) if lease is not None else self
 
     def reopened(self) -> Head:
         """The same head of a run that goes on."""

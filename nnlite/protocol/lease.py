@@ -8,6 +8,7 @@ old holder, if it lives after all, loses its next beat and leaves.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from nnlite.protocol.effects import Found, Get, Program, Swap
@@ -51,24 +52,48 @@ class Lease(Kept, what="a lease"):
         return self.attempt - self.since
 
 
-def acquire(key: str, attempt: int, holder: str, own: Usage = NOTHING) -> Program[Lease | None]:
-    """Become the holder, or None: this invocation is a duplicate or too late, and should leave. own: what it has used
-    so far."""
+def never_seen() -> Program[Lease | None]:
+    """Of a lease that is not in the store nothing is known."""
+    yield from ()
+    return None
+
+
+def acquire(
+    key: str,
+    attempt: int,
+    holder: str,
+    own: Usage = NOTHING,
+    last_known: Callable[[], Program[Lease | None]] = never_seen,
+) -> Program[Lease | None]:
+    """Become the holder, or None: this invocation is a duplicate, too late, or was never called for, and should leave.
+
+    own: what it has used so far. last_known: asked for if there is no lease; what it then was, if anybody knows.
+    """
     while True:
         found = yield Get(key)
         if found is not None:
             current = Lease.from_json(found.data, key)
-            if current.attempt == attempt and current.holder == holder:
+            if (current.attempt, current.holder) == (attempt, holder):
                 return current  # our own write, whose reply was lost
-            if current.attempt > attempt or (current.attempt == attempt and current.holder != OPEN):
+            if (current.attempt, current.holder) != (attempt, OPEN):
                 return None
-        mine = (
-            replace(current, attempt=attempt, holder=holder, beat=0, own=own)
-            if found is not None
-            else Lease(attempt, holder, since=attempt, own=own)
-        )
+        else:
+            current = as_of(attempt, (yield from last_known()))
+            if current.attempt != attempt:
+                return None
+        mine = replace(current, holder=holder, beat=0, own=own)
         if (yield Swap(key, mine.to_json(key), found)):
             return mine
+
+
+def as_of(attempt: int, known: Lease | None) -> Lease:
+    """A lease that the store has lost, at the time of an attempt: it counts on from what was known of it last. What
+    lies in between were hand-overs, as deaths are counted by the watchers that see them."""
+    if known is None:
+        return Lease(attempt, OPEN, since=attempt)
+    if known.attempt >= attempt:
+        return known
+    return replace(_next(known), attempt=attempt, since=max(1, attempt - known.deaths))
 
 
 def renew(key: str, lease: Lease) -> Program[Lease | None]:
@@ -90,9 +115,7 @@ def renew(key: str, lease: Lease) -> Program[Lease | None]:
 def hand_over(key: str, lease: Lease, has_cursor: bool) -> Program[Lease | None]:
     """Open the next attempt, as the holder, in good time. -> the lease it is now, or None when it was not ours."""
     found = yield Get(key)
-    if found is None:
-        return None
-    current = Lease.from_json(found.data, key)
+    current = Lease.from_json(found.data, key) if found is not None else lease  # nobody else has it
     if (current.attempt, current.holder) != (lease.attempt, lease.holder):
         return None
     cursor = lease.attempt if has_cursor else 0
@@ -114,11 +137,13 @@ def settle(key: str, attempt: int, holder: str, own: Usage) -> Program[None]:
             return
 
 
-def take_over(key: str, found: Found | None, anew: bool = False, unseen_s: float = 0.0) -> Program[Lease | None]:
-    """Open the next attempt in place of exactly the lease that was `found`. -> the lease it is now, or None when
-    somebody was faster. A lease that was never there stands for a first attempt that got lost. `anew` counts
-    deaths from this one on. `unseen_s`: how long the dead may have lasted after its last account."""
-    old = Lease.from_json(found.data, key) if found else Lease(1, OPEN)
+def take_over(
+    key: str, found: Found | None, anew: bool = False, unseen_s: float = 0.0, known: Lease | None = None
+) -> Program[Lease | None]:
+    """Open the next attempt in place of exactly the lease that was `found`; if there is none, of the one that was
+    `known`, or of a first attempt that got lost. -> the lease it is now, or None when somebody was faster. `anew`
+    counts deaths from this one on. `unseen_s`: how long the dead may have lasted after its last account."""
+    old = Lease.from_json(found.data, key) if found else known or Lease(1, OPEN)
     opened = _next(old)
     if anew:
         opened = replace(opened, since=opened.attempt)

@@ -18,6 +18,7 @@ from nnlite.protocol.contribution import Tally
 from nnlite.protocol.effects import Create, DeleteMany, Get, GetMany, Note, Now, Program
 from nnlite.protocol.head import DONE, RUNNING, Head
 from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
 
 
@@ -26,6 +27,7 @@ class Rounds:
 
     def __init__(self, spec: RunSpec):
         self.spec, self.keys, self.tree = spec, Keys(spec.run), spec.tree
+        self.mover: Lease | None = None  #: our lease, if it is to stand in a head that we move
         self.began_s: float | None = None  #: when the round began for us, by our clock; people like to know
 
     # ---- climbing
@@ -93,7 +95,7 @@ class Rounds:
                 return now  # a zombie closing an old round, or a run that was stopped meanwhile
             reason = now.closing or following.reason
             after = replace(now, round=following.round, status=following.status, reason=reason)
-            return replace(after, result=following.result, accuracy=following.accuracy)
+            return replace(after, result=following.result, accuracy=following.accuracy).moved_by(self.mover)
 
         stands = yield from head.change(self.keys.head, moved)
         if stands is not None:

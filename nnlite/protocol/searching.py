@@ -42,7 +42,11 @@ class Searching(Waiter):
 
     def news(self) -> Program[None]:
         """Tell everybody that there is a new result."""
-        yield from head.change(self.keys.head, lambda h: replace(h, round=h.round + 1) if h.status == RUNNING else h)
+
+        def told(now: Head) -> Head:
+            return replace(now, round=now.round + 1).moved_by(self.rounds.mover) if now.status == RUNNING else now
+
+        yield from head.change(self.keys.head, told)
 
     def end(self, reason: str) -> Program[None]:
         """No more jobs: end the search, and leave."""

@@ -187,6 +187,11 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
         """Whether a single worker trains: then there is nobody to tell what it changed, nor to keep away."""
         return self.num_workers == 1
 
+    @property
+    def has_caps(self) -> bool:
+        """Whether the run stops by itself before it costs, or lasts, too much."""
+        return self.budget_usd is not None or self.max_s is not None
+
     def is_kept(self, version: int) -> bool:
         """Whether this checkpoint is to last: in the durable store, or, without one, in the run's own."""
         return self.checkpoint_every > 0 and version % self.checkpoint_every == 0

@@ -28,7 +28,7 @@ def sweep(spec: RunSpec, last: Head) -> Program[None]:
     names = list(_of_newest_rounds(spec, keys, last))
     if any(lease.attempt > 1 for lease in leases.values()):
         cursors = (keys.cursor(w, attempt) for w, lease in leases.items() for attempt in range(1, lease.attempt + 1))
-        older = _updates(keys, last) if spec.protocol == "downpour" else _of_older_rounds(spec, keys, last)
+        older = _updates(spec, keys, last) if spec.protocol == "downpour" else _of_older_rounds(spec, keys, last)
         names += islice(chain(cursors, _checkpoints(spec, keys, last), older), MOST)
         if spec.checkpoint_store is not None and (yield from _is_copied(keys, last)):
             for version in superseded(spec, last.round):
@@ -69,8 +69,10 @@ def _checkpoints(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
     return (keys.checkpoint(version) for version in islice(versions, MOST // 4) if not spec.keeps(version))
 
 
-def _updates(keys: Keys, last: Head) -> Iterator[str]:
-    """Of this life, the newest of all workers first; all are in the result."""
+def _updates(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
+    """Of this life, the newest of all workers first; all are in the result. A lone worker has never written any."""
+    if spec.is_lone:
+        return
     before = last.round // LIFE * LIFE
     for back in range(max(last.applied, default=before) - before):
         yield from (keys.update(w, seq - back) for w, seq in enumerate(last.applied) if seq - back > before)

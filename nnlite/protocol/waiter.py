@@ -71,6 +71,7 @@ class Waiter:
         self.combiner = Combiner(spec)
         self.pace = Pace(spec)
         self.waits_since_s = 0.0  #: by our clock, when we last began to wait for others
+        self.opened: dict[int, Lease] = {}  #: worker -> the lease that we have opened for it last
         self.repairing: Lease | None = None  #: the repair lease, while it is ours
 
     def read_head(self) -> Program[Head]:
@@ -155,6 +156,13 @@ class Waiter:
             return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
         return (yield from self.rounds.missing(self.open_round(now_head)))
 
+    def _last_known(self, worker: int) -> Program[Lease | None]:
+        """What is known of a lease that the store has lost."""
+        ours = self.opened.get(worker)
+        found = (yield from head.read(self.keys.head)) if self.spec.is_lone else None
+        theirs = found[0].lease if found is not None else None
+        return max(filter(None, (ours, theirs)), key=lambda one: one.attempt, default=None)
+
     def tidy(self, last: Head) -> Program[None]:
         """Do for a run that is over what who ended it may have died before doing."""
         is_merged = last.result is not None and self.spec.protocol == "averaging"
@@ -171,9 +179,13 @@ class Waiter:
     def replace(self, worker: int, found: Any) -> Program[None]:
         """Invoke the next attempt of a dead worker, unless somebody else does or there were too many."""
         unseen_s = min(self.spec.lease_ttl_s, self.spec.beat_s + self.spec.slice_s)
-        opened = yield from lease.take_over(self.keys.lease(worker), found, unseen_s=unseen_s)
+        known = (yield from self._last_known(worker)) if found is None else None
+        opened = yield from lease.take_over(self.keys.lease(worker), found, unseen_s=unseen_s, known=known)
         if opened is None:
             return
+        self.opened[worker] = opened
+        if found is None and self.spec.is_lone:  # it may be lost again, and then another watcher must know
+            yield from head.change(self.keys.head, lambda now: now.moved_by(opened) if now.status == RUNNING else now)
         if opened.deaths >= self.spec.max_attempts:
             reason = f"worker {worker} died {opened.deaths} times; the run allows {self.spec.max_attempts} attempts"
             yield from head.end(self.keys.head, FAILED, reason)

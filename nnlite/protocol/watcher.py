@@ -95,6 +95,8 @@ class Watcher(Waiter):
         """Replace at once those whom the platform knows to be dead."""
         for worker, attempt in (yield Casualties()):
             found = yield Get(self.keys.lease(worker))
+            if found is None:
+                self.opened[worker] = lease.as_of(attempt, (yield from self._last_known(worker)))
             current = Lease.from_json(found.data, self.keys.lease(worker)).attempt if found else attempt
             if current == attempt:
                 yield from self.replace(worker, found)
@@ -122,14 +124,16 @@ def reopen(spec: RunSpec) -> Program[dict[int, int]]:
     invoke each worker with."""
     keys = Keys(spec.run)
     yield from durable.reopen(spec)
-    yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
+    stands = yield from head.change(keys.head, lambda h: h if h.status == DONE else h.reopened())
     if spec.checkpoint_store is not None:
-        yield from durable.restore(spec)
+        stands = yield from durable.restore(spec)
+    known = stands.lease if stands is not None and spec.is_lone else None
     yield from combine.free(keys)
     attempts = {}
     for worker in range(spec.num_workers):
         opened = None
         while opened is None:
-            opened = yield from lease.take_over(keys.lease(worker), (yield Get(keys.lease(worker))), anew=True)
+            found = yield Get(keys.lease(worker))
+            opened = yield from lease.take_over(keys.lease(worker), found, anew=True, known=known)
         attempts[worker] = opened.attempt
     return attempts

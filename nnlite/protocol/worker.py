@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nnlite.protocol import contribution, head, lease
-from nnlite.protocol.contribution import Tally
+from nnlite.protocol import head, lease
 from nnlite.protocol.effects import (
     Create,
     Delete,
     GetMany,
     Invoke,
-    Model,
     Note,
     Now,
     Program,
@@ -24,12 +22,12 @@ from nnlite.protocol.effects import (
     Spent,
     Train,
 )
-from nnlite.protocol.head import FAILED, STOPPED, Head
+from nnlite.protocol.head import RUNNING, STOPPED, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.upkeep import Again, Make, Upkeep
+from nnlite.protocol.upkeep import Contributing
 from nnlite.protocol.usage import NOTHING
-from nnlite.protocol.waiter import MORE_MEMORY, Leave, Waiter
+from nnlite.protocol.waiter import MORE_MEMORY, Leave
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,6 @@ class Left:
 
 
 MAX_PAUSE_S = 0.5  # before it does: others may be about to restore the run
-MOST_FORGOTTEN = 5  # times that a worker's contribution to one round is made again
 MAX_RESTORED = 20  # times an invocation begins again, before the store is taken for too small
 
 
@@ -48,16 +45,15 @@ class Restored(Exception):  # not an error, like Leave
     """The run goes on from a durable checkpoint: whatever this invocation has in mind is of no use any more."""
 
 
-class Worker(Waiter):
+class Worker(Contributing):
     """One invocation of one worker: it takes its lease, works, beats, and leaves when it has to."""
 
     def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
-        super().__init__(spec)
-        self.worker, self.attempt, self.holder = worker, attempt, holder
-        self.lease: Lease | None = None
+        super().__init__(spec, worker)
+        self.attempt, self.holder = attempt, holder
+        self.known: Lease | None = None  #: that lease, as we had it when we began again
         self.beaten_s = self.looked_s = self.longest_s = 0.0
         self.before = NOTHING  #: what earlier attempts of this worker have used
-        self.upkeep = Upkeep(self.rounds, worker)
         self.num_restored = 0  #: how often this invocation began again
         self.life: int | None = None  #: of the run, when we began
 
@@ -81,7 +77,7 @@ class Worker(Waiter):
     def _anew(self, num_restored: int) -> Worker:
         """The same invocation, knowing nothing of the run but what it has spent, and how often this happened."""
         again = type(self)(self.spec, self.worker, self.attempt, self.holder)
-        again.before, again.num_restored = self.before, num_restored
+        again.before, again.known, again.num_restored = self.before, self.lease or self.known, num_restored
         return again
 
     def work(self) -> Program[None]:
@@ -89,7 +85,8 @@ class Worker(Waiter):
         raise TypeError(f"{type(self).__name__} must define work()")
 
     def _begin(self) -> Program[None]:
-        mine = yield from lease.acquire(self.keys.lease(self.worker), self.attempt, self.holder, (yield Spent()))
+        key, used = self.keys.lease(self.worker), (yield Spent())
+        mine = yield from lease.acquire(key, self.attempt, self.holder, used, self._last_lease)
         if mine is None:
             raise Leave("another invocation is this worker")
         self.before = max(self.before, mine.before, key=lambda used: used.age_s)
@@ -101,6 +98,12 @@ class Worker(Waiter):
             reason = f"the store has forgotten the run {self.num_restored} times: {MORE_MEMORY}"
             yield from self.fail(reason)
         yield from self.beat()
+
+    def _last_lease(self) -> Program[Lease | None]:
+        """What our lease was, if the store has lost it: as we held it, or as the head knows that of a lone worker."""
+        if self.known is not None or self.attempt == 1:
+            return self.known
+        return (yield from self._last_known(self.worker))
 
     # ---- working in slices
 
@@ -131,43 +134,6 @@ class Worker(Waiter):
             yield from self.read_head()
             self.looked_s = yield Now()
 
-    # ---- contributing
-
-    def contribute(self, round: int, model: Model, tally: Tally) -> Program[bool]:
-        """Contribute to a round, and merge whatever that completes. -> whether it closed the round"""
-        key = self.rounds.leaf(round, self.worker)
-        return (yield from self.put(round, lambda: contribution.encode(model, tally, key), is_again=False))
-
-    def put(self, round: int, make: Make, is_again: bool = True) -> Program[bool]:
-        """Create our contribution, of bytes that can be made again until we train on; and climb."""
-        assert self.lease is not None
-        data = make()
-        if (yield Create(self.rounds.leaf(round, self.worker), data)) and self.lease.round == round:
-            yield from self._forgotten(round)
-        if self.lease.round != round:
-            self.lease = replace(self.lease, round=round, forgotten=0)
-        self.upkeep.contributed(round, make)
-        return (yield from self.rounds.climb(round, self.rounds.tree.leaf_level, self.worker, data, is_again))
-
-    def _forgotten(self, round: int) -> Program[None]:
-        """The store had our contribution, and has lost it: count that, and end a run for which it is too small."""
-        assert self.lease is not None
-        self.lease = replace(self.lease, forgotten=self.lease.forgotten + 1)
-        yield Note("forgotten", {"round": round, "times": self.lease.forgotten})
-        if self.lease.forgotten >= MOST_FORGOTTEN:
-            lost = f"the store has forgotten what worker {self.worker} contributed to round {round}"
-            yield from self.fail(f"{lost} {self.lease.forgotten} times: {MORE_MEMORY}")
-
-    def repair(self) -> Program[None]:
-        """First see whether our own contribution is still there: while we live, nobody else makes it again."""
-        if (yield from self.upkeep.is_lost()):
-            round, make = self.upkeep.round, self.upkeep.make
-            assert round is not None
-            if make is None:
-                raise Again(round)
-            yield from self.put(round, make)
-        yield from super().repair()
-
     # ---- leaving in time
 
     def _has_to_leave(self, more_s: float = 0.0) -> Program[bool]:
@@ -181,6 +147,8 @@ class Worker(Waiter):
         yield from self.read_head()  # for a run that is over nobody is invoked any more
         assert self.lease is not None
         mine = replace(self.lease, own=(yield Spent()))
+        if self.spec.is_lone:  # in a round that takes longer than an invocation the head would not know of it
+            yield from head.change(self.keys.head, lambda now: now.moved_by(mine) if now.status == RUNNING else now)
         opened = yield from lease.hand_over(self.keys.lease(self.worker), mine, cursor is not None)
         if opened is None:
             raise Leave("another invocation has taken over")
@@ -202,6 +170,8 @@ class Worker(Waiter):
         now_s = yield Now()
         if self.lease is not None:
             mine = replace(self.lease, own=(yield Spent()))
+            if self.spec.is_lone or self.spec.has_caps:
+                self.rounds.mover = self.combiner.mover = mine
             yield from self._check_caps(mine)
             if now_s - self.beaten_s >= self.spec.beat_s:
                 self.lease = yield from lease.renew(self.keys.lease(self.worker), mine)
@@ -211,15 +181,22 @@ class Worker(Waiter):
 
     def _suppose_used(self) -> Program[None]:
         """If the store has lost our lease, and with it what earlier attempts have used: the most that another worker
-        has, as all do about the same."""
+        has, as all do about the same, or that the head knows of. A worker that was never there has used nothing."""
         spec, others = self.spec, [w for w in range(self.spec.num_workers) if w != self.worker]
-        has_caps = spec.budget_usd is not None or spec.max_s is not None
-        if self.attempt == 1 or self.before.age_s or not has_caps or not others:
+        if self.attempt == 1 or self.before.age_s or not spec.has_caps:
+            return
+        now_head = yield from self.read_head()
+        if not self.has_worked(now_head):
             return
         keys = tuple(self.keys.lease(worker) for worker in others)
-        found = zip((yield GetMany(keys)), keys, strict=True)
-        used = [Lease.from_json(one.data, key).used for one, key in found if one is not None]
+        found = zip((yield GetMany(keys)), keys, strict=True) if keys else ()
+        leases = [Lease.from_json(one.data, key) for one, key in found if one is not None]
+        used = [one.used for one in (*leases, now_head.lease) if one is not None]
         self.before = max(used, key=lambda one: one.age_s, default=NOTHING)
+
+    def has_worked(self, now_head: Head) -> bool:
+        """Whether an attempt of this worker has got something done, as far as the head shows it."""
+        return now_head.round > 0
 
     def _check_caps(self, mine: Lease) -> Program[None]:
         """Stop the run before this worker uses more than its share of the budget, or more time than it has."""
@@ -279,8 +256,3 @@ class Worker(Waiter):
     def restore(self, why: str) -> Program[Head]:
         yield from super().restore(why)
         raise Restored
-
-    def fail(self, reason: str) -> Program[None]:
-        """End the run, as failed, and leave."""
-        yield from head.end(self.keys.head, FAILED, reason)
-        raise Leave(reason)

@@ -12,12 +12,12 @@ from dataclasses import replace
 import pytest
 
 from nnlite.protocol import durable, waiter
-from nnlite.protocol.effects import DeleteMany
+from nnlite.protocol.effects import Create, DeleteMany, Swap
 from nnlite.protocol.head import DONE, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.sweep import HANDFUL, MOST, sweep
-from nnlite.runtime.simulator import Faults
+from nnlite.runtime.simulator import WATCHER, Faults
 from tests.protocol.test_downpour import downpour
 from tests.protocol.test_faults import BOUND_S
 from tests.protocol.toy import simulate, spec
@@ -67,6 +67,26 @@ def test_wherever_one_died_nothing_is_left_behind(name):
     alive = MAKES[name]().num_workers
     assert most - allowed(MAKES[name]()) <= Counter({"/rounds/": alive}), most
     assert copies == 2  # the head and the result
+
+
+@pytest.mark.parametrize("name", MAKES)
+def test_a_run_whose_worker_was_replaced_is_swept_of_nothing_that_never_was(name):
+    """In a memcached each name is a request. Only of cursors nobody knows whether an attempt has left one."""
+    swept = 0
+    for effect in range(20, 80, 6):
+        simulation = finished(MAKES[name], Faults(crash_at=effect))
+        written = {effect.key for _, effect in simulation.performed if isinstance(effect, (Create, Swap))}
+        written |= {simulation.keys.checkpoint(0)}
+        deleted = {
+            key
+            for invocation, effect in simulation.performed
+            if isinstance(effect, DeleteMany) and invocation.worker == WATCHER
+            for key in effect.keys
+            if "/cursors/" not in key
+        }
+        assert deleted <= written, f"killed at effect {effect}: {sorted(deleted - written)}"
+        swept += len(deleted) if simulation.counts["crashes"] else 0
+    assert swept > 10
 
 
 def test_without_sweeping_the_dead_leave_something(monkeypatch):

@@ -8,7 +8,7 @@ from typing import Any
 from lambda_pkg.environment import MEMORY_MB
 from lambda_pkg.events import Visit, read
 from lambda_pkg.logs import tell, tell_metrics
-from nnlite.errors import RunError, StoreUnavailable
+from nnlite.errors import RunError, StoreUnavailable, Unasked
 from nnlite.platform.aws.function import Function
 from nnlite.runtime.invocation import Payload, carry_out, end_as_failed
 from nnlite.store.warm import Shelf
@@ -29,15 +29,20 @@ def handle(event: Any, context: Any) -> dict[str, Any]:
 
     try:
         asked = read(event)
-    except RunError as error:  # as an error of the function it would be tried twice more, and fail again
-        tell("refused", {"message": str(error)})
-        return {"reason": f"refused: {error}"}
+    except RunError as error:
+        return _refused(error)
     function = _function(context.function_name)
     if isinstance(asked, Visit):
         from lambda_pkg.repair import repair
 
         return repair(asked, function, remaining_s)
     return _work(asked, function, remaining_s, init_s)
+
+
+def _refused(error: RunError) -> dict[str, Any]:
+    """As an error of the function it would be tried twice more, and fail again."""
+    tell("refused", {"message": str(error)})
+    return {"reason": f"refused: {error}"}
 
 
 def _work(
@@ -57,6 +62,8 @@ def _work(
 
     try:
         reason = carry_out(payload, invoke, remaining_s, init_s, hear, SHELF)
+    except Unasked as error:
+        return _refused(error)
     except StoreUnavailable:  # the next attempt may well meet an answer
         raise
     except Exception as error:

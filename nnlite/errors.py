@@ -15,7 +15,8 @@
     │       └── PartlyUnavailable               the same, for some of many keys
     ├── Diverged          (ArithmeticError)     a loss or a weight is no longer a finite number
     └── RunError          (RuntimeError)        a run cannot start, go on, or be found
-        └── RunNotFound                         no such run in the store; or its store has forgotten it
+        ├── RunNotFound                         no such run in the store; or its store has forgotten it
+        └── Unasked                             an invocation that its run cannot have asked for
 
 A message says what failed, where, what was expected and what was found, and what to do about it.
 It fits on one line: tools print it as it is.
@@ -93,6 +94,10 @@ class Diverged(NnliteError, ArithmeticError):
 
 class RunError(NnliteError, RuntimeError):
     """A run cannot start, go on, or be found."""
+
+
+class Unasked(RunError):
+    """An invocation that its run cannot have asked for: it is refused, and the run goes on as if it had never been."""
 
 
 class RunNotFound(RunError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable
+from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable, Unasked
 from nnlite.protocol import head
 from nnlite.protocol.keys import Attempt, Keys, WorkerNumber
 from nnlite.protocol.spec import check_run
@@ -46,7 +46,8 @@ def carry_out(
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
     before_s: seconds of start-up that are billed as well. shelf: where this process keeps shards between invocations.
     In the end `tell` hears of a "bill": what this invocation has cost.
-    Raises NnliteError when the worker could not go on; the lease then expires, and it is replaced.
+    Raises Unasked for a worker that the run does not have; NnliteError when the worker could not go on: the lease then
+    expires, and it is replaced.
     """
     is_cold = not _warm
     _warm.append(True)
@@ -57,6 +58,9 @@ def carry_out(
             workers = Workers(near, payload.run, invoke, tell, None, remaining_s, gauge, is_cold)
         except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
             raise StoreUnavailable(str(error)) from error
+        if payload.worker >= workers.spec.num_workers:
+            highest = workers.spec.num_workers - 1
+            raise Unasked(f"run {payload.run} has no worker {payload.worker}: wanted one from 0 to {highest}")
         answers = True
         try:
             key = workers.add(payload.worker, payload.attempt)

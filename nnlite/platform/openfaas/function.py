@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from nnlite.errors import NnliteError, RunError, StoreUnavailable, UsageError
+from nnlite.errors import NnliteError, RunError, StoreUnavailable, Unasked, UsageError
 from nnlite.platform.openfaas import signing
 from nnlite.platform.openfaas.credentials import gateway_url
 from nnlite.platform.openfaas.gateway import Gateway
@@ -119,7 +119,7 @@ def answer(
         return _as_response(200, work(settings, heard))
     except signing.Refused as error:
         return _as_response(401, _event("error", error))
-    except UsageError as error:
+    except (UsageError, Unasked) as error:
         return _as_response(400, _event("error", error))
     except StoreUnavailable as error:
         return _as_response(503, _event("unavailable", error))

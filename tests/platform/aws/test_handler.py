@@ -6,8 +6,15 @@ from types import SimpleNamespace
 import pytest
 
 from lambda_pkg import handler
+from nnlite.protocol.head import Head
+from nnlite.protocol.keys import Keys
+from nnlite.protocol.lease import Lease
+from nnlite.runtime import runs
+from nnlite.store.file import FileStore
+from tests.runtime import small
 
 CONTEXT = SimpleNamespace(function_name="nnlite-worker", get_remaining_time_in_millis=lambda: 60_000)
+LEASE = Lease(1, "somebody")
 PAYLOAD = {"run": "r", "store": "memory://x", "worker": 0, "attempt": 1}
 
 
@@ -36,3 +43,24 @@ def test_what_is_no_event_of_ours_is_refused(event, monkeypatch, capsys):
     assert len(answer["reason"]) < 300
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == {"event": "refused", "message": answer["reason"].removeprefix("refused: ")}
+
+
+@pytest.mark.parametrize(
+    ("worker", "attempt", "says"),
+    [
+        (7, 1, "refused: run small has no worker 7: wanted one from 0 to 1"),
+        (1, 5, "another invocation is this worker"),  # nobody has opened its lease for that
+    ],
+)
+def test_a_worker_that_its_run_did_not_ask_for_leaves_the_run_as_it_was(worker, attempt, says, monkeypatch, tmp_path):
+    rows = small.dataset()
+    of, store = small.spec(rows, 2), FileStore(tmp_path)
+    runs.begin(store, store, of, rows)
+    if attempt > 1:
+        store.put(Keys(of.run).lease(worker), LEASE.to_json(Keys(of.run).lease(worker)))
+    before = {str(path): path.read_bytes() for path in tmp_path.rglob("runs/**/*.json")}
+    monkeypatch.setattr(handler, "_function", lambda name: SimpleNamespace(name=name, invoke=pytest.fail))
+    event = {"run": of.run, "store": store.url, "worker": worker, "attempt": attempt}
+    assert handler.handle(event, CONTEXT)["reason"] == says
+    assert {str(path): path.read_bytes() for path in tmp_path.rglob("runs/**/*.json")} == before
+    assert Head.from_json(store.get(Keys(of.run).head).data, Keys(of.run).head).status == "running"

@@ -1,23 +1,25 @@
 """Final weights = initial weights + every pushed update, each exactly once, under any schedule of faults."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from nnlite import weights
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol import contribution, head, updates
 from nnlite.protocol.combine import Combiner
 from nnlite.protocol.contribution import Tally
 from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.effects import Create, Get, Join, Model
-from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.effects import Create, Get, Join, Model, Swap, Train
+from nnlite.protocol.head import DONE, FAILED, Head
 from nnlite.protocol.lease import Lease
 from nnlite.protocol.updates import Label, Ledger, Update
 from nnlite.runtime.simulated.values import Stored
 from nnlite.runtime.simulator import Faults, Simulation
 from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap, requests, schedule
-from tests.protocol.toy import SHAPES, SIZE, STEPS, followed, simulate, spec
+from tests.protocol.toy import SHAPES, SIZE, STEPS, ToyLearner, followed, simulate, spec
 
 
 def downpour(num_workers, push_every=2, pull_every=3, **more):
@@ -285,3 +287,71 @@ def test_who_holds_the_combine_lease_is_given_up_after_a_multiple_of_what_foldin
         written = []
         followed(combiner.combine("me"), there, written, now_s=now_s)
         assert (keys.combine in written) == is_given_up
+
+
+# ---- a name that is taken
+
+
+def taken(monkeypatch, is_still_ours):
+    """A run of two workers, in which another invocation of worker 0 pushes its first update just before it, after one
+    step where this one takes two; and may have taken the lease."""
+    simulation = simulate(downpour(2, 2, 3), 1)
+    keys, plain = simulation.keys, simulation.perform
+
+    def perform(effect, invocation=None):
+        first = isinstance(effect, Create) and effect.key == keys.update(0, 1) and not simulation.counts["taken"]
+        if first:
+            simulation.counts["taken"] += 1
+            change = Model(np.arange(SIZE, dtype=np.float32) + 1, SHAPES)
+            other = updates.encode(change, Label(0, 1, 0, 1, False, 1, 0.0, 0), effect.key)
+            plain(Create(effect.key, other), invocation)
+            if not is_still_ours:
+                found = simulation.store[keys.lease(0)]
+                held = replace(Lease.from_json(found.data, keys.lease(0)), holder="another", beat=99)
+                plain(Swap(keys.lease(0), held.to_json(keys.lease(0)), found), invocation)
+        return plain(effect, invocation)
+
+    monkeypatch.setattr(simulation, "perform", perform)
+    assert ledger_holds(simulation)
+    assert simulation.counts["taken"] == 1
+    effects = simulation.performed
+    pushes = [n for n, (_, e) in enumerate(effects) if isinstance(e, Create) and e.key == keys.update(0, 1)]
+    beaten = effects[pushes[1]][0]  # the second was in vain
+    after = (e for i, e in effects[pushes[1] + 1 :] if i is beaten and isinstance(e, (Join, Train, Create)))
+    return simulation, next(after, None)
+
+
+def test_a_worker_whose_next_name_is_taken_goes_by_what_stands_there(monkeypatch):
+    simulation, goes_on = taken(monkeypatch, is_still_ours=True)
+    assert isinstance(goes_on, Join)
+    assert (goes_on.step, len(goes_on.pending)) == (1, 1)
+    assert simulation.counts["invocations"] == 2
+
+
+def test_a_worker_whose_next_name_is_taken_by_the_holder_of_its_lease_leaves(monkeypatch):
+    simulation, goes_on = taken(monkeypatch, is_still_ours=False)
+    assert goes_on is None
+    assert simulation.counts["another invocation has taken over"] == 1
+
+
+# ---- what is no number
+
+
+@pytest.mark.parametrize("make", [lambda: downpour(2, 1, 1), lambda: spec(2, 3)])
+def test_a_weight_that_is_no_number_is_never_written(make, monkeypatch):
+    """Its loss may still be one; the run ends as failed, and names the worker."""
+
+    def broken(self, seconds, until_step=None, plain=ToyLearner.train):
+        progress = plain(self, seconds, until_step)
+        if self.worker == 1 and (self.step == 3 or self.round == 1):
+            self.weights[2] = np.nan
+        return progress
+
+    monkeypatch.setattr(ToyLearner, "train", broken)
+    simulation = simulate(make(), 1)
+    last = simulation.run(BOUND_S)
+    assert last.status == FAILED
+    assert "no longer a number (round " in last.reason
+    assert "worker 1)" in last.reason
+    written = [e for _, e in simulation.performed if isinstance(e, Create) and bytes(e.data[:1]) != b"{"]
+    assert all(np.isfinite(weights.decode(e.data).vector).all() for e in written)

@@ -209,3 +209,25 @@ def test_a_run_that_was_stopped_by_a_cap_is_durable_as_it_stands(make):
         kept = Head.from_json(simulation.durable[simulation.keys.head].data, simulation.keys.head)
         assert (kept.status, kept.result) == (last.status, last.result)
         assert simulation.keys.checkpoint(last.result) in simulation.durable
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (Head(4, counter=9), Head(6, counter=7)),
+        (Head(6, counter=9), Head(6, DONE, result=6, counter=8)),
+        (Head(6, counter=8), Head(6, counter=9)),
+    ],
+)
+def test_an_older_head_never_takes_the_place_of_a_newer_copy(older, newer):
+    """Of two that keep copies one may be slow: what it has then is older."""
+    simulation = simulate(spec(2, 9, **DURABLE))
+    simulation.durable.clear()
+    for head in (newer, older):
+        program, answer = durable.keep(simulation.spec, head, b"checkpoint"), None
+        with contextlib.suppress(StopIteration):
+            while True:
+                answer = simulation.perform(program.send(answer))
+    key = simulation.keys.head
+    assert Head.from_json(simulation.durable[key].data, key) == newer
+    assert simulation.keys.checkpoint(newer.round) in simulation.durable

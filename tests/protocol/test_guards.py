@@ -94,7 +94,7 @@ def holders_at_once(num_seeds=30):
 def test_without_duplicates_leaving_the_work_is_done_twice(monkeypatch):
     once = holders_at_once()
 
-    def always_mine(key, attempt, holder, own=None):
+    def always_mine(key, attempt, holder, *known):
         yield from ()
         return Lease(attempt, holder)
 

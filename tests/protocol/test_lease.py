@@ -160,3 +160,24 @@ def test_a_write_whose_reply_was_lost_is_not_counted_twice():
         perform(lease.renew("k", replace(mine, own=used(5))), store)
         perform(lease.settle("k", 1, "a", used(6)), store)
     assert holder_of(store).used == used(6)
+
+
+@pytest.mark.parametrize(("attempt", "holder"), [(1, "a"), (2, "double"), (3, "b")])
+def test_nobody_beats_or_hands_over_in_place_of_another_holder(attempt, holder):
+    """Two invocations of one attempt tell each other apart by their holder alone."""
+    store = {}
+    perform(lease.acquire("k", 2, "b"), store)
+    before, others = store["k"], Lease(attempt, holder)
+    assert perform(lease.renew("k", others), store) is None
+    assert perform(lease.hand_over("k", others, has_cursor=True), store) is None
+    perform(lease.give_back("k", others), store)
+    assert store["k"] == before
+
+
+@pytest.mark.parametrize("attempt", [1, 3])
+def test_an_invocation_leaves_for_which_the_lease_was_not_opened(attempt):
+    store = {}
+    perform(lease.take_over("k", None), store)
+    before = store["k"]
+    assert perform(lease.acquire("k", attempt, "x"), store) is None
+    assert store["k"] == before

@@ -5,7 +5,7 @@ import pytest
 from nnlite.protocol import lease
 from nnlite.protocol.averaging import AveragingWorker
 from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.effects import Invoke, Swap, Train
+from nnlite.protocol.effects import Invoke, Note, Swap, Train
 from nnlite.protocol.head import FAILED, STOPPED, Head
 from nnlite.protocol.keys import Keys
 from nnlite.protocol.lease import OPEN, Lease
@@ -70,13 +70,26 @@ def test_caps_hold_though_the_store_is_flushed_again_and_again(workers, caps):
         assert simulation.seconds < 20 * workers, f"seed {seed}"
 
 
-def test_deaths_of_a_lone_worker_are_counted_though_its_lease_always_goes():
-    """The watcher remembers what it has opened; one that comes later finds it in the head."""
-    simulation = losing(simulate(spec(1, 3, max_attempts=4), 0, Faults(crash_rate=0.9)), lambda one: True)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_deaths_are_counted_though_leases_always_go(workers):
+    """The watcher remembers what it has opened; one that comes later finds that of a lone worker in the head."""
+    simulation = losing(simulate(spec(workers, 3, max_attempts=4), 0, Faults(crash_rate=0.9)), lambda one: True)
     last = simulation.run(BOUND_S)
     assert last.status == FAILED
     assert "allows 4 attempts" in last.reason
-    assert simulation.counts["invocations"] <= 4
+    assert simulation.counts["invocations"] <= 4 * workers
+
+
+def test_a_worker_that_lives_on_after_a_flush_knows_what_it_has_survived():
+    of = spec(2, 3)
+    one = AveragingWorker(of, 0, 5, "me")
+    one.lease, one.before = Lease(5, "me", since=2, before=used(6.0), own=used(3.0), round=1, forgotten=2), used(6.0)
+    keys = Keys(of.run)
+    there = {keys.head: Head(1).to_json(keys.head)}
+    again = one._anew(1)
+    followed(again.program(), there, [], lambda effect: isinstance(effect, Note))
+    assert again.lease is not None
+    assert (again.lease.deaths, again.lease.before, again.lease.forgotten) == (3, used(6.0), 2)
 
 
 def test_deaths_are_counted_by_watchers_that_know_nothing_of_each_other():

@@ -2,13 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from nnlite.errors import UsageError
-from nnlite.protocol.head import DONE
+from nnlite.protocol import contribution
+from nnlite.protocol.contribution import Tally
+from nnlite.protocol.effects import Get, Model
+from nnlite.protocol.head import DONE, Head
+from nnlite.protocol.rounds import Rounds
 from nnlite.runtime.simulator import Faults
 from tests.protocol.test_faults import BOUND_S, outcome, schedule
-from tests.protocol.toy import simulate, spec
+from tests.protocol.toy import SHAPES, SIZE, followed, simulate, spec
 
 SLOW = Faults(straggler_rate=0.25, straggler_factor=40.0)  # alive, and most of a minute for a round of a second
 
@@ -64,3 +69,35 @@ def test_no_contributions_are_left_behind():
     simulation.run(BOUND_S)
     left = [key for key in simulation.store if "/rounds/" in key and not key.endswith("summary.json")]
     assert len(left) <= 3 * 5
+
+
+@pytest.mark.parametrize("how", ["climb", "missing"])
+def test_a_node_that_others_have_merged_of_fewer_stands(how):
+    """With a quorum two may merge different parts: all that follows must be of the one that was created."""
+    rounds = Rounds(spec(4, 2, (1, 2, 4), quorum=2))
+    keys, weights = rounds.keys, {worker: contributed(rounds, worker) for worker in range(4)}
+    leaves = {rounds.leaf(0, worker): data for worker, data in weights.items()}
+    left, right, root = keys.node(0, 1, 0), keys.node(0, 1, 1), keys.node(0, 0, 0)
+    stands = contribution.merge({rounds.leaf(0, 0): weights[0]}, left)  # worker 1 was late
+    other = contribution.merge({rounds.leaf(0, w): weights[w] for w in (2, 3)}, right)
+    there = {**leaves, right: other, keys.head: Head().to_json(keys.head)}
+    if how == "climb":  # a worker that begins again, after it had contributed
+        there[left] = stands
+        followed(rounds.climb(0, 2, 1, weights[1], is_again=True), there, [])
+    else:  # a repairer, that looked for the node before the others created it
+        looked = []
+
+        def meanwhile(effect):
+            if isinstance(effect, Get) and effect.key == rounds.leaf(0, 1) and not looked:
+                looked.append(effect)
+                there[left] = stands
+            return False
+
+        followed(rounds.missing(0), there, [], meanwhile)
+        assert looked
+    assert there[root] == contribution.merge({left: stands, right: other}, root)
+
+
+def contributed(rounds, worker):
+    model = Model(np.full(SIZE, worker + 1, np.float32), SHAPES)
+    return contribution.encode(model, Tally(10, 1.0), rounds.leaf(0, worker))

@@ -250,7 +250,7 @@ def test_what_may_not_be_probed_is_refused_in_one_line(optimize, stack):
     try:
         done = optimize("--memory-mb", "300:1769", "--yes")
         assert done.code == 1
-        assert "busy is running on it: wait for its end, or python -m tools.stop busy" in done.err
+        assert "busy is running on it: wait for its end, or python -m tools.stop --platform lambda busy" in done.err
     finally:
         store.delete(Keys("busy").head)
     stack.refuse(f"lambda:PUT /2015-03-31/functions/{NAME}/configuration", 403, "AccessDeniedException")

@@ -86,6 +86,7 @@ class Workers:
         """Take in one more invocation. -> the key of its result in the scheduler's `results`."""
 
         def tell(event: str, values: dict[str, object]) -> None:
+            spans.is_held = spans.is_held or event == "began"  # before anybody hears of it, and may end this process
             self._tell(event, {"worker": worker, "attempt": attempt, **values})
 
         began_s, meter = self.gauge.began_s if self._is_cold else time.monotonic(), self.gauge.open()

@@ -23,7 +23,7 @@ from tests.web import Answer, Request, Web
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"  # moto's
-RUNS = "nnlite/"  # where the stack's bucket has runs, searches and shards
+CODE = "deploy/"  # where the stack's bucket has bundles
 HOP_HEADERS = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
@@ -154,11 +154,19 @@ class AwsAccount:
 
     def _forget_runs(self) -> None:
         """Delete what tests have left in the stack's bucket; its code stays."""
-        client = self.client("s3")
         for bucket in self._made:
-            pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=RUNS)
-            for entry in [entry for page in pages for entry in page.get("Contents", [])]:
-                client.delete_object(Bucket=bucket, Key=entry["Key"])
+            self._forget(bucket, "")
+
+    def _forget(self, bucket: str, folder: str) -> None:
+        """Delete a folder: SeaweedFS goes on listing one whose last object is gone until it is deleted itself."""
+        client = self.client("s3")
+        pages = list(client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder, Delimiter="/"))
+        for inner in [found["Prefix"] for page in pages for found in page.get("CommonPrefixes", [])]:
+            if inner != CODE:
+                self._forget(bucket, inner)
+        for key in [*(found["Key"] for page in pages for found in page.get("Contents", [])), folder]:
+            if key:
+                client.delete_object(Bucket=bucket, Key=key)
 
     def close(self) -> None:
         self.functions.close()

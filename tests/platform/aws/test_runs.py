@@ -82,7 +82,7 @@ def test_doubled_dropped_throttled_and_killed(stack, at_home, seed):
     """Events twice or never, calls refused with 429, functions killed by memory and by deadline."""
     of = spec(f"faults-{seed}", max_attempts=50)
     stack.functions.faults = Faults(
-        random.Random(seed), doubled_rate=0.3, dropped_rate=0.2, throttled_rate=0.3, small_rate=0.2, short_rate=0.2,
+        random.Random(seed), doubled_rate=0.3, dropped_rate=0.2, throttled_rate=0.2, small_rate=0.2, short_rate=0.2,
         short_s=0.5, most=25,
     )  # fmt: skip
     last, store = drive(of, stack)

@@ -110,7 +110,7 @@ def test_one_object_that_goes_before_any_effect(kind):
         vanished += simulation.counts["vanished"]
         if simulation.num_effects < effect:
             break
-    assert vanished > 50
+    assert vanished > 30
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -21,8 +21,10 @@ def folder(tmp_path):
 
 
 def make(folder: Path, python: object = sys.executable, **environment: str) -> subprocess.CompletedProcess[str]:
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "VENV", "PYTHON")  # of a make that runs these tests
+    inherited = {name: value for name, value in os.environ.items() if name not in outer}
     return subprocess.run(
-        ["make", "train", f"PYTHON={python}"], cwd=folder, env={**os.environ, **environment}, capture_output=True,
+        ["make", "train", f"PYTHON={python}"], cwd=folder, env=inherited | environment, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
 

@@ -282,7 +282,8 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_nothing_else_in_the_package_writes_a_named_file() -> None:
-    """But the store of files, whose rules are the opposite: it follows no link, and a version is made of its inode."""
+    """Except the store of files, which has rules of its own (it follows no link, and a version is made of an inode),
+    and the OpenFaaS build folder, which the command makes and fills itself."""
     found = {
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for folder in ("nnlite", "lambda_pkg")
@@ -290,7 +291,7 @@ def test_nothing_else_in_the_package_writes_a_named_file() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and _writes_a_file(node)
     }
-    allowed = ("nnlite/output.py:", "nnlite/store/file.py:")
+    allowed = ("nnlite/output.py:", "nnlite/store/file.py:", "nnlite/commands/_images.py:")
     assert [place for place in sorted(found) if not place.startswith(allowed)] == []
     assert len(found) > len(allowed)  # the test can see
 

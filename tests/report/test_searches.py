@@ -128,7 +128,8 @@ def test_equals_stand_by_their_loss_and_then_by_their_number(store):
     """So a leaderboard is the same every time, and on every platform."""
     for trial, loss in ((2, 0.5), (4, 0.25), (5, 0.25), (3, 0.75)):
         result = Result(trial, 0, RUNGS[0], accuracy=0.99, loss=loss)
-        store.put(f"searches/s/trials/{trial:05d}/0/result.json", result.to_json())
+        key = f"searches/s/trials/{trial:05d}/0/result.json"
+        store.put(key, result.to_json(key))
     ranking = [trial.number for trial in read_search(store, "s").ranking]
     assert ranking[:4] == [4, 5, 2, 3]
     found = [Result(t, 0, 1, accuracy=0.99, loss=loss) for t, loss in ((3, 0.75), (5, 0.25), (2, 0.5), (4, 0.25))]

@@ -230,11 +230,11 @@ def test_nothing_of_a_run_is_markup():
     """Names, the reason of its end, the machines of its workers, and the list of its prices."""
     tariff = {**asdict(prices.tariff("eu-west-1")), "date": EVIL, "region": EVIL}
     store, of = made(2, 2, case=EVIL, tariff=tariff, optimizer=small.nn.SGD(0.1))
-    store.put(KEYS.head, Head(2, FAILED, EVIL, counter=3).to_json())
+    store.put(KEYS.head, Head(2, FAILED, EVIL, counter=3).to_json(KEYS.head))
     environment = {"cpu": EVIL, EVIL: 1, "python": [EVIL]}
     for worker in range(2):
-        data = traces.encode({"began_unix_s": 1e9, "environment": environment}, [Span(traces.INIT, 0.0, 0.5)])
-        store.put(KEYS.trace(worker, 1, 0), data)
+        told = {"run": KEYS.run, "worker": worker, "attempt": 1, "began_unix_s": 1e9, "environment": environment}
+        store.put(KEYS.trace(worker, 1, 0), traces.encode(told, [Span(traces.INIT, 0.0, 0.5)]))
     report = report_of(store)
     other = made(2, 2, optimizer=small.nn.SGD(0.1), run=of.run)[0]
     for shown in (page(report), comparison([report, report_of(other)])):

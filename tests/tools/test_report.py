@@ -106,7 +106,8 @@ def test_the_bill_of_a_run_that_went_on_has_all_of_it(train, start, case_file):
 def test_of_a_process_that_was_killed_the_last_account_is_billed(start, case_file):
     """Nobody is billed for what nobody has told; how long it may have been at it after that is kept apart."""
     mark, key, store = uuid.uuid4().hex, Keys("one").lease(0), FileStore(".nnlite")
-    process = start("--case", case_file(num_train=6000), "--run", "one", "--workers", 2, "--processes", 2,
+    network = case_file(num_train=6000, layer="nn.Tanh()")  # one that prints would fill the pipe
+    process = start("--case", network, "--run", "one", "--workers", 2, "--processes", 2,
                     "--rounds", 60, "--out", "w.st", "--json", **{MARK: mark})  # fmt: skip
     assert process.stdout.readline()
     victim = min(set(marked(mark)) - {process.pid})  # the first that was started has worker 0

@@ -63,9 +63,9 @@ def test_a_run_that_died_at_its_beginning_still_begins_with_them(train, trained)
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (("--case", "emnist", "--dataset", "fashion-sample", "--init", "first.st"), 1, "first.st"),
-        ((*SMALL, "--init", "gone.st"), 1, "gone.st"),
-        ((*SMALL, "--init", "damaged.st"), 1, "damaged.st"),
+        (("--case", "emnist", "--dataset", "fashion-sample", "--init", "first.st"), 2, "first.st"),
+        ((*SMALL, "--init", "gone.st"), 2, "gone.st"),
+        ((*SMALL, "--init", "damaged.st"), 2, "damaged.st"),
         (("--resume", "r", "--init", "first.st"), 2, "leave --init out"),
     ],
 )

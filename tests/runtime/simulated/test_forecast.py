@@ -100,7 +100,7 @@ def test_every_request_is_counted_once():
     simulation = make(spec(5), SUBJECT, profile())
     simulation.run()
     simulation.drain()
-    kinds = ("Get", "GetMany", "Create", "Swap", "Delete", "DeleteMany")
+    kinds = ("Get", "GetMany", "Missing", "Create", "Swap", "Delete", "DeleteMany")
     started = 5 * 3  # specification and two shards
     asked = sum(simulation.counts[kind] for kind in kinds)
     meter = simulation.meter

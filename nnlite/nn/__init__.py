@@ -10,17 +10,20 @@
 """
 
 from nnlite.described import Described
-from nnlite.nn.conv import Conv2D
 from nnlite.nn.gradcheck import GradientCheck, check_layer, check_network
 from nnlite.nn.initializers import Constant, Glorot, He, Initializer, Normal
 from nnlite.nn.layer import Layer, Parameter, Workspace
-from nnlite.nn.layers import Dense, Dropout, Flatten, ReLU, Tanh
+from nnlite.nn.layers.activations import ReLU, Tanh
+from nnlite.nn.layers.conv import Conv2D
+from nnlite.nn.layers.dense import Dense
+from nnlite.nn.layers.dropout import Dropout
+from nnlite.nn.layers.flatten import Flatten
+from nnlite.nn.layers.lrn import LocalResponseNorm
+from nnlite.nn.layers.pool import MaxPool2D
 from nnlite.nn.losses import HalfSquaredError, Loss, SoftmaxCrossEntropy
-from nnlite.nn.lrn import LocalResponseNorm
 from nnlite.nn.network import Evaluation, Sequential
 from nnlite.nn.optimizers import SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
 from nnlite.nn.parameters import Layout
-from nnlite.nn.pool import MaxPool2D
 from nnlite.nn.schedules import Cosine, Exponential, Schedule, StepDecay
 
 __all__ = [

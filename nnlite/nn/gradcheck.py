@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlite.nn.chain import Chain
+from nnlite.nn.engine.chain import Chain
 from nnlite.nn.layer import Layer, Tensor
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape

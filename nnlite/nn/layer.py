@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nnlite.described import Described
+from nnlite.nn.engine.threads import Threads
 from nnlite.nn.initializers import Initializer
 from nnlite.nn.parameters import Shape, aligned_empty, aligned_zeros
-from nnlite.nn.threads import Threads
 
 Tensor = NDArray[Any]
 Tensors = Mapping[str, Tensor]

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nnlite.errors import StructureError
-from nnlite.nn.conv import Conv2D
 from nnlite.nn.initializers import Constant, Glorot, Initializer, Normal
 from nnlite.nn.layer import Layer
-from nnlite.nn.layers import Dense, Dropout, Flatten, ReLU, Tanh
+from nnlite.nn.layers.activations import ReLU, Tanh
+from nnlite.nn.layers.conv import Conv2D
+from nnlite.nn.layers.dense import Dense
+from nnlite.nn.layers.dropout import Dropout
+from nnlite.nn.layers.flatten import Flatten
+from nnlite.nn.layers.lrn import LocalResponseNorm
+from nnlite.nn.layers.pool import MaxPool2D
 from nnlite.nn.losses import HalfSquaredError
-from nnlite.nn.lrn import LocalResponseNorm
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape
-from nnlite.nn.pool import MaxPool2D
 
 
 def bits_mlp(input_shape: Shape = (20,), hidden: Sequence[int] = (100,) * 5) -> Sequential:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.errors import StructureError
-from nnlite.nn.execution import Execution
+from nnlite.nn.engine.execution import Execution
 from nnlite.nn.layer import Layer, Parameter, Tensor
-from nnlite.nn.layers import Flatten
+from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nnlite.errors import StructureError
-from nnlite.nn.chain import Chain
+from nnlite.nn.engine.chain import Chain
 from nnlite.nn.layer import Layer, Tensor
 from nnlite.nn.parameters import Shape
 

@@ -47,7 +47,7 @@ def test_every_sample_and_every_step_draws_anew():
 
 
 def test_every_block_of_images_draws_anew(monkeypatch):
-    from nnlite.nn import stages
+    from nnlite.nn.engine import stages
 
     monkeypatch.setattr(stages, "BLOCK_BYTES", 1)
     ones = np.ones((3, 2, 10, 10))

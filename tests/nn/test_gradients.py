@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlite import nn
-from nnlite.nn import gradcheck, stages
+from nnlite.nn import gradcheck
+from nnlite.nn.engine import stages
 from tests.nn.helpers import Gains, batch_for, image_layers, laws, networks, seeds, small_models
 
 TOLERANCE = 1e-6

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnlite import nn
-from nnlite.nn.plan import plan
+from nnlite.nn.engine.order import plan
 
 
 def names(layers, shape):

@@ -8,7 +8,7 @@ import pytest
 
 from nnlite import nn
 from nnlite.errors import StructureError
-from nnlite.nn.stages import ImageStage
+from nnlite.nn.engine.stages import ImageStage
 from tests.nn.helpers import batch_for
 
 

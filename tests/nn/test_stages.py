@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlite import nn
-from nnlite.nn import models, stages
+from nnlite.nn import models
+from nnlite.nn.engine import stages
 from nnlite.nn.layer import Layer
 from nnlite.nn.network import PREDICT_BATCH
 from tests.nn.helpers import PassOn, batch_for, difference, gradient_of, laws, networks, seeds, small_models

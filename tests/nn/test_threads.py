@@ -8,7 +8,7 @@ import pytest
 from nnlite import nn
 from nnlite.errors import StructureError
 from nnlite.nn import models
-from nnlite.nn.threads import Threads
+from nnlite.nn.engine.threads import Threads
 
 
 def test_every_thread_has_its_turn():

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from nnlite import nn
 from nnlite.errors import StructureError
-from nnlite.nn.cook_toom import cook_toom, cook_toom_halves
-from nnlite.nn.im2col import Im2col
+from nnlite.nn.convolution.cook_toom import cook_toom, cook_toom_halves
+from nnlite.nn.convolution.im2col import Im2col
+from nnlite.nn.convolution.rowwise import Rowwise
+from nnlite.nn.convolution.winograd import Winograd
 from nnlite.nn.layer import Workspace
-from nnlite.nn.rowwise import Rowwise
-from nnlite.nn.winograd import Winograd
 
 laws = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 

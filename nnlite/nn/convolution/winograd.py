@@ -18,11 +18,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlite.nn.convolution import Convolution
-from nnlite.nn.cook_toom import cook_toom_halves
+from nnlite.nn.convolution.base import Convolution
+from nnlite.nn.convolution.cook_toom import cook_toom_halves
+from nnlite.nn.convolution.tiles import OUTPUTS, Tiles
 from nnlite.nn.layer import Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape, aligned_copy
-from nnlite.nn.tiles import OUTPUTS, Tiles
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,16 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.errors import StructureError
-from nnlite.nn.bias import ChannelBias
-from nnlite.nn.convolution import Convolution
-from nnlite.nn.im2col import Im2col
+from nnlite.nn.convolution.base import Convolution
+from nnlite.nn.convolution.bias import ChannelBias
+from nnlite.nn.convolution.im2col import Im2col
+from nnlite.nn.convolution.rowwise import Rowwise
+from nnlite.nn.convolution.tiles import OUTPUTS
+from nnlite.nn.convolution.window import Window
+from nnlite.nn.convolution.winograd import Winograd
 from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
-from nnlite.nn.rowwise import Rowwise
-from nnlite.nn.tiles import OUTPUTS
-from nnlite.nn.window import Window
-from nnlite.nn.winograd import Winograd
 
 ALGORITHMS: dict[str, type[Convolution]] = {"im2col": Im2col, "rowwise": Rowwise, "winograd": Winograd}
 WINOGRAD_KERNELS = (3, 5)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from nnlite.nn.convolution.window import Window
 from nnlite.nn.layer import Tensor, Workspace
 from nnlite.nn.parameters import Shape
-from nnlite.nn.window import Window
 
 OUTPUTS = 4  # m, the outputs of a tile along each axis; with 6, float32 would lose another digit
 TILE_BYTES = 1 << 19  # of tiles that wait for their transform: half of a core's L2 cache

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nnlite.nn.convolution import Convolution
+from nnlite.nn.convolution.base import Convolution
 from nnlite.nn.layer import Tensor, Tensors, Workspace
 
 

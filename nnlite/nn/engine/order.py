@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from nnlite.nn.convolution.rowwise import Rowwise
 from nnlite.nn.layer import Layer
+from nnlite.nn.layers.pool import MaxPool2D, MaxPoolOfSortedColumns
 from nnlite.nn.parameters import Shape
-from nnlite.nn.pool import MaxPool2D, MaxPoolOfSortedColumns
-from nnlite.nn.rowwise import Rowwise
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from nnlite.errors import StructureError
+from nnlite.nn.convolution.window import Window, side_by_side
+from nnlite.nn.engine.masks import times_mask
 from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
-from nnlite.nn.masks import times_mask
 from nnlite.nn.parameters import Shape
-from nnlite.nn.window import Window, side_by_side
 
 
 @dataclass(frozen=True)

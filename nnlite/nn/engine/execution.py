@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.nn.engine.stages import ImageStage, VectorStage
+from nnlite.nn.engine.threads import Threads
 from nnlite.nn.layer import Tensor
-from nnlite.nn.layers import Flatten
+from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.parameters import Shape, aligned_empty
-from nnlite.nn.stages import ImageStage, VectorStage
-from nnlite.nn.threads import Threads
 
 if TYPE_CHECKING:
     from nnlite.nn.network import Sequential

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from nnlite.nn.convolution.window import Window
 from nnlite.nn.layer import Layer, Tensors, Workspace
 from nnlite.nn.parameters import Shape
-from nnlite.nn.window import Window
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from nnlite.nn.block_gradients import BlockGradients
-from nnlite.nn.chain import Chain
+from nnlite.nn.engine.block_gradients import BlockGradients
+from nnlite.nn.engine.chain import Chain
+from nnlite.nn.engine.order import plan
+from nnlite.nn.engine.threads import Threads, in_turns
 from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
-from nnlite.nn.plan import plan
-from nnlite.nn.threads import Threads, in_turns
 
 BLOCK_BYTES = 1_400_000  # of the largest activation in a block of images: what a core keeps near itself
 RECENT_SIZES = 4  # batch sizes whose memory is kept: the full batch, the tail, and the same for evaluation

@@ -9,7 +9,7 @@ from lambda_pkg.environment import MEMORY_MB
 from lambda_pkg.events import Visit, read
 from lambda_pkg.logs import tell, tell_metrics
 from nnlite.errors import RunError, StoreUnavailable, Unasked
-from nnlite.platform.aws.function import Function
+from nnlite.invoker.aws.function import Function
 from nnlite.runtime.invocation import Payload, carry_out, end_as_failed
 from nnlite.store.warm import Shelf
 

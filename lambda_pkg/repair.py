@@ -7,9 +7,9 @@ from typing import Any
 
 from lambda_pkg.events import Visit
 from lambda_pkg.logs import tell
-from nnlite.platform.aws import schedule
-from nnlite.platform.aws.function import Function
-from nnlite.runtime import detached
+from nnlite.invoker.aws import schedule
+from nnlite.invoker.aws.function import Function
+from nnlite.runs import detached
 from nnlite.runtime.invocation import Payload
 from nnlite.store import open_store
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnlite.runtime.model_file import TrainedModel as TrainedModel
-    from nnlite.runtime.model_file import load as load
-    from nnlite.runtime.model_file import save as save
+    from nnlite.runs.model_file import TrainedModel as TrainedModel
+    from nnlite.runs.model_file import load as load
+    from nnlite.runs.model_file import save as save
 
 __version__ = "0.1.0"
 _FROM_MODEL_FILE = ("TrainedModel", "load", "save")
@@ -21,7 +21,7 @@ _FROM_MODEL_FILE = ("TrainedModel", "load", "save")
 def __getattr__(name: str) -> Any:
     """Import what was asked for only now: a function that starts cold pays for every import."""
     if name in _FROM_MODEL_FILE:
-        from nnlite.runtime import model_file
+        from nnlite.runs import model_file
 
         return getattr(model_file, name)
     raise AttributeError(f"module 'nnlite' has no attribute {name!r}")

@@ -93,7 +93,7 @@ AREAS: dict[str, tuple[set[str], set[str]]] = {
 }
 # (module, what it imports although the table does not allow it)
 EXCEPTIONS = {
-    ("nnlite", "nnlite.runtime.model_file"),  # `nnlite.load`, resolved when it is first asked for
+    ("nnlite", "nnlite.runs.model_file"),  # `nnlite.load`, resolved when it is first asked for
 }
 # only what these modules import by name when they are asked to
 LAZY_ONLY = {
@@ -206,7 +206,7 @@ def test_every_exception_is_needed():
         ("nnlite/protocol/x.py", "import boto3"),
         ("nnlite/store/file.py", "import boto3"),
         ("nnlite/store/s3.py", "import pymemcache"),
-        ("nnlite/platform/local.py", "from nnlite.runtime import workers"),
+        ("nnlite/invoker/local.py", "from nnlite.runtime import workers"),
         ("nnlite/errors.py", "from nnlite import nn"),
         ("nnlite/errors.py", "import numpy"),
         ("nnlite/places.py", "from nnlite import data"),
@@ -380,7 +380,7 @@ def test_everything_public_says_what_it_is():
     [
         ("import nnlite", "numpy boto3 botocore pymemcache torch"),
         ("import nnlite.store", "numpy boto3 botocore pymemcache torch"),
-        ("import nnlite.runtime.process", "boto3 botocore pymemcache torch tqdm urllib.request"),
+        ("import nnlite.runtime.local_process", "boto3 botocore pymemcache torch tqdm urllib.request"),
         ("import nnlite.commands.train", "boto3 botocore pymemcache torch tqdm"),
         ("import lambda_pkg.handler", "boto3 botocore pymemcache torch tqdm urllib.request"),
     ],

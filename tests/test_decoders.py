@@ -17,29 +17,32 @@ from nnlite import configured, nn, weights
 from nnlite.cost import prices
 from nnlite.cost.profile import Profile
 from nnlite.errors import NnliteError
-from nnlite.platform.aws import lambda_platform
-from nnlite.platform.local import _parsed
-from nnlite.platform.openfaas import gateway
-from nnlite.protocol import contribution, cursor, traces, updates
-from nnlite.protocol.asha import Ladder
-from nnlite.protocol.board import Claim
-from nnlite.protocol.contribution import Summary, Tally
+from nnlite.invoker.aws import lambda_invoker
+from nnlite.invoker.local import _parsed
+from nnlite.invoker.openfaas import gateway
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Summary, Tally
+from nnlite.protocol.downpour import updates
+from nnlite.protocol.downpour.evaluation import Evaluation
+from nnlite.protocol.downpour.updates import Label, Ledger
 from nnlite.protocol.effects import Model, Progress, Standing
-from nnlite.protocol.evaluation import Evaluation
-from nnlite.protocol.head import Head
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.result import Result, Timing
-from nnlite.protocol.search_spec import Drawn, SearchSpec
-from nnlite.protocol.search_watcher import Outcome
-from nnlite.protocol.spec import DataSpec, RunSpec
-from nnlite.protocol.updates import Label, Ledger
-from nnlite.protocol.usage import Usage
+from nnlite.protocol.records import cursor
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.usage import Usage
+from nnlite.protocol.search.asha import Ladder
+from nnlite.protocol.search.board import Claim
+from nnlite.protocol.search.result import Result, Timing
+from nnlite.protocol.search.spec import Drawn, SearchSpec
+from nnlite.protocol.search.watcher import Outcome
 from nnlite.records import Kept, parse
 from nnlite.report import optimum
-from nnlite.runtime import model_file
+from nnlite.runs import model_file
 from nnlite.runtime.invocation import Payload
-from nnlite.runtime.simulated import profile as simulated
-from nnlite.runtime.trace_writer import environment
+from nnlite.simulation import profile as simulated
+from nnlite.telemetry import format
+from nnlite.telemetry.writer import environment
 from tests.protocol.toy import spec
 
 SIZE = 6
@@ -81,7 +84,7 @@ LABEL = Label(0, 1, 2, 3, False, 4, 0.5, 1)
 LEDGER = Ledger((1, 2), (10, 20), (1,), (0, 1))
 CHECKPOINT = updates.folded(MODEL, LEDGER, Tally(4, 2.0, 2, 1, 0.5), "x").data
 USAGE = Usage(2.0, 3.0, 0.1, 1.0, 0.5, 0.2, 1, 10, 5, 1, 500, 1000, 90.0)
-TRACE = [traces.Span("train", 0.5, 1.0, 1, 100), {"mark": "end", "at_s": 2.0, "reason": "done"}]
+TRACE = [format.Span("train", 0.5, 1.0, 1, 100), {"mark": "end", "at_s": 2.0, "reason": "done"}]
 HEADER = {"began_unix_s": 1.7e9, "run": "r", "cold_start": True, "environment": environment()}
 LOST = {
     "requestContext": {"condition": "RetriesExhausted"},
@@ -151,10 +154,10 @@ DECODERS = [
     Decoder("network", lambda data: model(data, "network"), json.dumps(NETWORK.config()).encode()),
     Decoder("scale", lambda data: model(data, "scale"), b'{"mean": [0.5], "std": [0.25]}'),
     Decoder("case", read_case, CASE),
-    Decoder("trace", traces.decode, traces.encode(HEADER, TRACE), forgives=True),
+    Decoder("trace", format.decode, format.encode(HEADER, TRACE), forgives=True),
     Decoder("optimization", lambda data: optimum.parse(PROBE.decode() + "\n" + data.decode(errors="replace"), "x"),
             json.dumps(CHOICE).encode(), forgives=True),
-    Decoder("lost event", lambda data: lambda_platform._lost(data.decode(errors="replace"), "r"),
+    Decoder("lost event", lambda data: lambda_invoker._lost(data.decode(errors="replace"), "r"),
             json.dumps(LOST).encode(), forgives=True),
     Decoder("message of a process", lambda data: _parsed(data.decode(errors="replace")),
             b'{"event": "left", "worker": 0, "attempt": 1}', forgives=True),
@@ -286,7 +289,7 @@ def test_a_contribution_of_less_than_nothing_is_not_merged():
 
 
 def test_of_a_trace_the_damaged_lines_are_counted_and_the_others_read():
-    lines = traces.encode(HEADER, TRACE).strip().split(b"\n")
+    lines = format.encode(HEADER, TRACE).strip().split(b"\n")
     bad = [
         b"[" * 3_000,
         b"Infinity",
@@ -297,7 +300,7 @@ def test_of_a_trace_the_damaged_lines_are_counted_and_the_others_read():
         b"\xff",
     ]
     bad += [lines[1].replace(b"100", b"-3"), lines[1].replace(b'"round": 1', b'"round": 1e5'), lines[1][:-3]]
-    batch = traces.decode(b"\n".join([lines[0], *bad, *lines[1:]]))
+    batch = format.decode(b"\n".join([lines[0], *bad, *lines[1:]]))
     assert batch.num_skipped == len(bad)
     assert (len(batch.spans), len(batch.marks)) == (1, 1)
     assert batch.header == parse(lines[0])

@@ -10,7 +10,7 @@ import nnlite
 from nnlite import data, nn, weights
 from nnlite.data import Values
 from nnlite.errors import StructureError, UsageError
-from nnlite.runtime import runs
+from nnlite.runs import lifecycle
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
 
@@ -211,7 +211,7 @@ def test_a_run_s_model_and_its_file_know_what_it_was_trained_on(kind, tmp_path):
         rows = data.Dataset("tiny", of(rows.train), of(rows.test), small.CLASSES, (), (0.0,), (1.0,))
     network = None if kind == "pixels" else nn.Sequential([nn.Dense(4)], (25,))
     store, of = MemoryStore(), small.spec(rows, network=network, num_rounds=1)
-    model = runs.result(store, of, small.train(store, of, rows))
+    model = lifecycle.result(store, of, small.train(store, of, rows))
     nnlite.save(tmp_path / "w.st", model)
     found = nnlite.load(tmp_path / "w.st")
     x = rows.train.x

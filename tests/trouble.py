@@ -33,13 +33,14 @@ import numpy as np
 from nnlite import weights
 from nnlite.commands import train
 from nnlite.commands._command import run
-from nnlite.platform import local
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol import contribution, updates
-from nnlite.protocol.durable import LIFE
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import process
+from nnlite.invoker import local
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.downpour import updates
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.roles.durable import LIFE
+from nnlite.runtime import local_process
 from nnlite.store import open_store
 from nnlite.store.retry import Retrying
 from tests.servers import BUCKET, CREDENTIALS, Memcached, seaweedfs
@@ -221,7 +222,7 @@ def main() -> int:
         f"5 % of requests lost, life {last.life}, accuracy {last.accuracy}"
     )
     final = weights.load(out).vector
-    local.MODULE = "nnlite.runtime.process"
+    local.MODULE = "nnlite.runtime.local_process"
     print(check(args, argv, folder, last, final))
     return 0
 
@@ -251,5 +252,5 @@ def _parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     if RECORD in os.environ:  # a worker process
         record(Path(os.environ[RECORD]))
-        sys.exit(process.main())
+        sys.exit(local_process.main())
     sys.exit(main())

@@ -12,11 +12,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # nnlite is copied into this folder
 
 from nnlite.errors import UsageError
-from nnlite.platform.openfaas import function, signing
-from nnlite.runtime import asked, openfaas
+from nnlite.invoker.openfaas import function, signing
+from nnlite.runs import progress, unattended
 from nnlite.store import open_store
 
-NURSE = asked.Nurse()  # remembers from call to call
+NURSE = progress.Nurse()  # remembers from call to call
 
 
 def handle(event: Any, context: Any) -> dict[str, Any]:
@@ -36,11 +36,11 @@ def work(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
 def begin(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
     """Put a run into the store and start its workers, which then go on by themselves. A signed call that comes again
     finds the run that it has begun."""
-    chosen = openfaas.choices(os.environ, heard.values, heard.name)
-    dataset, spec = openfaas.plan(chosen, settings.invocation)
+    chosen = unattended.choices(os.environ, heard.values, heard.name)
+    dataset, spec = unattended.plan(chosen, settings.invocation)
     with open_store(settings.store_url()) as store:
         platform = settings.platform(spec.run, store.url)
-        if openfaas.begin(store, spec, dataset):
+        if unattended.begin(store, spec, dataset):
             platform.start((worker, 1) for worker in range(spec.num_workers))
     return {"event": "begun", "run": spec.run, "workers": spec.num_workers, "rounds": spec.num_rounds}
 
@@ -50,7 +50,7 @@ def ask(settings: function.Settings, run: Any) -> dict[str, Any]:
     if not isinstance(run, str):
         raise UsageError(f"run: wanted the id of a run, found a {type(run).__name__}")
     with open_store(settings.store_url()) as store:
-        told = asked.progress(store, run)
+        told = progress.progress(store, run)
         if told["status"] == "running":
             named = [os.environ.get(name) or None for name in ("checkpoint_store", "data_store")]
             NURSE.look(store, run, settings.platform(run, store.url).invoke, *named)

@@ -8,7 +8,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent))  # nnlite is copied into this folder
 
 from nnlite.errors import NotFound, UsageError
-from nnlite.platform.openfaas import function
+from nnlite.invoker.openfaas import function
 from nnlite.runtime.invocation import Payload, carry_out
 from nnlite.store import open_store
 

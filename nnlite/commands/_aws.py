@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from nnlite.platform.aws import limits
-from nnlite.platform.aws.account import Account
-from nnlite.platform.aws.stack import Stack
+from nnlite.invoker.aws import limits
+from nnlite.invoker.aws.account import Account
+from nnlite.invoker.aws.stack import Stack
 
 DEFAULT_STACK = "nnlite"
 

@@ -18,11 +18,11 @@ from nnlite.cost.profile import Profile
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, UsageError
-from nnlite.protocol.search_spec import SearchSpec
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import calibrate
-from nnlite.runtime.account import last_account
+from nnlite.estimating import calibrate
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.search.spec import SearchSpec
 from nnlite.store import Store
+from nnlite.telemetry.account import last_account
 
 WORTH_S = 10.0  # a run that takes longer is worth the second that its calibration takes, where that is free
 PROBE_S = 4.0  # of a worker in a short run, about

@@ -17,8 +17,8 @@ from nnlite.commands import _images, _named, _stack
 from nnlite.commands._ask import confirm
 from nnlite.commands._spelling import command
 from nnlite.errors import RunError
-from nnlite.platform import sources
-from nnlite.platform.openfaas.credentials import SECRET_FILE, secret
+from nnlite.invoker import sources
+from nnlite.invoker.openfaas.credentials import SECRET_FILE, secret
 
 SECRET = "nnlite-hmac"  # what the cluster calls it
 DEFAULT_SECRET, DEFAULT_BUILD = "hmac.secret", "nnlite-openfaas"

@@ -12,7 +12,7 @@ from nnlite import output
 from nnlite.commands import _stack
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
-from nnlite.platform import sources
+from nnlite.invoker import sources
 
 STACK = "stack.yaml"
 MARK = "# made by tools.deploy; what is changed here is lost\n"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from nnlite.protocol.result import OK, Result, leaderboard
-from nnlite.protocol.search_spec import SearchSpec
+from nnlite.protocol.search.result import OK, Result, leaderboard
+from nnlite.protocol.search.spec import SearchSpec
 
 SHOWN = 5  # of the leaderboard, while it goes on
 

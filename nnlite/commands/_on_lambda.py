@@ -15,17 +15,17 @@ from nnlite.commands._platforms import DEFAULT_STORE
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.aws import limits, schedule
-from nnlite.platform.aws.function import Configuration, Function, check_concurrency
-from nnlite.platform.aws.lambda_platform import LambdaPlatform
-from nnlite.platform.base import Platform
-from nnlite.protocol.head import RUNNING, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import detached, trust
+from nnlite.estimating.conditions import Venue
+from nnlite.estimating.probe import VenueAt
+from nnlite.invoker.aws import limits, schedule
+from nnlite.invoker.aws.function import Configuration, Function, check_concurrency
+from nnlite.invoker.aws.lambda_invoker import LambdaPlatform
+from nnlite.invoker.base import Platform
+from nnlite.protocol.records.head import RUNNING, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import detached, trust
 from nnlite.runtime.invocation import Payload
-from nnlite.runtime.probe import VenueAt
-from nnlite.runtime.venue import Venue
 from nnlite.store import Store, listing, open_store
 
 OWN = frozenset({"stack_name", "profile", "detach", "yes", "budget_usd"})

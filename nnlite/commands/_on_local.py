@@ -10,12 +10,12 @@ from dataclasses import asdict, replace
 from nnlite.commands import _prices
 from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
-from nnlite.platform import processor
-from nnlite.platform.base import Platform
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.spec import Rates, RunSpec
-from nnlite.runtime.probe import VenueAt, check_cores, local_at
-from nnlite.runtime.venue import Venue, local
+from nnlite.estimating.conditions import Venue, local
+from nnlite.estimating.probe import VenueAt, check_cores, local_at
+from nnlite.invoker import processor
+from nnlite.invoker.base import Platform
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.records.spec import Rates, RunSpec
 from nnlite.store import Store
 
 OWN = RESUMABLE = frozenset({"processes"})

@@ -16,14 +16,14 @@ from nnlite.cost.curve import ONE_CORE_MB as DEFAULT_MB
 from nnlite.cost.prices import Tariff
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
-from nnlite.platform.base import Platform
-from nnlite.platform.openfaas import credentials
-from nnlite.platform.openfaas.deployed import split_name
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import openfaas
-from nnlite.runtime.probe import VenueAt
-from nnlite.runtime.venue import Venue
+from nnlite.estimating.conditions import Venue
+from nnlite.estimating.probe import VenueAt
+from nnlite.invoker.base import Platform
+from nnlite.invoker.openfaas import credentials
+from nnlite.invoker.openfaas.deployed import split_name
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.runs import unattended
 from nnlite.store import Store
 
 DEFAULT_FUNCTION = "emnist-train"
@@ -81,8 +81,8 @@ def store(args: argparse.Namespace) -> str:
 
 def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
     """At the pace of calls through a gateway; nobody sends a bill."""
-    pace = openfaas.Pace(rounds_per_invocation=args.rounds_per_invocation)
-    return openfaas.adapt(spec, args.invocation, pace, _prices.tariff(args, args.store), args.memory_mb or 0)
+    pace = unattended.Pace(rounds_per_invocation=args.rounds_per_invocation)
+    return unattended.adapt(spec, args.invocation, pace, _prices.tariff(args, args.store), args.memory_mb or 0)
 
 
 def describe(args: argparse.Namespace, spec: RunSpec) -> dict[str, str]:
@@ -156,13 +156,13 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
 
 
 def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
-    from nnlite.platform.openfaas.platform import OpenFaaSPlatform
+    from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
 
     return OpenFaaSPlatform(_gateway(args), spec.run, args.worker_store or store_url, args.function, args.invocation)
 
 
 def _gateway(args: argparse.Namespace) -> Any:
-    from nnlite.platform.openfaas.gateway import Gateway
+    from nnlite.invoker.openfaas.gateway import Gateway
 
     url = credentials.gateway_url(args.gateway, os.environ)
     return Gateway(url, *credentials.account(url, os.environ), credentials.secret(args.secret_file, os.environ))

@@ -17,10 +17,10 @@ from nnlite.cost.rounds import RunModel, Shape
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized, best, sized
 from nnlite.errors import RunError, UsageError
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import calibrate
-from nnlite.runtime.probe import NUM_ROUNDS, Probe, Probed
+from nnlite.estimating import calibrate
+from nnlite.estimating.probe import NUM_ROUNDS, Probe, Probed
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.tree import Tree
 
 DEFAULT_MB = ONE_CORE_MB  # what one takes without looking: a whole core
 FITTED = ("step_s", "score_row_s", "warm_up_s", "cold_start_s")

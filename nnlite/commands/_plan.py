@@ -11,9 +11,10 @@ from nnlite import cases, data
 from nnlite.commands import _named
 from nnlite.data import catalog
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import PROTOCOLS, RunSpec
-from nnlite.runtime import job, planning
-from nnlite.runtime.job import SCHEDULES, Job
+from nnlite.protocol.records.spec import PROTOCOLS, RunSpec
+from nnlite.runs import job
+from nnlite.runs import plan as planning
+from nnlite.runs.job import SCHEDULES, Job
 
 T = TypeVar("T")
 Group = argparse._ArgumentGroup

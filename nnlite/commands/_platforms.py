@@ -10,10 +10,10 @@ from typing import Protocol, cast
 
 from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
-from nnlite.platform.base import Platform
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime.probe import VenueAt
-from nnlite.runtime.venue import Venue
+from nnlite.estimating.conditions import Venue
+from nnlite.estimating.probe import VenueAt
+from nnlite.invoker.base import Platform
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.store import Store
 
 PLATFORMS = {

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from nnlite.protocol.head import Head
-from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.spec import RunSpec
 
 
 class Progress:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.errors import NnliteError, UsageError
-from nnlite.runtime.simulated.forecast import Forecast
+from nnlite.simulation.forecast import Forecast
 
 
 def draw(rows: Sequence[Forecast], title: str, path: str) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nnlite import nn
-from nnlite.protocol import contribution
-from nnlite.protocol.contribution import Tally
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.effects import Model
-from nnlite.runtime.simulated.profile import ComputeProfile
+from nnlite.simulation.profile import ComputeProfile
 
 MEASURE_S = 0.15  # how long a thing is repeated to time it once
 REPETITIONS = 5

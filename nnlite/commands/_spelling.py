@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from nnlite.commands import COMMANDS
-from nnlite.platform import sources
+from nnlite.invoker import sources
 
 IN_A_CLONE = "python -m tools."
 _WRITTEN = re.compile(rf"(?<![\w./])(?:python -m )?tools\.({'|'.join(COMMANDS)})\b(?!\.)")

@@ -13,12 +13,12 @@ from typing import Any
 
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.openfaas.credentials import gateway_url
-from nnlite.platform.openfaas.deployed import split_name
-from nnlite.platform.openfaas.function import duration_s
-from nnlite.runtime import job
-from nnlite.runtime.job import Job
-from nnlite.runtime.openfaas import Pace
+from nnlite.invoker.openfaas.credentials import gateway_url
+from nnlite.invoker.openfaas.deployed import split_name
+from nnlite.invoker.openfaas.function import duration_s
+from nnlite.runs import job
+from nnlite.runs.job import Job
+from nnlite.runs.unattended import Pace
 
 TRAIN, SETUP = "emnist-train", "emnist-setup"
 NAMESPACE = "openfaas-fn"  # of functions, unless somebody says otherwise

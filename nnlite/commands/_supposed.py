@@ -10,10 +10,10 @@ import numpy as np
 from nnlite import cases, data, nn
 from nnlite.cost import prices
 from nnlite.data import catalog
-from nnlite.protocol.spec import DataSpec, Rates, RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime.simulated.forecast import Subject
+from nnlite.protocol.records.spec import DataSpec, Rates, RunSpec
+from nnlite.protocol.records.tree import Tree
 from nnlite.runtime.trainer import State
+from nnlite.simulation.forecast import Subject
 
 SHAPES = {"mnist": (1, 28, 28), "sample": (1, 28, 28), "emnist": (1, 28, 28), "cifar": (3, 32, 32), "bits": (20,)}
 

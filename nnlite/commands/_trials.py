@@ -13,12 +13,12 @@ from nnlite.commands import _named
 from nnlite.commands._plan import check_data
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
-from nnlite.protocol.asha import Ladder, ladder
-from nnlite.protocol.search_spec import SAMPLERS, SearchSpec
-from nnlite.protocol.spec import SEARCH, RunSpec
-from nnlite.runtime import searches
-from nnlite.runtime.planning import data_spec, pace, run_id, specify
-from nnlite.runtime.searches import Trial
+from nnlite.protocol.records.spec import SEARCH, RunSpec
+from nnlite.protocol.search.asha import Ladder, ladder
+from nnlite.protocol.search.spec import SAMPLERS, SearchSpec
+from nnlite.runs.plan import data_spec, pace, run_id, specify
+from nnlite.searches import lifecycle
+from nnlite.searches.lifecycle import Trial
 from nnlite.store.naming import absolute
 
 VALIDATION_SEED = 1
@@ -85,7 +85,7 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
     own = any(cases.has_own_classes((m.network, m.optimizer, case.augment)) for m in made)
     spec = adapt(replace(_spec(args, case, seen, rungs.rounds[-1]), case_file=str(file) if file and own else None))
     trials = [
-        Trial(c, searches.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
+        Trial(c, lifecycle.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
         for n, (c, m) in enumerate(zip(drawn, made, strict=True))
     ]
     if args.budget_usd is not None and not spec.rates.worker_second_usd:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import nnlite
 from nnlite.commands import COMMANDS, parser_of
 from nnlite.commands._command import run
-from nnlite.platform.processor import blas_of
+from nnlite.invoker.processor import blas_of
 
 EXAMPLE = "example: nnlite train --case b --dataset fashion-sample --workers 2"
 

@@ -20,10 +20,10 @@ from nnlite.cost.search import LARGEST_MB, SMALLEST_MB, MemorySearch
 from nnlite.cost.sizing import Sized
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
-from nnlite.platform.processor import usable_cores
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import calibrate
-from nnlite.runtime.probe import Probe, Probed, VenueAt, local_share
+from nnlite.estimating import calibrate
+from nnlite.estimating.probe import Probe, Probed, VenueAt, local_share
+from nnlite.invoker.processor import usable_cores
+from nnlite.protocol.records.spec import RunSpec
 
 EXAMPLES = """examples:
   python -m tools.optimize --case a --objective cost

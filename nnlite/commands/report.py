@@ -15,10 +15,10 @@ from nnlite.errors import UsageError
 from nnlite.report import chrome, optimum, searches
 from nnlite.report.findings import caveats
 from nnlite.report.page import comparison, optimization_page, page, search_page
-from nnlite.report.reading import read
 from nnlite.report.searches import Search, read_search
 from nnlite.report.tables import Report
 from nnlite.store import Store
+from nnlite.telemetry.reading import read
 
 EXAMPLES = """examples:
   python -m tools.report b-20260101-120000-3f2a

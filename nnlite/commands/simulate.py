@@ -17,11 +17,11 @@ from nnlite.commands._speed import measured
 from nnlite.commands._supposed import Supposed, rates
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import PROTOCOLS, RunSpec
-from nnlite.runtime.job import PROTOCOL_OF
-from nnlite.runtime.simulated import faults, profile
-from nnlite.runtime.simulated.forecast import Forecast, forecast
-from nnlite.runtime.simulated.profile import Profile
+from nnlite.protocol.records.spec import PROTOCOLS, RunSpec
+from nnlite.runs.job import PROTOCOL_OF
+from nnlite.simulation import faults, profile
+from nnlite.simulation.forecast import Forecast, forecast
+from nnlite.simulation.profile import Profile
 
 EXAMPLES = """A profile of your own machine and store: python -m tools.bench store --calibrate FILE --store URL --case b
 

@@ -13,8 +13,8 @@ from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._cost import dollars, shown
 from nnlite.commands._spelling import command
 from nnlite.errors import NnliteError, UsageError
-from nnlite.protocol.head import RUNNING
-from nnlite.runtime.survey import LATE, LOST, STATES, Survey, Surveyor
+from nnlite.protocol.records.head import RUNNING
+from nnlite.runs.status import LATE, LOST, STATES, Survey, Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
 

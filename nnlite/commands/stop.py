@@ -10,13 +10,13 @@ from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._spelling import command
 from nnlite.errors import NnliteError, RunError, StoreUnavailable, UsageError
-from nnlite.platform.aws.function import Function
-from nnlite.platform.aws.stack import Stack
-from nnlite.protocol import watcher
-from nnlite.protocol.head import RUNNING
+from nnlite.invoker.aws.function import Function
+from nnlite.invoker.aws.stack import Stack
+from nnlite.protocol.records.head import RUNNING
+from nnlite.protocol.roles import watcher
+from nnlite.runs.lifecycle import standing
+from nnlite.runs.status import Surveyor
 from nnlite.runtime.performer import Performer, perform
-from nnlite.runtime.runs import standing
-from nnlite.runtime.survey import Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
 

@@ -19,9 +19,10 @@ from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
 from nnlite.commands._signals import is_terminated
 from nnlite.errors import RunError, StoreError, UsageError
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import model_file, runs, starting, trainer
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import initial_weights, lifecycle, model_file
+from nnlite.runtime import trainer
 from nnlite.store import Store, open_store
 
 EXAMPLES = """examples:
@@ -49,7 +50,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     dataset, planned = plan(args)
     check_data(args, dataset)
     with _named.wrong_if_named(args.init):
-        first = starting.read(args.init, planned) if args.init else None
+        first = initial_weights.read(args.init, planned) if args.init else None
     spec = place.adapt(args, replace(planned, init=first.digest if first else None))
     books = Books(args, spec, store, place)
     if args.dry_run:
@@ -58,24 +59,24 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     _introduce(spec, args, dataset)
     place.prepare(args, spec)
     books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
-    runs.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
+    lifecycle.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
     attempts = dict.fromkeys(range(spec.num_workers), 1)
     return _drive(args, place, books, attempts, Progress(spec, 0, args.json), out)
 
 
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
-    spec = runs.find(store, args.resume, args.checkpoint_store, args.data_store)
+    spec = lifecycle.find(store, args.resume, args.checkpoint_store, args.data_store)
     args.checkpoint_store, args.data_store = spec.checkpoint_store, spec.data.store  # of follow-ups
     books = Books(args, spec, store, place)
     if args.dry_run:
         return _show_plan(spec, args, None, books)
-    out, standing = _out(spec, args), runs.last_known(store, spec)
+    out, standing = _out(spec, args), lifecycle.last_known(store, spec)
     if standing is not None and standing.status == DONE and (args.out or not out.exists()):
         return _finish(standing, out, None, books)  # its command did not come to write them
     place.prepare(args, spec)
     if place.PROBES_COST:
         books.ask(f"{spec.num_workers} workers", books.introduce(None))
-    attempts, first_round = runs.reopen(store, spec)
+    attempts, first_round = lifecycle.reopen(store, spec)
     first_line = rounds_made(spec, standing) if standing is not None else 0
     return _drive(args, place, books, attempts, Progress(spec, first_line, args.json), out, first_round)
 
@@ -85,7 +86,7 @@ def _drive(
     first_round: int = 0,
 ) -> int:  # fmt: skip
     store, spec = books.store, books.spec
-    driver = runs.Driver(store, spec, place.open(args, spec, store), first_round)
+    driver = lifecycle.Driver(store, spec, place.open(args, spec, store), first_round)
     if args.detach:
         return _leave_alone(driver, attempts, args)
     driver.goes_on_alone = lambda: not is_terminated() and place.goes_on_alone(args, spec, store)
@@ -102,7 +103,7 @@ def _drive(
     finally:
         progress.close()
     if last.status != DONE and last.result is None:
-        stays = f"; its checkpoints stay in {store.url}" if runs.standing(store, spec) else ""
+        stays = f"; its checkpoints stay in {store.url}" if lifecycle.standing(store, spec) else ""
         raise RunError(f"run {spec.run} {last.status}: {last.reason}{stays}")
     return _finish(last, out, time.monotonic() - began_s, books)
 
@@ -110,7 +111,7 @@ def _drive(
 def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
     """Write the weights of a run that is done, and say so. seconds: that it took; None: it was done before."""
     spec, args = books.spec, books.args
-    model = runs.result(books.store, spec, last)
+    model = lifecycle.result(books.store, spec, last)
     try:
         model_file.save(out, model)
     except StoreError as error:
@@ -126,7 +127,7 @@ def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
     return 0
 
 
-def _leave_alone(driver: runs.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
+def _leave_alone(driver: lifecycle.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
     """--detach: start the workers, and let their platform look after them."""
     from nnlite.commands import _on_lambda
 

@@ -18,12 +18,13 @@ from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._trials import Plan, add_options, plan
 from nnlite.errors import RunError, StoreError, UsageError
-from nnlite.platform.processor import num_processes
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.search_spec import SearchSpec
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import model_file, runs, searches
-from nnlite.runtime.searches import Found
+from nnlite.invoker.processor import num_processes
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.search.spec import SearchSpec
+from nnlite.runs import lifecycle, model_file
+from nnlite.searches import lifecycle as searches
+from nnlite.searches.lifecycle import Found
 from nnlite.store import Store
 
 EXAMPLES = """examples:
@@ -66,7 +67,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
 
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     spec, search = searches.read(store, args.resume, args.data_store)
-    standing, books = runs.standing(store, spec), Books(args, spec, store, place)
+    standing, books = lifecycle.standing(store, spec), Books(args, spec, store, place)
     if args.dry_run:
         return _show(_facts(spec, search, args))
     out = _out(spec, args)
@@ -76,7 +77,7 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     if spec.rates.worker_second_usd:
         trials = [searches.trial(store, spec.run, number).spec for number in range(search.num_trials)]
         books.ask("what is left of this search", books.expect_search(search, trials))
-    attempts, _ = runs.reopen(store, spec)
+    attempts, _ = lifecycle.reopen(store, spec)
     return _drive(args, place, books, search, attempts, out)
 
 
@@ -85,7 +86,7 @@ def _drive(
 ) -> int:
     store, spec, began_s = books.store, books.spec, time.monotonic()
     board = _board(store, search, args)
-    driver = runs.Driver(store, spec, place.open(args, spec, store), tell=board.tell)
+    driver = lifecycle.Driver(store, spec, place.open(args, spec, store), tell=board.tell)
     try:
         last = driver.drive(attempts)
     except KeyboardInterrupt as error:

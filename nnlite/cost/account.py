@@ -12,9 +12,9 @@ from functools import cached_property
 
 from nnlite.cost.bill import Cost, cost
 from nnlite.cost.prices import Tariff, stated
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.usage import Usage, total
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.usage import Usage, total
 
 
 @dataclass(frozen=True)

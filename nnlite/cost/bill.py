@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nnlite.cost.prices import Tariff
-from nnlite.protocol.usage import Usage
+from nnlite.protocol.records.usage import Usage
 
 MONTH_S = 30 * 86_400
 PARTS = ("compute", "waiting", "merging", "start-up", "requests", "storage")

@@ -12,10 +12,10 @@ from nnlite.cost.bill import Cost, cost
 from nnlite.cost.prices import Tariff
 from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
-from nnlite.protocol.asha import JobKey, Rank, Schedule
-from nnlite.protocol.search_spec import SearchSpec
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.usage import Usage
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.usage import Usage
+from nnlite.protocol.search.asha import JobKey, Rank, Schedule
+from nnlite.protocol.search.spec import SearchSpec
 
 
 @dataclass(frozen=True)

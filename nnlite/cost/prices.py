@@ -8,7 +8,7 @@ from typing import Annotated
 
 from nnlite import records
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import Rates, RunSpec
+from nnlite.protocol.records.spec import Rates, RunSpec
 from nnlite.records import Amount, OneOf, Record, Unsound, fit
 
 BUNDLED = Path(__file__).with_name("prices.json")

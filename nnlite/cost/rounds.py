@@ -11,9 +11,9 @@ from math import ceil, log, log2
 from statistics import NormalDist
 
 from nnlite.cost.profile import Profile
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.protocol.usage import Usage
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.protocol.records.usage import Usage
 
 
 @dataclass(frozen=True)

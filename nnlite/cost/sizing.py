@@ -14,8 +14,8 @@ from nnlite.cost.prices import Tariff
 from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
 from nnlite.errors import UsageError
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.tree import Tree
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.tree import Tree
 
 FAN_INS = (4, 8, 16, 32)
 Model = Callable[[Shape, Profile], RunModel]  # what predicts a run; `RunModel` itself, or something better

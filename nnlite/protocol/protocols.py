@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nnlite.protocol.averaging import AveragingWorker
-from nnlite.protocol.downpour import DownpourWorker
-from nnlite.protocol.search import SearchWorker
-from nnlite.protocol.search_watcher import SearchWatcher
-from nnlite.protocol.spec import SEARCH, RunSpec
-from nnlite.protocol.watcher import Watcher
-from nnlite.protocol.worker import Worker
+from nnlite.protocol.averaging.worker import AveragingWorker
+from nnlite.protocol.downpour.worker import DownpourWorker
+from nnlite.protocol.records.spec import SEARCH, RunSpec
+from nnlite.protocol.roles.watcher import Watcher
+from nnlite.protocol.roles.worker import Worker
+from nnlite.protocol.search.watcher import SearchWatcher
+from nnlite.protocol.search.worker import SearchWorker
 
 WORKERS: dict[str, type[Worker]] = {"averaging": AveragingWorker, "downpour": DownpourWorker, SEARCH: SearchWorker}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import median
 
-from nnlite.protocol import traces
-from nnlite.protocol.head import FAILED, STOPPED
+from nnlite.protocol.records.head import FAILED, STOPPED
 from nnlite.report.axes import spell_s
 from nnlite.report.tables import Lane, Report
+from nnlite.telemetry import format
 
 MOST_DEATHS = 5  # told one by one
 NOTABLE_RATE = 0.05  # of all workers' time
@@ -90,7 +90,7 @@ def _num_rounds(report: Report) -> int:
 
 
 def _waiting(report: Report) -> Iterator[str]:
-    waited_s, all_s = report.kinds.get(traces.WAIT, 0.0), sum(report.kinds.values())
+    waited_s, all_s = report.kinds.get(format.WAIT, 0.0), sum(report.kinds.values())
     if waited_s <= NOTABLE_RATE * all_s or report.spec.num_workers < 2:
         return
     yield f"Workers spent {waited_s / all_s:.0%} of their time waiting."
@@ -104,9 +104,9 @@ def _waiting(report: Report) -> Iterator[str]:
 
 def _slow(report: Report) -> Iterator[str]:
     rates = {
-        row.worker: row.samples / row.seconds[traces.TRAIN]
+        row.worker: row.samples / row.seconds[format.TRAIN]
         for row in report.workers
-        if row.samples and row.seconds.get(traces.TRAIN)
+        if row.samples and row.seconds.get(format.TRAIN)
     }
     if len(rates) < 3:
         return
@@ -121,7 +121,7 @@ def _starting(report: Report) -> Iterator[str]:
         for one in report.record.invocations
         if one.header and one.header.get("cold_start")
         for span in one.spans[:1]
-        if span.kind == traces.INIT
+        if span.kind == format.INIT
     ]
     if cold:
         longest = f", at most {spell_s(max(cold))}" if len(cold) > 1 else ""

@@ -11,7 +11,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from nnlite.protocol.head import FAILED
+from nnlite.protocol.records.head import FAILED
 from nnlite.report import bill, optimum, searches, sections
 from nnlite.report.axes import spell_s
 from nnlite.report.findings import caveats, findings

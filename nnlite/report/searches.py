@@ -9,11 +9,11 @@ from html import escape
 from typing import Any, TypeVar
 
 from nnlite.errors import StoreError
-from nnlite.protocol.head import RUNNING, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.result import Result, Timing
-from nnlite.protocol.search_spec import Drawn, SearchKeys, SearchSpec
-from nnlite.protocol.search_watcher import Outcome
+from nnlite.protocol.records.head import RUNNING, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.search.result import Result, Timing
+from nnlite.protocol.search.spec import Drawn, SearchKeys, SearchSpec
+from nnlite.protocol.search.watcher import Outcome
 from nnlite.report import axes
 from nnlite.report.axes import Axis, spell_s, spell_usd
 from nnlite.report.markup import Html, html, table

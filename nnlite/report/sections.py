@@ -7,21 +7,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from html import escape
 
-from nnlite.protocol import traces
 from nnlite.report import axes
 from nnlite.report.axes import spell_bytes, spell_s
 from nnlite.report.markup import Html, html, table
 from nnlite.report.plots import Bar, Flag, Line, line_plot, timeline
 from nnlite.report.tables import IDLE, Point, Report
+from nnlite.telemetry import format
 
 GROUPS = {  # kinds that share a colour: few colours can be told apart
-    "start": ("starting", (traces.INIT, traces.READ_SHARD)),
-    "train": ("training", (traces.TRAIN,)),
-    "evaluate": ("evaluating", (traces.EVALUATE,)),
-    "weights": ("reading and writing weights", (traces.PULL, traces.PUSH)),
-    "merge": ("merging", (traces.MERGE,)),
-    "coordinate": ("coordinating", (traces.COORDINATE, traces.HAND_OVER)),
-    "wait": ("waiting", (traces.WAIT,)),
+    "start": ("starting", (format.INIT, format.READ_SHARD)),
+    "train": ("training", (format.TRAIN,)),
+    "evaluate": ("evaluating", (format.EVALUATE,)),
+    "weights": ("reading and writing weights", (format.PULL, format.PUSH)),
+    "merge": ("merging", (format.MERGE,)),
+    "coordinate": ("coordinating", (format.COORDINATE, format.HAND_OVER)),
+    "wait": ("waiting", (format.WAIT,)),
     "idle": ("idle: another worker's turn", (IDLE,)),
 }
 GROUP_OF = {kind: group for group, (_, kinds) in GROUPS.items() for kind in kinds}
@@ -169,8 +169,8 @@ def workers_table(report: Report) -> str:
     names += ["last to arrive", "others waited for it"] if report.spec.protocol == "averaging" else []
     rows = []
     for row in report.workers:
-        train_s = row.seconds.get(traces.TRAIN, 0.0)
-        starting_s = row.seconds.get(traces.INIT, 0.0) + row.seconds.get(traces.READ_SHARD, 0.0)
+        train_s = row.seconds.get(format.TRAIN, 0.0)
+        starting_s = row.seconds.get(format.INIT, 0.0) + row.seconds.get(format.READ_SHARD, 0.0)
         rows.append(
             [
                 str(row.worker),
@@ -178,8 +178,8 @@ def workers_table(report: Report) -> str:
                 Html(f'<span class="trouble">{row.deaths}</span>') if row.deaths else "0",
                 spell_s(train_s),
                 f"{row.samples / train_s:,.0f}" if train_s else "",
-                spell_s(row.seconds.get(traces.WAIT, 0.0)),
-                spell_s(row.seconds.get(traces.MERGE, 0.0)),
+                spell_s(row.seconds.get(format.WAIT, 0.0)),
+                spell_s(row.seconds.get(format.MERGE, 0.0)),
                 spell_s(starting_s),
                 _rounds(row.rounds_last) if row.rounds_last else "",
                 spell_s(row.held_up_s) if row.held_up_s else "",

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from nnlite.protocol import traces
-from nnlite.protocol.spec import RunSpec
-from nnlite.report.reading import Invocation, Record
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.telemetry import format
+from nnlite.telemetry.reading import Invocation, Record
 
 IDLE = "idle"  #: time in which an invocation did nothing it wrote down: another worker's turn, in the same process
 PAUSE_S, PAUSE_RATE = 60.0, 0.25  # nobody at work for so long: the run was interrupted, and the pause is not drawn
@@ -119,7 +119,7 @@ class Report:
         closed: dict[int, float] = {}
         for lane in self.lanes:
             for mark in lane.invocation.marks:
-                if mark["mark"] == traces.CLOSED and isinstance(mark.get("round"), int):
+                if mark["mark"] == format.CLOSED and isinstance(mark.get("round"), int):
                     at_s = lane.at(mark["at_s"])
                     closed[mark["round"]] = min(at_s, closed.get(mark["round"], at_s))
         return closed
@@ -174,7 +174,7 @@ class Report:
             row.deaths += lane.is_dead
             for span in lane.invocation.spans:
                 row.seconds[span.kind] += span.seconds
-                row.samples += span.samples if span.kind == traces.TRAIN else 0
+                row.samples += span.samples if span.kind == format.TRAIN else 0
             traced_s = sum(span.seconds for span in lane.invocation.spans)
             row.seconds[IDLE] += max(0.0, lane.invocation.seconds - traced_s)
         for worker, last in self._held_up().items():
@@ -191,7 +191,7 @@ class Report:
             for span in lane.invocation.spans:
                 of_round = waits[span.round]
                 of_round[lane.invocation.worker] = of_round.get(lane.invocation.worker, 0.0) + (
-                    span.seconds if span.kind == traces.WAIT else 0.0
+                    span.seconds if span.kind == format.WAIT else 0.0
                 )
         rows: dict[int, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
         for of_round in waits.values():
@@ -208,7 +208,7 @@ class Report:
         for row in self.workers:
             for kind, seconds in row.seconds.items():
                 totals[kind] += seconds
-        return {kind: totals[kind] for kind in (*traces.KINDS, IDLE) if totals[kind] > 0}
+        return {kind: totals[kind] for kind in (*format.KINDS, IDLE) if totals[kind] > 0}
 
     @property
     def images_per_s(self) -> float:

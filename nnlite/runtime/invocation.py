@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable, Unasked
-from nnlite.protocol import head
-from nnlite.protocol.keys import Attempt, Keys, WorkerNumber
-from nnlite.protocol.spec import check_run
+from nnlite.protocol.records import head
+from nnlite.protocol.records.keys import Attempt, Keys, WorkerNumber
+from nnlite.protocol.records.spec import check_run
 from nnlite.records import Record
-from nnlite.runtime.gauge import Gauge
 from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
 from nnlite.store.warm import Shelf, Warm
+from nnlite.telemetry.usage_meter import Gauge
 
 _warm: list[bool] = []  # not empty once this process has carried out an invocation
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from nnlite.protocol import effects as fx
-from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.records.spec import RunSpec
 
 
 class Learner(Protocol):

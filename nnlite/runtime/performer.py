@@ -13,10 +13,10 @@ from typing import Any
 
 from nnlite.errors import Conflict, NotFound, StoreError
 from nnlite.protocol import effects as fx
-from nnlite.protocol.usage import Usage
-from nnlite.runtime.spans import Spans
+from nnlite.protocol.records.usage import Usage
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import ABSENT, Store
+from nnlite.telemetry.recorder import Spans
 
 Teller = Callable[[str, dict[str, Any]], None]
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from nnlite.data import Dataset, Split, shards
 from nnlite.errors import Conflict, DataError, DataNotFound, NotFound, StoreError
-from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.store import ABSENT, Store
 
 

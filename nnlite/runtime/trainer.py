@@ -14,10 +14,10 @@ from nnlite import weights
 from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
 from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
-from nnlite.protocol import contribution
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.downpour.wire import Wire
 from nnlite.protocol.effects import Model, Progress, Standing
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.wire import Wire
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.runtime import shard_store
 from nnlite.store import Store
 

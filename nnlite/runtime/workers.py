@@ -9,19 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from nnlite.errors import NnliteError, NotFound, RunNotFound
-from nnlite.protocol import lease
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
 from nnlite.protocol.protocols import worker_of
-from nnlite.protocol.spec import RunSpec, check_run
-from nnlite.protocol.traces import INIT
-from nnlite.protocol.usage import Usage, total
-from nnlite.runtime.gauge import Gauge, Meter
+from nnlite.protocol.records import lease
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import RunSpec, check_run
+from nnlite.protocol.records.usage import Usage, total
 from nnlite.runtime.performer import Performer, Scheduler, no_deadline, perform, tell_nobody
-from nnlite.runtime.spans import ReadingShards, Spans
-from nnlite.runtime.trace_writer import TraceWriter
 from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
+from nnlite.telemetry.format import INIT
+from nnlite.telemetry.recorder import ReadingShards, Spans
+from nnlite.telemetry.usage_meter import Gauge, Meter
+from nnlite.telemetry.writer import TraceWriter
 
 
 def read_spec(store: Store, run: str) -> RunSpec:

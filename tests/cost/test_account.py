@@ -7,9 +7,9 @@ import pytest
 from nnlite.cost import prices
 from nnlite.cost.account import Account
 from nnlite.errors import StoreError
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.spec import Rates
-from nnlite.protocol.usage import NOTHING, Usage
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import Rates
+from nnlite.protocol.records.usage import NOTHING, Usage
 from tests.runtime import small
 
 LIST = prices.tariff("us-east-1")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from nnlite.cost import prices
 from nnlite.cost.bill import PARTS, cost
-from nnlite.protocol.usage import NOTHING, Usage, total
+from nnlite.protocol.records.usage import NOTHING, Usage, total
 
 LIST = prices.tariff("us-east-1")
 seconds = st.floats(0, 1000)

@@ -14,8 +14,8 @@ from nnlite.cost.rounds import RunModel, Shape
 from nnlite.cost.sizing import best, candidates, sized
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol import effects as fx
-from nnlite.protocol.tree import Tree
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.tree import Tree
+from nnlite.simulation.simulator import Faults
 from tests.protocol import toy
 
 LIST = prices.tariff("us-east-1")

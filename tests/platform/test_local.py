@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 
 from nnlite.errors import RunError, StoreUnavailable
-from nnlite.platform import local, processor
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol import lease
-from nnlite.protocol.keys import Keys
-from nnlite.report.reading import read
-from nnlite.runtime import process, runs
+from nnlite.invoker import local, processor
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.records import lease
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import lifecycle
+from nnlite.runtime import local_process
 from nnlite.runtime.performer import Performer, perform
 from nnlite.store.file import FileStore
+from nnlite.telemetry.reading import read
 from tests.runtime import small
 
 ROWS = small.dataset()
@@ -29,7 +30,7 @@ ROWS = small.dataset()
 def store(tmp_path):
     """A store with a run of five workers that lasts until it is stopped."""
     store = FileStore(tmp_path / "store")
-    runs.begin(store, store, small.spec(ROWS, 5, 100_000, slice_s=0.02, beat_s=0.1), ROWS)
+    lifecycle.begin(store, store, small.spec(ROWS, 5, 100_000, slice_s=0.02, beat_s=0.1), ROWS)
     return store
 
 
@@ -169,19 +170,19 @@ def told(self, *args):
 workers.Workers._end = told
 process.main()
 """
-    process = subprocess.Popen(
+    local_process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env={**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[2])}, cwd=tmp_path,
     )  # fmt: skip
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps({"store": store.url, "run": "small", "invocations": [[0, 1]]}) + "\n")
-        process.stdin.flush()
-        assert '"began"' in process.stdout.readline()
-        process.terminate()
-        _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
+    with local_process:
+        assert local_process.stdin is not None
+        assert local_process.stdout is not None
+        local_process.stdin.write(json.dumps({"store": store.url, "run": "small", "invocations": [[0, 1]]}) + "\n")
+        local_process.stdin.flush()
+        assert '"began"' in local_process.stdout.readline()
+        local_process.terminate()
+        _, err = local_process.communicate(timeout=60)
+    assert (local_process.returncode, err) == (0, "")
     assert found(store, Keys("small").lease(0)).is_final
 
 
@@ -209,19 +210,19 @@ def test_the_environment_of_a_worker(tmp_path, monkeypatch, store):
 
 def test_the_payload_is_tiny_and_a_process_ends_with_its_command(store, tmp_path):
     """The command's end, however it comes, closes the pipe; nothing else is needed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nnlite.runtime.process"],
+    local_process = subprocess.Popen(
+        [sys.executable, "-m", "nnlite.runtime.local_process"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(local.__file__).parents[2])}, cwd=tmp_path,
     )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
+    assert local_process.stdin is not None
+    assert local_process.stdout is not None
     payload = json.dumps({"store": store.url, "run": "small", "invocations": [[0, 1]]})
-    process.stdin.write(payload + "\n")
-    process.stdin.flush()
-    assert json.loads(process.stdout.readline()) == {"event": "began", "worker": 0, "attempt": 1}
-    _, err = process.communicate(timeout=180)
-    assert (process.returncode, err) == (0, "")
+    local_process.stdin.write(payload + "\n")
+    local_process.stdin.flush()
+    assert json.loads(local_process.stdout.readline()) == {"event": "began", "worker": 0, "attempt": 1}
+    _, err = local_process.communicate(timeout=180)
+    assert (local_process.returncode, err) == (0, "")
     assert found(store, Keys("small").lease(0)).is_final
 
 
@@ -267,10 +268,10 @@ def test_a_worker_whose_store_gave_no_answer_is_a_casualty_and_not_the_end(monke
     def gone(url):
         raise StoreUnavailable("no answer (gave up after 8 attempts)")
 
-    monkeypatch.setattr(process, "open_store", gone)
-    monkeypatch.setattr(process, "_end_with_the_command", lambda: None)
+    monkeypatch.setattr(local_process, "open_store", gone)
+    monkeypatch.setattr(local_process, "_end_with_the_command", lambda: None)
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"store": "s3://b", "run": "small", "invocations": [[0, 1]]}\n'))
     monkeypatch.setattr(sys, "__stdout__", said := io.StringIO())
-    assert process.main() == 1
+    assert local_process.main() == 1
     assert json.loads(said.getvalue()) == {"event": "unavailable", "message": "no answer (gave up after 8 attempts)"}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nnlite.platform import processor
+from nnlite.invoker import processor
 
-SAYS = "from nnlite.platform import processor; print(processor.usable_cores(), processor.num_processes())"
+SAYS = "from nnlite.invoker import processor; print(processor.usable_cores(), processor.num_processes())"
 
 
 def said(prepare) -> list[float]:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlite.errors import UsageError
-from nnlite.protocol.asha import Ladder, Schedule, ladder
+from nnlite.protocol.search.asha import Ladder, Schedule, ladder
 
 
 def ranks(seed: int, num_trials: int, num_rungs: int, lost_rate: float = 0.2):

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from nnlite import weights
 from nnlite.errors import StructureError, WeightsError
-from nnlite.protocol import contribution
-from nnlite.protocol.contribution import Tally, weighted_mean
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally, weighted_mean
 from nnlite.protocol.effects import Model
-from nnlite.protocol.tree import Tree
+from nnlite.protocol.records.tree import Tree
 from nnlite.records import identity
 
 SHAPES = {"a": (3, 4), "b": (5,)}

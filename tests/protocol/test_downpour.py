@@ -8,16 +8,18 @@ import pytest
 
 from nnlite import weights
 from nnlite.errors import RunError, UsageError
-from nnlite.protocol import contribution, head, updates
-from nnlite.protocol.combine import Combiner
-from nnlite.protocol.contribution import Tally
-from nnlite.protocol.downpour import DownpourWorker
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
+from nnlite.protocol.downpour import updates
+from nnlite.protocol.downpour.combine import Combiner
+from nnlite.protocol.downpour.updates import Label, Ledger, Update
+from nnlite.protocol.downpour.worker import DownpourWorker
 from nnlite.protocol.effects import Create, Get, Join, Model, Swap, Train
-from nnlite.protocol.head import DONE, FAILED, Head
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.updates import Label, Ledger, Update
-from nnlite.runtime.simulated.values import Stored
-from nnlite.runtime.simulator import Faults, Simulation
+from nnlite.protocol.records import head
+from nnlite.protocol.records.head import DONE, FAILED, Head
+from nnlite.protocol.records.lease import Lease
+from nnlite.simulation.simulator import Faults, Simulation
+from nnlite.simulation.values import Stored
 from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap, requests, schedule
 from tests.protocol.toy import SHAPES, SIZE, STEPS, ToyLearner, followed, simulate, spec
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nnlite.protocol import updates
-from nnlite.protocol.combine import Combiner
+from nnlite.protocol.downpour import updates
+from nnlite.protocol.downpour.combine import Combiner
 from nnlite.protocol.effects import Create, Evaluate
-from nnlite.protocol.head import DONE
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.head import DONE
+from nnlite.simulation.simulator import Faults
 from tests.protocol.test_downpour import downpour, expected, ledger_holds
 from tests.protocol.test_faults import BOUND_S, schedule
 from tests.protocol.toy import SIZE, STEPS, simulate, vector_of

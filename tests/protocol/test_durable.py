@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from nnlite.errors import UsageError
-from nnlite.protocol import durable, updates
-from nnlite.protocol.durable import LIFE
+from nnlite.protocol.downpour import updates
 from nnlite.protocol.effects import Create, Get
-from nnlite.protocol.head import DONE, FAILED, Head
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.head import DONE, FAILED, Head
+from nnlite.protocol.roles import durable
+from nnlite.protocol.roles.durable import LIFE
+from nnlite.simulation.simulator import Faults
 from tests.protocol.test_downpour import downpour, expected
 from tests.protocol.test_faults import BOUND_S, outcome, schedule
 from tests.protocol.toy import simulate, spec, vector_of

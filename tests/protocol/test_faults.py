@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from nnlite.errors import RunError
-from nnlite.protocol import contribution
-from nnlite.protocol.averaging import AveragingWorker
-from nnlite.protocol.contribution import Tally
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
+from nnlite.protocol.averaging.worker import AveragingWorker
 from nnlite.protocol.effects import Adopt, Create, Delete, DeleteMany, Get, GetMany, Invoke, Model, Score, Swap, Train
-from nnlite.protocol.head import DONE, FAILED, STOPPED, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.spec import Rates
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.head import DONE, FAILED, STOPPED, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import Rates
+from nnlite.simulation.simulator import Faults
 from tests.protocol import toy
 from tests.protocol.toy import simulate, spec
 

@@ -3,14 +3,15 @@
 import numpy as np
 
 from nnlite.errors import RunError
-from nnlite.protocol import contribution, head, lease
-from nnlite.protocol.contribution import Tally, encode
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally, encode
+from nnlite.protocol.averaging.rounds import Rounds
 from nnlite.protocol.effects import Create, Get, Model, Swap
-from nnlite.protocol.head import DONE
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.rounds import Rounds
-from nnlite.protocol.waiter import Waiter
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records import head, lease
+from nnlite.protocol.records.head import DONE
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.roles.waiter import Waiter
+from nnlite.simulation.simulator import Faults
 from tests.protocol.toy import simulate, spec
 
 TROUBLE = Faults(crash_rate=0.02, lose_rate=0.1, double_rate=0.5, straggler_rate=0.3, cold_start_s=10.0)

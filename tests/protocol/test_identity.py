@@ -8,13 +8,13 @@ import pytest
 from nnlite import weights
 from nnlite.errors import RunError, StoreError
 from nnlite.protocol.effects import Create, Get, GetMany, Swap
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.spec import RunSpec
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.records import identity
-from nnlite.runtime.simulated.values import Stored
-from nnlite.runtime.simulator import Faults, Simulation
+from nnlite.simulation.simulator import Faults, Simulation
+from nnlite.simulation.values import Stored
 from tests.protocol import toy_trials
 from tests.protocol.test_downpour import downpour
 from tests.protocol.test_faults import BOUND_S

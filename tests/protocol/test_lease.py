@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from nnlite.protocol import lease
 from nnlite.protocol.effects import Get, Swap
-from nnlite.protocol.lease import Lease, Watch
-from nnlite.protocol.usage import NOTHING, Usage
-from nnlite.runtime.simulator import Stored
+from nnlite.protocol.records import lease
+from nnlite.protocol.records.lease import Lease, Watch
+from nnlite.protocol.records.usage import NOTHING, Usage
+from nnlite.simulation.simulator import Stored
 
 
 def perform(program, store):

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import pytest
 
-from nnlite.protocol import durable, waiter
 from nnlite.protocol.effects import Create, DeleteMany, Swap
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.sweep import HANDFUL, MOST, sweep
-from nnlite.runtime.simulator import WATCHER, Faults
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.roles import durable, waiter
+from nnlite.protocol.roles.sweep import HANDFUL, MOST, sweep
+from nnlite.simulation.simulator import WATCHER, Faults
 from tests.protocol.test_downpour import downpour
 from tests.protocol.test_faults import BOUND_S
 from tests.protocol.toy import simulate, spec

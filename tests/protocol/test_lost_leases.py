@@ -2,19 +2,19 @@
 
 import pytest
 
-from nnlite.protocol import lease
-from nnlite.protocol.averaging import AveragingWorker
-from nnlite.protocol.downpour import DownpourWorker
+from nnlite.protocol.averaging.worker import AveragingWorker
+from nnlite.protocol.downpour.updates import Ledger
+from nnlite.protocol.downpour.worker import DownpourWorker
 from nnlite.protocol.effects import Invoke, Note, Swap, Train
-from nnlite.protocol.head import FAILED, STOPPED, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import OPEN, Lease
-from nnlite.protocol.spec import Rates
-from nnlite.protocol.updates import Ledger
-from nnlite.protocol.usage import NOTHING, Usage
-from nnlite.protocol.waiter import Waiter
-from nnlite.protocol.watcher import reopen
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records import lease
+from nnlite.protocol.records.head import FAILED, STOPPED, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import OPEN, Lease
+from nnlite.protocol.records.spec import Rates
+from nnlite.protocol.records.usage import NOTHING, Usage
+from nnlite.protocol.roles.waiter import Waiter
+from nnlite.protocol.roles.watcher import reopen
+from nnlite.simulation.simulator import Faults
 from tests.protocol.test_downpour import downpour
 from tests.protocol.test_faults import BOUND_S
 from tests.protocol.toy import followed, simulate, spec

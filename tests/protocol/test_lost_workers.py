@@ -6,10 +6,10 @@ import json
 import pytest
 
 from nnlite.protocol.effects import GetMany, Invoke, Now, Sleep, Swap
-from nnlite.protocol.head import DONE
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.repairer import Repairer
-from nnlite.protocol.watcher import Watcher
+from nnlite.protocol.records.head import DONE
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.roles.repairer import Repairer
+from nnlite.protocol.roles.watcher import Watcher
 from tests.protocol import toy
 from tests.protocol.test_downpour import downpour, expected
 from tests.protocol.test_faults import BOUND_S

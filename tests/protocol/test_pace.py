@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlite.protocol.waiter import Pace
+from nnlite.protocol.roles.waiter import Pace
 from tests.protocol.toy import spec
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from nnlite.errors import UsageError
-from nnlite.protocol import contribution
-from nnlite.protocol.contribution import Tally
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
+from nnlite.protocol.averaging.rounds import Rounds
 from nnlite.protocol.effects import Get, Model
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.rounds import Rounds
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.simulation.simulator import Faults
 from tests.protocol.test_faults import BOUND_S, outcome, schedule
 from tests.protocol.toy import SHAPES, SIZE, followed, simulate, spec
 

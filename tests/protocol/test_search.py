@@ -5,15 +5,15 @@ from functools import cache
 import pytest
 
 from nnlite.errors import RunError, StoreError
-from nnlite.protocol.asha import Ladder, ladder
 from nnlite.protocol.effects import Train
-from nnlite.protocol.head import DONE, STOPPED
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.result import DIVERGED, FAILED, OK, Result, leaderboard, winner
-from nnlite.protocol.search_spec import SearchKeys, SearchSpec
-from nnlite.protocol.searching import IDLE
-from nnlite.protocol.spec import Rates
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.head import DONE, STOPPED
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import Rates
+from nnlite.protocol.search.asha import Ladder, ladder
+from nnlite.protocol.search.result import DIVERGED, FAILED, OK, Result, leaderboard, winner
+from nnlite.protocol.search.shared import IDLE
+from nnlite.protocol.search.spec import SearchKeys, SearchSpec
+from nnlite.simulation.simulator import Faults
 from tests.protocol.toy_trials import DIVERGES, come_to_an_end, draw, results, search_of, simulate
 
 SEEDS, CHUNKS = 200, 5

@@ -1,12 +1,12 @@
 """Each guard of a search is needed: take one away, and some schedule of faults breaks a promise."""
 
 from nnlite.errors import RunError
-from nnlite.protocol.asha import Ladder, Schedule, ladder
-from nnlite.protocol.board import Board, Claim
-from nnlite.protocol.head import DONE
-from nnlite.protocol.search import SearchWorker
-from nnlite.protocol.searching import Searching
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.records.head import DONE
+from nnlite.protocol.search.asha import Ladder, Schedule, ladder
+from nnlite.protocol.search.board import Board, Claim
+from nnlite.protocol.search.shared import Searching
+from nnlite.protocol.search.worker import SearchWorker
+from nnlite.simulation.simulator import Faults
 from tests.protocol.toy_trials import results, search_of, simulate
 
 TROUBLE = Faults(crash_rate=0.02, lose_rate=0.1, double_rate=0.5, straggler_rate=0.3, cold_start_s=10.0)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nnlite.errors import StoreError
-from nnlite.protocol.spec import FORMAT, RunSpec
+from nnlite.protocol.records.spec import FORMAT, RunSpec
 from tests.protocol.toy import spec
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlite.errors import UsageError
-from nnlite.protocol.tree import WIDEST, Tree
+from nnlite.protocol.records.tree import WIDEST, Tree
 
 widths = st.lists(st.integers(1, 60), min_size=0, max_size=4).map(lambda rest: (1, *sorted(rest)))
 

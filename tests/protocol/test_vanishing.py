@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from nnlite.errors import RunError
-from nnlite.protocol.head import DONE
-from nnlite.protocol.updates import Label
-from nnlite.protocol.waiter import Waiter
-from nnlite.protocol.worker import Worker
-from nnlite.runtime.simulator import Faults
+from nnlite.protocol.downpour.updates import Label
+from nnlite.protocol.records.head import DONE
+from nnlite.protocol.roles.waiter import Waiter
+from nnlite.protocol.roles.worker import Worker
+from nnlite.simulation.simulator import Faults
 from tests.protocol import toy_trials
 from tests.protocol.test_downpour import downpour, expected
 from tests.protocol.test_faults import BOUND_S, SHAPES, fail

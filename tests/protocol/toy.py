@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from nnlite import weights
-from nnlite.protocol import contribution
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.downpour.wire import Wire
 from nnlite.protocol.effects import (
     Create,
     Delete,
@@ -25,11 +26,10 @@ from nnlite.protocol.effects import (
     Standing,
     Swap,
 )  # fmt: skip
-from nnlite.protocol.spec import DataSpec, RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.protocol.usage import Usage
-from nnlite.protocol.wire import Wire
-from nnlite.runtime.simulator import Faults, Invocation, Simulation
+from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.protocol.records.usage import Usage
+from nnlite.simulation.simulator import Faults, Invocation, Simulation
 from nnlite.store import Versioned
 
 SIZE = 6

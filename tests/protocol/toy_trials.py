@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.protocol import contribution
-from nnlite.protocol.asha import Ladder, ladder
+from nnlite.protocol.averaging import contribution
 from nnlite.protocol.effects import Model, Progress, Standing, TakeUp
-from nnlite.protocol.head import Head
-from nnlite.protocol.result import Result
-from nnlite.protocol.search_spec import SearchKeys, SearchSpec
-from nnlite.protocol.search_watcher import Outcome, outcome
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime.simulator import WATCHER, Faults, Invocation, Simulation
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.search.asha import Ladder, ladder
+from nnlite.protocol.search.result import Result
+from nnlite.protocol.search.spec import SearchKeys, SearchSpec
+from nnlite.protocol.search.watcher import Outcome, outcome
+from nnlite.simulation.simulator import WATCHER, Faults, Invocation, Simulation
 from tests.protocol import toy
 
 SHAPES = {"weight": (2,)}

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.keys import Keys
-from nnlite.report.reading import read
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.records.keys import Keys
 from nnlite.report.tables import Report
-from nnlite.runtime import runs
+from nnlite.runs import lifecycle
 from nnlite.store.file import FileStore
+from nnlite.telemetry.reading import read
 from tests.runtime import small
 
 KILLED, SLOW = 1, 3
@@ -57,12 +57,12 @@ def disturbed(tmp_path_factory) -> FileStore:
     store = FileStore(tmp_path_factory.mktemp("disturbed"))
     rows = small.dataset(1600)
     of = small.spec(rows, 4, 10, batch_size=1, network=small.mlp(hidden=2000), slice_s=0.05, max_poll_s=0.03)
-    runs.begin(store, store, of, rows)
+    lifecycle.begin(store, store, of, rows)
     platform = LocalPlatform(of.run, store.url, 4)
     disturber = Disturber(platform, store)
     disturber.start()
     try:
-        last = runs.Driver(store, of, platform).drive(dict.fromkeys(range(4), 1))
+        last = lifecycle.Driver(store, of, platform).drive(dict.fromkeys(range(4), 1))
     finally:
         disturber.over.set()
         disturber.join()

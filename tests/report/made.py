@@ -7,18 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.protocol import contribution, traces
-from nnlite.protocol.contribution import Tally
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.traces import Span
-from nnlite.protocol.usage import Usage
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.usage import Usage
 from nnlite.store.memory import MemoryStore
+from nnlite.telemetry import format
+from nnlite.telemetry.format import Span
 from tests.runtime import small
 
-ROUND_S = ((traces.PULL, 0.1), (traces.EVALUATE, 0.05), (traces.TRAIN, 1.0), (traces.PUSH, 0.1), (traces.WAIT, 0.4))
+ROUND_S = ((format.PULL, 0.1), (format.EVALUATE, 0.05), (format.TRAIN, 1.0), (format.PUSH, 0.1), (format.WAIT, 0.4))
 
 
 def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, RunSpec]:
@@ -33,18 +34,18 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
         tally = Tally(trained, 2.0 * trained / (round + 1), 40, min(40, 10 + round), 0.0)
         store.put(keys.summary(round), contribution.summary(round, tally, 1.7).to_json(keys.summary(round)))
     for worker in range(num_workers):
-        lines, at_s = [Span(traces.INIT, 0.0, 0.5)], 0.5
+        lines, at_s = [Span(format.INIT, 0.0, 0.5)], 0.5
         for round in range(num_rounds):
             for kind, mean_s in ROUND_S:
                 seconds = mean_s * rng.uniform(0.8, 1.2)
-                lines.append(Span(kind, at_s, seconds, round, samples=100 * (kind == traces.TRAIN), reads=1))
+                lines.append(Span(kind, at_s, seconds, round, samples=100 * (kind == format.TRAIN), reads=1))
                 at_s += seconds
-            lines.append({"mark": traces.CLOSED, "at_s": at_s, "round": round})
+            lines.append({"mark": format.CLOSED, "at_s": at_s, "round": round})
         used = Usage(
             at_s, at_s, 0.5, num_rounds * 1.05, num_rounds * 0.2, 0.1, 1, num_rounds * 5, 2, 0, 10, 1000, 100.0
         )
         store.put(keys.lease(worker), Lease(1, "x", own=used, is_final=True).to_json(keys.lease(worker)))
-        lines.append({"mark": traces.END, "at_s": at_s, "reason": "done"})
+        lines.append({"mark": format.END, "at_s": at_s, "reason": "done"})
         put(
             store, keys, worker, 1, [lines[: len(lines) // 2], lines[len(lines) // 2 :]], began_unix_s=1e9 + worker / 50
         )
@@ -55,4 +56,4 @@ def put(store: MemoryStore, keys: Keys, worker: int, attempt: int, batches: Iter
     """Write the batches of an invocation."""
     for batch, lines in enumerate(batches):
         header = {"run": keys.run, "worker": worker, "attempt": attempt, "batch": batch, "began_unix_s": began_unix_s}
-        store.put(keys.trace(worker, attempt, batch), traces.encode(header, lines))
+        store.put(keys.trace(worker, attempt, batch), format.encode(header, lines))

@@ -5,13 +5,13 @@ from collections import defaultdict
 
 import pytest
 
-from nnlite.protocol import traces
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.traces import Span
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
 from nnlite.report import chrome
-from nnlite.report.reading import read
 from nnlite.report.tables import Report
+from nnlite.telemetry import format
+from nnlite.telemetry.format import Span
+from nnlite.telemetry.reading import read
 from tests.report.made import made, put
 
 
@@ -53,8 +53,8 @@ def test_a_zombie_does_not_cross_its_successor():
     store, _ = made(1, 1)
     keys = Keys("small")
     store.put(keys.lease(0), Lease(2, "x").to_json(keys.lease(0)))
-    put(store, keys, 0, 1, [[Span(traces.TRAIN, 0.0, 10.0), Span(traces.WAIT, 10.0, 5.0)], []], 1e9)
-    put(store, keys, 0, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 4)
+    put(store, keys, 0, 1, [[Span(format.TRAIN, 0.0, 10.0), Span(format.WAIT, 10.0, 5.0)], []], 1e9)
+    put(store, keys, 0, 2, [[Span(format.TRAIN, 0.0, 2.0)]], 1e9 + 4)
     closed = tracks(chrome.trace(Report(read(store, "small"))))
     assert closed[0] == [(0, 4_000_000, "train"), (4_000_000, 6_000_000, "train")]
 

@@ -9,11 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from nnlite.protocol.keys import Keys
+from nnlite.protocol.records.keys import Keys
 from nnlite.report.page import comparison, page
-from nnlite.report.reading import read
 from nnlite.report.sections import GROUP_OF
 from nnlite.report.tables import Report
+from nnlite.telemetry.reading import read
 from tests.report.browser import open_page, with_script
 from tests.report.conftest import KILLED, SLOW
 

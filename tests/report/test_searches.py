@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from nnlite.protocol.asha import Ladder
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.result import Result, Timing, leaderboard
-from nnlite.protocol.search_spec import Drawn, SearchSpec
-from nnlite.protocol.search_watcher import Outcome
-from nnlite.protocol.spec import DataSpec
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import DataSpec
+from nnlite.protocol.search.asha import Ladder
+from nnlite.protocol.search.result import Result, Timing, leaderboard
+from nnlite.protocol.search.spec import Drawn, SearchSpec
+from nnlite.protocol.search.watcher import Outcome
 from nnlite.report.page import search_page
 from nnlite.report.searches import LOG_RATIO, read_search
 from nnlite.store.memory import MemoryStore

@@ -11,20 +11,20 @@ import pytest
 
 from nnlite.cost import prices
 from nnlite.errors import RunError
-from nnlite.protocol import traces
-from nnlite.protocol.head import FAILED, RUNNING, Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.traces import Span
-from nnlite.protocol.usage import Usage
+from nnlite.protocol.records.head import FAILED, RUNNING, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.usage import Usage
 from nnlite.report import chrome
 from nnlite.report.axes import spell_usd
 from nnlite.report.findings import caveats, findings
 from nnlite.report.markup import Html, table
 from nnlite.report.page import comparison, page
-from nnlite.report.reading import read
 from nnlite.report.tables import IDLE, Report
 from nnlite.store.memory import MemoryStore
+from nnlite.telemetry import format
+from nnlite.telemetry.format import Span
+from nnlite.telemetry.reading import read
 from tests.report.made import made, put
 from tests.runtime import small
 
@@ -48,9 +48,9 @@ def test_big_runs_are_quick_and_small():
 
 
 def test_spans_come_back_as_they_were_written():
-    spans = [Span(traces.TRAIN, 0.25, 1.5, 3, 800, 1, 2, 300, 400, 0.125), Span(traces.WAIT, 1.75, 0.000004)]
-    mark = {"mark": traces.CLOSED, "at_s": 1.0, "round": 3}
-    found = traces.decode(traces.encode({"began_unix_s": 5.0, "worker": 1}, [spans[0], mark, spans[1]]))
+    spans = [Span(format.TRAIN, 0.25, 1.5, 3, 800, 1, 2, 300, 400, 0.125), Span(format.WAIT, 1.75, 0.000004)]
+    mark = {"mark": format.CLOSED, "at_s": 1.0, "round": 3}
+    found = format.decode(format.encode({"began_unix_s": 5.0, "worker": 1}, [spans[0], mark, spans[1]]))
     assert found.spans == spans
     assert found.marks == [mark]
     assert found.header == {"trace": 1, "began_unix_s": 5.0, "worker": 1}
@@ -95,7 +95,7 @@ def test_a_batch_that_was_cut_anywhere_loses_one_line_at_most():
     data = store.get(KEYS.trace(0, 1, 0)).data
     lines = data.split(b"\n")
     for length in range(0, len(data), 7):
-        found = traces.decode(data[:length])
+        found = format.decode(data[:length])
         whole = data[:length].count(b"\n")
         assert found.num_skipped <= 1
         assert len(found.spans) + (found.header is not None) + len(found.marks) >= min(whole, len(lines) - 1)
@@ -118,9 +118,9 @@ def test_who_is_dead_while_a_run_goes_on():
     store, _ = made(2, 3)
     store.put(KEYS.head, Head(2).to_json(KEYS.head))
     for worker in range(2):
-        put(store, KEYS, worker, 1, [[Span(traces.TRAIN, 0.0, 2.0)], []], 1e9)
+        put(store, KEYS, worker, 1, [[Span(format.TRAIN, 0.0, 2.0)], []], 1e9)
     store.put(KEYS.lease(1), Lease(2, "x").to_json(KEYS.lease(1)))
-    put(store, KEYS, 1, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 5)
+    put(store, KEYS, 1, 2, [[Span(format.TRAIN, 0.0, 2.0)]], 1e9 + 5)
     assert [lane.is_dead for lane in report_of(store).lanes] == [False, True, False]
     store.put(KEYS.head, Head(3, "done", "all rounds done", 3).to_json(KEYS.head))
     assert [lane.is_dead for lane in report_of(store).lanes] == [True, True, True]
@@ -155,7 +155,7 @@ def test_who_kept_others_waiting_is_found_without_clocks():
         for round in range(4):
             train_s = 5.0 if worker == 1 else 1.0
             wait_s = 0.0 if worker == 1 else 4.0
-            lines += [Span(traces.TRAIN, at_s, train_s, round), Span(traces.WAIT, at_s + train_s, wait_s, round)]
+            lines += [Span(format.TRAIN, at_s, train_s, round), Span(format.WAIT, at_s + train_s, wait_s, round)]
             at_s += 5.0
         put(store, KEYS, worker, 1, [[], []], 0.0)
         put(store, KEYS, worker, 1, [lines, []], 1e9 + 3600 * (worker == 1))
@@ -168,7 +168,7 @@ def test_an_interruption_is_not_drawn():
     before_s = report_of(store).seconds
     for worker in range(2):
         store.put(KEYS.lease(worker), Lease(2, "x").to_json(KEYS.lease(worker)))
-        put(store, KEYS, worker, 2, [[Span(traces.TRAIN, 0.0, 2.0)]], 1e9 + 86_400)
+        put(store, KEYS, worker, 2, [[Span(format.TRAIN, 0.0, 2.0)]], 1e9 + 86_400)
     report = report_of(store)
     assert report.seconds == pytest.approx(before_s + 2.0)
     assert report.cuts == [pytest.approx(before_s)]
@@ -234,7 +234,7 @@ def test_nothing_of_a_run_is_markup():
     environment = {"cpu": EVIL, EVIL: 1, "python": [EVIL]}
     for worker in range(2):
         told = {"run": KEYS.run, "worker": worker, "attempt": 1, "began_unix_s": 1e9, "environment": environment}
-        store.put(KEYS.trace(worker, 1, 0), traces.encode(told, [Span(traces.INIT, 0.0, 0.5)]))
+        store.put(KEYS.trace(worker, 1, 0), format.encode(told, [Span(format.INIT, 0.0, 0.5)]))
     report = report_of(store)
     other = made(2, 2, optimizer=small.nn.SGD(0.1), run=of.run)[0]
     for shown in (page(report), comparison([report, report_of(other)])):

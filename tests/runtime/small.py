@@ -9,14 +9,14 @@ import numpy as np
 
 from nnlite import data, nn
 from nnlite.errors import NotFound
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol import contribution
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import runs
-from nnlite.runtime.planning import data_spec
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.runs import lifecycle
+from nnlite.runs.plan import data_spec
 from nnlite.store import Store
 
 SHAPE, CLASSES = (1, 5, 5), 4
@@ -80,23 +80,23 @@ class Story(list[tuple[str, dict[str, Any]]]):
 
 def train(store: Store, of: RunSpec, rows: data.Dataset, num_processes: int = 0, **options: Any) -> Head:
     """Begin a run and drive it to its end."""
-    runs.begin(store, store, of, rows)
+    lifecycle.begin(store, store, of, rows)
     return _driver(store, of, num_processes, **options).drive(dict.fromkeys(range(of.num_workers), 1))
 
 
 def resume(store: Store, of: RunSpec, num_processes: int = 0, **options: Any) -> Head:
     """Take a run up again and drive it to its end."""
-    return _driver(store, of, num_processes, **options).drive(runs.reopen(store, of)[0])
+    return _driver(store, of, num_processes, **options).drive(lifecycle.reopen(store, of)[0])
 
 
 def _driver(
     store: Store, of: RunSpec, num_processes: int, started: Callable[[LocalPlatform], Any] = id, **options: Any
-) -> runs.Driver:
+) -> lifecycle.Driver:
     """A driver of processes, which `started` is told of, or of this process alone with 0."""
     platform = LocalPlatform(of.run, store.url, num_processes) if num_processes else None
     if platform is not None:
         started(platform)
-    return runs.Driver(store, of, platform, **options)
+    return lifecycle.Driver(store, of, platform, **options)
 
 
 def checkpoint(store: Store, of: RunSpec, version: int) -> bytes:

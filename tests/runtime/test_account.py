@@ -2,11 +2,11 @@
 
 import pytest
 
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.usage import Usage
-from nnlite.runtime.account import last_account
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.usage import Usage
 from nnlite.store.memory import MemoryStore
+from nnlite.telemetry.account import last_account
 from tests.runtime import small
 
 OF = small.spec(small.dataset(), 3, lease_ttl_s=30.0)

@@ -9,10 +9,10 @@ import pytest
 
 from nnlite.cost.estimate import estimate
 from nnlite.errors import RunError, UsageError
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import calibrate, probe
-from nnlite.runtime.short_run import short_run, shortened
-from nnlite.runtime.venue import local
+from nnlite.estimating import calibrate, probe
+from nnlite.estimating.conditions import local
+from nnlite.estimating.short_run import short_run, shortened
+from nnlite.protocol.records.tree import Tree
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small

@@ -4,10 +4,11 @@ import threading
 
 import pytest
 
-from nnlite.protocol import lease, watcher
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.repairer import Repairer
-from nnlite.runtime import detached, runs
+from nnlite.protocol.records import lease
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.roles import watcher
+from nnlite.protocol.roles.repairer import Repairer
+from nnlite.runs import detached, lifecycle
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import Workers
 from tests.runtime import small
@@ -33,7 +34,7 @@ def store(tmp_path):
 
 def begin(store, **more):
     of = small.spec(ROWS, 3, 2, **(PACES | more))
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     return of
 
 
@@ -54,7 +55,7 @@ def test_all_that_were_lost_are_started_again_and_the_run_gets_to_its_end(home, 
     for _, _, worker, attempt in started:
         workers.add(worker, attempt)
     workers.scheduler.run()
-    assert runs.standing(store, of).status == "done"
+    assert lifecycle.standing(store, of).status == "done"
     assert visit(home) == (0, [])
     assert detached.runs(home) == {}
 
@@ -122,7 +123,7 @@ def test_too_many_deaths_end_it(home, store):
     detached.add(home, of.run, store.url)
     visit(home)
     assert visit(home)[0] == 0
-    last = runs.standing(store, of)
+    last = lifecycle.standing(store, of)
     assert (last.status, "attempts" in last.reason) == ("failed", True)
 
 

@@ -9,12 +9,14 @@ import pytest
 
 from nnlite import data, nn, weights
 from nnlite.errors import DataNotFound, NnliteError, RunError, StoreError, StructureError, WeightsError
-from nnlite.protocol import contribution, watcher
-from nnlite.protocol.contribution import Tally
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import FORMAT
-from nnlite.runtime import runs, trainer
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import FORMAT
+from nnlite.protocol.roles import watcher
+from nnlite.runs import lifecycle
+from nnlite.runtime import trainer
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import Workers, read_spec
 from nnlite.store import Versioned
@@ -43,7 +45,7 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_try(num_processes, tmp_
     assert last.round <= 2
     assert small.exists(store, KEYS.checkpoint(last.round))
     with pytest.raises(RunError, match=r"run small is failed, at round .*no longer a number"):
-        runs.result(store, of, last)
+        lifecycle.result(store, of, last)
 
 
 def test_the_worker_that_diverges_is_the_one_named():
@@ -110,7 +112,7 @@ def test_a_damaged_checkpoint_and_back():
 @pytest.mark.parametrize("num_processes", [0, 2])
 def test_a_checkpoint_of_another_network(num_processes, tmp_path):
     store = FileStore(tmp_path)
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     other = trainer.initial(small.spec(ROWS, network=small.mlp(hidden=9)))
     store.put(KEYS.checkpoint(0), contribution.encode(other, Tally(), KEYS.checkpoint(0)))
     kind = RunError if num_processes else StructureError
@@ -123,7 +125,7 @@ def test_a_checkpoint_of_another_network(num_processes, tmp_path):
 @pytest.mark.parametrize("num_processes", [0, 2])
 def test_a_shard_that_is_gone(num_processes, tmp_path):
     store = FileStore(tmp_path)
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     (shard,) = (tmp_path / "datasets").glob("*/train-of-2/00001")
     shard.unlink()
     with pytest.raises(RunError if num_processes else DataNotFound, match=r"shard datasets/tiny-.*/train-of-2/00001"):
@@ -133,7 +135,7 @@ def test_a_shard_that_is_gone(num_processes, tmp_path):
 
 def test_a_checkpoint_that_is_gone():
     store = MemoryStore()
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     store.delete(KEYS.checkpoint(0))
     last = small.resume(store, OF)
     assert last.status == "failed"
@@ -155,7 +157,7 @@ class Failing(MemoryStore):
 @pytest.mark.parametrize("writes", [8, 15, 16, 17, 18, 19, 20, 30])
 def test_a_store_that_fails_in_mid_run_and_back(writes):
     store, story = Failing(), small.Story()
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     store.left = writes
     with pytest.raises(StoreError, match="no space left"):
         small.resume(store, OF, tell=story)
@@ -235,7 +237,7 @@ def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stoppe
     """Nobody tells them: the next checkpoint is always there before it is time for a look at the head."""
     store = FileStore(tmp_path / "store")
     of = small.spec(ROWS, num_workers, 10**6, look_s=0.3)
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     reasons = []
 
     def work(worker):
@@ -247,7 +249,7 @@ def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stoppe
     threads = [threading.Thread(target=work, args=(worker,), daemon=True) for worker in range(num_workers)]
     for thread in threads:
         thread.start()
-    while runs.standing(store, of).round < 3:
+    while lifecycle.standing(store, of).round < 3:
         time.sleep(0.01)
     perform(watcher.stop(of, "enough"), Performer(store))
     for thread in threads:

@@ -3,10 +3,10 @@
 import pytest
 
 from nnlite.errors import RunError, RunNotFound, UsageError
-from nnlite.protocol.durable import LIFE
-from nnlite.protocol.head import DONE, STOPPED
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs
+from nnlite.protocol.records.head import DONE, STOPPED
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.roles.durable import LIFE
+from nnlite.runs import lifecycle
 from nnlite.store import open_store
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
@@ -61,11 +61,11 @@ def test_an_interrupted_run_goes_on_whatever_is_forgotten(protocol, what, durabl
     store = interrupted(of, 2 if protocol == "averaging" else 10)
     if what != "nothing":
         forget(store, what)
-    found = runs.find(store, of.run, durable.url)
+    found = lifecycle.find(store, of.run, durable.url)
     assert found == of
-    attempts, first = runs.reopen(store, found)
+    attempts, first = lifecycle.reopen(store, found)
     assert first >= (2 if protocol == "averaging" else 8)
-    last = runs.Driver(store, found, None, first).drive(attempts)
+    last = lifecycle.Driver(store, found, None, first).drive(attempts)
     assert last.status == DONE
     if protocol == "averaging":
         calm = MemoryStore()
@@ -80,20 +80,20 @@ def test_an_interrupted_run_goes_on_whatever_is_forgotten(protocol, what, durabl
 def test_of_a_run_that_is_done_the_result_is_there(protocol, durable):
     of, store = make(durable, protocol), MemoryStore()
     last = small.train(store, of, ROWS)
-    wanted = runs.result(store, of, last)
+    wanted = lifecycle.result(store, of, last)
     forget(store, "all")
-    found = runs.find(store, of.run, durable.url)
-    assert runs.last_known(store, found) == last
-    assert (runs.result(store, found, last).weights == wanted.weights).all()
+    found = lifecycle.find(store, of.run, durable.url)
+    assert lifecycle.last_known(store, found) == last
+    assert (lifecycle.result(store, found, last).weights == wanted.weights).all()
     with pytest.raises(RunError, match="is done"):
-        runs.reopen(store, found)
+        lifecycle.reopen(store, found)
 
 
 def test_what_was_found_in_the_checkpoint_store_alone_is_looked_at_without_being_put_back(durable):
     of = make(durable, "averaging")
     store = interrupted(of, 2)
     forget(store, "all")
-    assert runs.last_known(store, runs.find(store, of.run, durable.url)).round >= 2
+    assert lifecycle.last_known(store, lifecycle.find(store, of.run, durable.url)).round >= 2
     assert not small.exists(store, KEYS.spec)
     assert not small.exists(store, KEYS.head)
 
@@ -102,29 +102,29 @@ def test_who_names_no_checkpoint_store_or_another_one_is_told(durable, tmp_path)
     of = make(durable, "averaging")
     store = interrupted(of, 2)
     with pytest.raises(UsageError, match=r"keeps its checkpoints in file://.*durable.*not in file://.*other"):
-        runs.find(store, of.run, f"file://{tmp_path}/other")
+        lifecycle.find(store, of.run, f"file://{tmp_path}/other")
     forget(store, "all")
     with pytest.raises(RunNotFound, match="--checkpoint-store"):
-        runs.find(store, of.run)
+        lifecycle.find(store, of.run)
     with pytest.raises(RunNotFound, match=r"no run 'small' in memory.* nor in file://.*other"):
-        runs.find(store, of.run, f"file://{tmp_path}/other")
+        lifecycle.find(store, of.run, f"file://{tmp_path}/other")
 
 
 def test_a_name_is_taken_once_in_the_checkpoint_store_too(durable):
     """Else the second run would go on from checkpoints of the first."""
     of, store = make(durable, "averaging"), MemoryStore()
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     other = MemoryStore()
     with pytest.raises(RunError, match=r"a run 'small' in file://.*durable already"):
-        runs.begin(other, other, small.spec(ROWS, 2, 6, checkpoint_store=durable.url, checkpoint_every=2), ROWS)
+        lifecycle.begin(other, other, small.spec(ROWS, 2, 6, checkpoint_store=durable.url, checkpoint_every=2), ROWS)
     assert not small.exists(other, KEYS.spec)
 
 
 def test_a_name_that_is_taken_in_the_store_takes_none_in_the_checkpoint_store(durable):
     store = MemoryStore()
-    runs.begin(store, store, small.spec(ROWS, 2, 6), ROWS)
+    lifecycle.begin(store, store, small.spec(ROWS, 2, 6), ROWS)
     with pytest.raises(RunError, match=r"a run 'small' in memory:.* already"):
-        runs.begin(store, store, make(durable, "averaging"), ROWS)
+        lifecycle.begin(store, store, make(durable, "averaging"), ROWS)
     assert not small.exists(durable, KEYS.spec)
 
 
@@ -141,15 +141,15 @@ def test_who_died_while_it_was_put_back_changes_nothing(durable):
     count = 0
     while True:
         count += 1
-        found, dying = runs.find(store, of.run, durable.url), Dying(store, count)
+        found, dying = lifecycle.find(store, of.run, durable.url), Dying(store, count)
         try:
-            runs.reopen(dying, found)
+            lifecycle.reopen(dying, found)
             break
         except ConnectionError:
-            assert runs.last_known(store, found).status in ("running", STOPPED)
+            assert lifecycle.last_known(store, found).status in ("running", STOPPED)
     assert count > 5
-    attempts, first = runs.reopen(store, found)
-    assert runs.Driver(store, found, None, first).drive(attempts).steps == (6 * 13,) * 2
+    attempts, first = lifecycle.reopen(store, found)
+    assert lifecycle.Driver(store, found, None, first).drive(attempts).steps == (6 * 13,) * 2
 
 
 class Dying(MemoryStore):

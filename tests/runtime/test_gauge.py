@@ -7,17 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from nnlite.protocol import effects as fx
-from nnlite.protocol.spec import Rates
-from nnlite.report.reading import read_account
-from nnlite.runtime import runs
-from nnlite.runtime.gauge import Gauge
+from nnlite.protocol.records.spec import Rates
+from nnlite.runs import lifecycle
 from nnlite.runtime.performer import Performer
-from nnlite.runtime.spans import Spans
-from nnlite.runtime.throttle import Throttle
 from nnlite.runtime.workers import Workers
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from nnlite.store.trace import Traced
+from nnlite.telemetry.reading import read_account
+from nnlite.telemetry.recorder import Spans
+from nnlite.telemetry.throttle import Throttle
+from nnlite.telemetry.usage_meter import Gauge
 from tests.runtime import small
 
 
@@ -112,7 +112,7 @@ def test_what_is_counted_is_what_the_store_was_asked_for(protocol):
     """Two workers, shards and traces included. Only the specification is read before anybody counts."""
     rows, store = small.dataset(), MemoryStore()
     of = small.spec(rows, 2, 3, protocol=protocol, push_every=2, pull_every=2)
-    runs.begin(store, store, of, rows)
+    lifecycle.begin(store, store, of, rows)
     asked = Traced(store)
     workers = Workers(asked, of.run)
     for worker in range(2):
@@ -134,9 +134,9 @@ def test_the_account_of_a_real_run(processes, tmp_path):
     rows = small.dataset()
     spec = small.spec(rows, num_workers=2, num_rounds=4)
     store = FileStore(tmp_path / "store")
-    runs.begin(store, store, spec, rows)
+    lifecycle.begin(store, store, spec, rows)
     platform = small.LocalPlatform(spec.run, store.url, processes) if processes else None
-    runs.Driver(store, spec, platform).drive({0: 1, 1: 1})
+    lifecycle.Driver(store, spec, platform).drive({0: 1, 1: 1})
     account = read_account(store, spec)
     used = account.used
     assert account.going == []
@@ -185,7 +185,7 @@ def test_a_throttle_is_asked_after_every_piece_of_work(monkeypatch):
     monkeypatch.setattr(Performer, "perform", counted)
     rows, store = small.dataset(), MemoryStore()
     of = small.spec(rows, 2, 2)
-    runs.begin(store, store, of, rows)
+    lifecycle.begin(store, store, of, rows)
     workers = Workers(store, of.run, gauge=Gauge(throttle=SimpleNamespace(settle=lambda: settled.append(0))))
     for worker in range(2):
         workers.add(worker, 1)

@@ -8,10 +8,10 @@ import pytest
 
 from nnlite import nn
 from nnlite.errors import StructureError, WeightsError
-from nnlite.protocol import cursor
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import runs
+from nnlite.protocol.records import cursor
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import lifecycle
 from nnlite.runtime.invocation import Payload, carry_out
 from nnlite.runtime.trainer import Trainer
 from nnlite.store.file import FileStore
@@ -23,7 +23,7 @@ OPTIMIZERS = [nn.SGD(0.05), nn.Momentum(0.05), nn.Adam(0.01)]
 
 def in_short_invocations(store: FileStore, of: RunSpec) -> list[Payload]:
     """Run to the end one invocation after the other, each of which has time for three slices. -> what was invoked"""
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     waiting, begun = deque(Payload(of.run, store.url, w, 1) for w in range(of.num_workers)), []
     while waiting:
         payload = waiting.popleft()
@@ -44,7 +44,7 @@ def test_the_same_bytes_as_in_one_go(optimizer, tmp_path):
     store, calm = FileStore(tmp_path / "a"), FileStore(tmp_path / "b")
     begun = in_short_invocations(store, of)
     assert max(p.attempt for p in begun) > 8  # so there were hand-overs in every epoch
-    last = runs.standing(store, of)
+    last = lifecycle.standing(store, of)
     assert small.final(store, of, last) == small.final(calm, of, small.train(calm, of, ROWS))
 
 
@@ -52,7 +52,7 @@ def test_a_cursor_of_another_network_is_refused(tmp_path):
     of = small.spec(ROWS)
     other = small.spec(ROWS, network=small.mlp(hidden=9))
     store = FileStore(tmp_path)
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     standing = Trainer(other, 0, store).suspend()
     read, base = cursor.decode(cursor.encode(standing, 3, "cursor"), "cursor")
     assert base == 3
@@ -64,7 +64,7 @@ def test_a_cursor_of_another_network_is_refused(tmp_path):
 def test_a_damaged_cursor_is_refused(damage, tmp_path):
     store = FileStore(tmp_path)
     of = small.spec(ROWS)
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     data = cursor.encode(Trainer(of, 0, store).suspend(), 3, "the cursor")
     with pytest.raises(WeightsError, match="the cursor"):
         cursor.decode(damage(data), "the cursor")
@@ -77,7 +77,7 @@ def test_what_did_not_travel_goes_over_with_the_cursor(wire, tmp_path):
     """All updates together are all that was changed, whoever made them."""
     of = small.spec(ROWS, protocol="downpour", wire=wire)
     store = FileStore(tmp_path)
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     first, where = small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0)
     one, two, alone = (Trainer(of, 0, store) for _ in range(3))
     for trainer in (one, alone):
@@ -99,7 +99,7 @@ def test_an_evaluation_in_pieces_is_the_evaluation(tmp_path, monkeypatch):
     monkeypatch.setattr("nnlite.runtime.trainer.SCORE_ROWS", 7)
     of = small.spec(ROWS, protocol="downpour")
     store = FileStore(tmp_path)
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     data, where, trainer = small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0), Trainer(of, 0, store)
     whole = trainer.evaluate(data, where, 0, 100.0)
     assert whole.finished

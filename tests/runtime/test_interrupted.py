@@ -6,11 +6,12 @@ import pytest
 
 from nnlite import nn
 from nnlite.errors import RunError
-from nnlite.protocol import head, watcher
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.runtime import runs
+from nnlite.protocol.records import head
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.roles import watcher
+from nnlite.runs import lifecycle
 from nnlite.runtime.performer import Performer, perform
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
@@ -64,7 +65,7 @@ def test_interrupted_again_and_again(undisturbed):
 def test_interrupted_before_the_first_checkpoint_was_there(undisturbed):
     """The command died between creating the specification and all that follows from it."""
     store = MemoryStore()
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     store.delete(Keys(OF.run).head)
     store.delete(Keys(OF.run).checkpoint(0))
     assert small.final(store, OF, small.resume(store, OF)) == undisturbed
@@ -74,26 +75,26 @@ def test_a_finished_run_is_not_taken_up_again():
     store = MemoryStore()
     small.train(store, OF, ROWS)
     with pytest.raises(RunError, match=r"run small is done \(all rounds done\): there is nothing to resume"):
-        runs.reopen(store, OF)
+        lifecycle.reopen(store, OF)
 
 
 def test_a_name_is_taken_once():
     store = MemoryStore()
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     with pytest.raises(RunError, match=r"a run 'small' in memory:.* already: go on with it by --resume small"):
-        runs.begin(store, store, OF, ROWS)
+        lifecycle.begin(store, store, OF, ROWS)
 
 
 def test_no_result_before_the_end():
     store = MemoryStore()
-    runs.begin(store, store, OF, ROWS)
+    lifecycle.begin(store, store, OF, ROWS)
     with pytest.raises(RunError, match="run small is running, at round 0: no result yet"):
-        runs.result(store, OF, Head())
+        lifecycle.result(store, OF, Head())
 
 
 def test_whoever_was_killed_while_combining_keeps_nobody_waiting():
     of, store = small.spec(ROWS, 2, 3, protocol="downpour", lease_ttl_s=20.0), MemoryStore()
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     store.put(Keys(of.run).combine, Lease(1, "killed").to_json(Keys(of.run).combine))
     began_s = time.monotonic()
     assert small.resume(store, of).status == "done"

@@ -14,9 +14,9 @@ from nnlite.commands import _on_openfaas
 from nnlite.commands import train as tool
 from nnlite.data import Augment
 from nnlite.errors import UsageError
-from nnlite.runtime import job, openfaas, planning
-from nnlite.runtime.job import Job
-from nnlite.runtime.openfaas import Pace
+from nnlite.runs import job, plan, unattended
+from nnlite.runs.job import Job
+from nnlite.runs.unattended import Pace
 
 STACK_SCHEMA = Path(__file__).parents[2] / "faas" / "stack.schema.json"
 # name -> values that a choice may have, as the command line spells them
@@ -92,7 +92,7 @@ def test_the_same_choices_are_the_same_specification():
         args = tool._parser().parse_args([*argv_of(choices), "--invocation", invocation])
         of_the_command = _on_openfaas.adapt(args, tool.plan(args)[1])
         for given in (choices, as_json(choices)):
-            of_the_function = openfaas.plan(given, invocation)[1]
+            of_the_function = unattended.plan(given, invocation)[1]
             assert of_the_function.to_json() == of_the_command.to_json(), f"seed {seed}: {choices}"
         seen |= set(choices.items())
         if seen == every:
@@ -103,28 +103,28 @@ def test_the_same_choices_are_the_same_specification():
 def test_there_is_one_list_of_choices():
     """Fields, options of the command, settings of the stack and this test's values: none has more than the others."""
     schema = json.loads(STACK_SCHEMA.read_text())["$defs"]["of_setup"]["properties"]
-    assert set(VALUES) == openfaas.CHOICES - NOT_ON_THE_COMMAND_LINE
+    assert set(VALUES) == unattended.CHOICES - NOT_ON_THE_COMMAND_LINE
     assert set(vars(tool._parser().parse_args([]))) >= set(VALUES)
-    assert set(schema) >= openfaas.CHOICES - {"run"}  # of one run; an environment is of many
+    assert set(schema) >= unattended.CHOICES - {"run"}  # of one run; an environment is of many
 
 
 def test_a_function_runs_no_file(tmp_path):
     (tmp_path / "mine.py").write_text("raise SystemExit('was run')")
     for case in (str(tmp_path / "mine.py"), str(tmp_path / "tuned.json"), "nobody's", 5, None):
         with pytest.raises(UsageError, match=r"no case .* in the functions|wanted a text"):
-            openfaas.plan({"case": case}, "sync")
+            unattended.plan({"case": case}, "sync")
     with pytest.raises(UsageError, match="no case None in the functions; there are a, b, c, emnist"):
-        openfaas.plan({}, "sync")
+        unattended.plan({}, "sync")
 
 
 def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
-    _, spec = planning.plan(Job(case="c", dataset="fashion-sample"))
-    prices = openfaas.prices.tariff(openfaas.HOME)
+    _, spec = plan.plan(Job(case="c", dataset="fashion-sample"))
+    prices = unattended.prices.tariff(unattended.HOME)
     with pytest.raises(
         UsageError,
         match=r"mine\.py defines layers or other parts of its own, which are",
     ):
-        openfaas.adapt(replace(spec, case_file="mine.py"), "sync", Pace(), prices)
+        unattended.adapt(replace(spec, case_file="mine.py"), "sync", Pace(), prices)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
 )
 def test_what_cannot_be_meant_is_one_line(name, value, why):
     with pytest.raises(UsageError, match=why) as found:
-        openfaas.plan({"case": "c", "dataset": "fashion-sample", name: value}, "sync")
+        unattended.plan({"case": "c", "dataset": "fashion-sample", name: value}, "sync")
     assert len(str(found.value)) < 700
 
 

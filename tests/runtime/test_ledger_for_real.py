@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnlite.platform import local
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol import contribution
-from nnlite.protocol.contribution import Tally
+from nnlite.invoker import local
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.effects import Model
-from nnlite.protocol.head import DONE, Head
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs
+from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import lifecycle
 from nnlite.runtime.workers import open_durable
 from nnlite.store import open_store
 from tests.protocol import toy
@@ -74,12 +74,12 @@ def run(url, spec, once=None):
         platform = LocalPlatform(spec.run, url, spec.num_workers)
         trouble = Trouble(platform, 0.4, once)
         trouble.start()
-        last = runs.Driver(store, spec, platform).drive(dict.fromkeys(range(spec.num_workers), 1))
+        last = lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(spec.num_workers), 1))
         trouble.over.set()
         trouble.join()
         assert last.status == DONE, last
         where = Keys(spec.run).checkpoint(last.result)
-        data = runs.checkpoint(store, spec, where)
+        data = lifecycle.checkpoint(store, spec, where)
         return last, contribution.decode(data, where)[0].vector, trouble.num_killed
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import lifecycle
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small
@@ -30,7 +30,7 @@ def test_fewer_test_rows_than_workers_and_shards_of_one_row(options):
     store, of = MemoryStore(), small.spec(rows, **options)
     last = small.train(store, of, rows, tell=story)
     assert last.accuracy in {0, 1 / 3, 2 / 3, 1}
-    assert accuracy_of(runs.result(store, of, last), rows.test) == last.accuracy
+    assert accuracy_of(lifecycle.result(store, of, last), rows.test) == last.accuracy
 
 
 def test_a_batch_larger_than_the_shard_is_the_whole_shard():
@@ -51,7 +51,7 @@ def test_the_accuracy_told_is_that_of_the_result(num_processes, tmp_path):
     rows = small.dataset(200, num_test=101)
     store, of = FileStore(tmp_path), small.spec(rows, 3, 5)
     last = small.train(store, of, rows, num_processes)
-    assert last.accuracy == accuracy_of(runs.result(store, of, last), rows.test)
+    assert last.accuracy == accuracy_of(lifecycle.result(store, of, last), rows.test)
     assert last.accuracy > 1.5 / small.CLASSES
 
 
@@ -64,7 +64,7 @@ def test_the_target_ends_a_run_with_the_weights_that_reached_it():
     assert max(accuracies[1:-1]) < 0.8 <= accuracies[-1] == last.accuracy
     assert last.result == len(accuracies) - 1 < 60
     assert last.reason == f"reached test accuracy {last.accuracy:.4f}"
-    assert accuracy_of(runs.result(store, of, last), rows.test) == last.accuracy
+    assert accuracy_of(lifecycle.result(store, of, last), rows.test) == last.accuracy
 
 
 @pytest.mark.parametrize(("every", "scored"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
@@ -88,7 +88,7 @@ def test_no_rounds_score_the_initial_weights():
     store, of = MemoryStore(), small.spec(rows, 2, 0)
     last = small.train(store, of, rows)
     assert last.result == 0
-    assert last.accuracy == accuracy_of(runs.result(store, of, last), rows.test)
+    assert last.accuracy == accuracy_of(lifecycle.result(store, of, last), rows.test)
 
 
 @pytest.mark.parametrize("num_processes", [0, 2])

@@ -8,16 +8,16 @@ import pytest
 
 from nnlite.errors import StoreUnavailable
 from nnlite.protocol import effects as fx
-from nnlite.protocol import traces
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import OPEN, Lease
-from nnlite.report.reading import read
-from nnlite.runtime import trace_writer
-from nnlite.runtime.gauge import Gauge
-from nnlite.runtime.spans import Spans
-from nnlite.runtime.trace_writer import TraceWriter
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import OPEN, Lease
 from nnlite.store import Version, Versioned
 from nnlite.store.memory import MemoryStore
+from nnlite.telemetry import format
+from nnlite.telemetry import writer as trace_writer
+from nnlite.telemetry.reading import read
+from nnlite.telemetry.recorder import Spans
+from nnlite.telemetry.usage_meter import Gauge
+from nnlite.telemetry.writer import TraceWriter
 from tests.runtime import small
 
 ROWS = small.dataset()
@@ -59,7 +59,7 @@ class Told:
     def batches(self):
         self.spans.close("done")
         found = [one.data for one in self.store.get_many(KEYS.trace(2, 1, n) for n in range(1000)) if one]
-        return [traces.decode(data) for data in found]
+        return [format.decode(data) for data in found]
 
     def lines(self):
         return [(s.kind, round(s.begin_s, 6), round(s.seconds, 6)) for b in self.batches() for s in b.spans]
@@ -185,7 +185,7 @@ def test_batches_are_few_and_come_early():
 def test_a_duplicate_writes_nothing():
     store = MemoryStore()
     spans = Spans(OF, 2, TraceWriter(store, "small", 2, 1, 1e9, False), 100.0, Gauge().open(), Clock())
-    spans.add(traces.INIT, 100.0, 100.5)
+    spans.add(format.INIT, 100.0, 100.5)
     spans.close("another invocation is this worker")
     assert store.folders("runs/") == []
 
@@ -223,7 +223,7 @@ def test_a_store_that_never_answers_costs_a_bounded_memory(monkeypatch):
     monkeypatch.setattr(trace_writer, "MAX_LINES", 10)
     writer = TraceWriter(Moody(10**9, False), "small", 2, 1, 1e9, False)
     for n in range(100):
-        assert writer.offer(lambda n=n: [traces.Span(traces.TRAIN, n, 1.0)])
+        assert writer.offer(lambda n=n: [format.Span(format.TRAIN, n, 1.0)])
         writer._thread.join()
     assert len(writer._kept) == 10
     assert writer._num_lost == 90
@@ -280,12 +280,12 @@ def test_lines_that_come_while_a_batch_is_on_its_way_are_in_the_next():
 
     store = Slow()
     writer = TraceWriter(store, "small", 2, 1, 1e9, False)
-    assert writer.offer(lambda: [traces.Span(traces.TRAIN, 0.0, 1.0)])
+    assert writer.offer(lambda: [format.Span(format.TRAIN, 0.0, 1.0)])
     assert at_it.wait(20)
-    writer.keep([traces.Span(traces.TRAIN, 1.0, 1.0)])
+    writer.keep([format.Span(format.TRAIN, 1.0, 1.0)])
     gate.set()
     writer.finish()
-    batches = [traces.decode(store.get(KEYS.trace(2, 1, n)).data) for n in range(2)]
+    batches = [format.decode(store.get(KEYS.trace(2, 1, n)).data) for n in range(2)]
     assert [[span.begin_s for span in batch.spans] for batch in batches] == [[0.0], [1.0]]
 
 

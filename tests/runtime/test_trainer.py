@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nnlite import nn
-from nnlite.protocol import contribution
-from nnlite.protocol.contribution import Tally
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
 from nnlite.runtime import shard_store, trainer
 from nnlite.store.memory import MemoryStore
 from tests.runtime import small

@@ -3,7 +3,7 @@
 import pytest
 
 from nnlite.errors import UsageError
-from nnlite.runtime import trust
+from nnlite.runs import trust
 from nnlite.store.servers import AWS, servers_of
 from tests.runtime import small
 

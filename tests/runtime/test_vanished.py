@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from nnlite.errors import NnliteError
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import lifecycle
 from nnlite.store import open_store
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
@@ -78,7 +78,7 @@ def test_a_result_that_is_gone_is_said_in_a_line(tmp_path):
     last = small.train(store, of, ROWS)
     store.delete(Keys(of.run).checkpoint(last.result))
     with pytest.raises(NnliteError, match=r"the checkpoint runs/small/ckpt/\d+ of run small is not in .*\(-m\)"):
-        runs.result(store, of, last)
+        lifecycle.result(store, of, last)
 
 
 @pytest.mark.parametrize("megabytes", ["10", "3"])

@@ -1,4 +1,4 @@
-"""A worker process of the toy: `python -m tests.runtime.toy_process`, spoken to like `nnlite.runtime.process`.
+"""A worker process of the toy: `python -m tests.runtime.toy_process`, spoken to like `nnlite.runtime.local_process`.
 
 It is the real thing but for the learner: the programs, the performer, the store, the process. So what is lost or
 counted twice shows in integers.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nnlite.errors import NotFound, StoreError, StoreUnavailable
-from nnlite.protocol.keys import Keys
+from nnlite.protocol.records.keys import Keys
 from nnlite.store import ABSENT, Store, open_store
 from nnlite.store.cache import Caching, is_immutable
 from nnlite.store.file import FileStore

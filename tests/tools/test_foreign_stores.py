@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from nnlite.commands import door
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import asked, detached, runs
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import detached, lifecycle, progress
 from nnlite.store.file import FileStore
 from tests.runtime import small
 from tests.web import Answer, Request, Web
@@ -39,7 +39,7 @@ def evil(heard: list[Request], credentials: None) -> Iterator[str]:
 def foreign(which: str, url: str) -> FileStore:
     """A store with a running run whose specification names another store."""
     store, of = FileStore(".nnlite"), small.spec(ROWS, 1, 2, run="theirs")
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     of = replace(of, data=replace(of.data, store=url)) if which == "data_store" else replace(
         of, checkpoint_store=url, checkpoint_every=1
     )  # fmt: skip
@@ -103,8 +103,8 @@ def test_the_store_of_shards_that_is_named_is_that_of_the_run(capfd: pytest.Capt
 @pytest.mark.parametrize("which", STORES)
 def test_who_looks_after_runs_sends_nothing(which: str, evil: str, heard: list[Request]) -> None:
     store, told = foreign(which, evil), list[object]()
-    with pytest.raises(runs.UsageError, match="on another server"):
-        asked.Nurse().look(store, "theirs", lambda *_: None)
+    with pytest.raises(lifecycle.UsageError, match="on another server"):
+        progress.Nurse().look(store, "theirs", lambda *_: None)
     detached.add(store, "theirs", store.url)
     detached.add(store, "other", evil)
     detached.visit(store, lambda *_: None, 0.0, lambda *event: told.append(event))

@@ -8,9 +8,9 @@ import pytest
 
 from nnlite.commands import optimize as tool
 from nnlite.commands._command import run
-from nnlite.protocol.usage import Usage
-from nnlite.runtime import probe
-from nnlite.runtime.probe import Probe, Probed
+from nnlite.estimating import probe
+from nnlite.estimating.probe import Probe, Probed
+from nnlite.protocol.records.usage import Usage
 from tests.tools.conftest import Done
 
 FIELDS = {

@@ -12,12 +12,12 @@ import pytest
 from nnlite.commands import report as tool
 from nnlite.commands import status
 from nnlite.commands._command import run
-from nnlite.protocol.asha import Ladder
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.protocol.result import Result
-from nnlite.protocol.search_spec import SearchKeys
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.search.asha import Ladder
+from nnlite.protocol.search.result import Result
+from nnlite.protocol.search.spec import SearchKeys
 from nnlite.store.file import FileStore
 from tests.platform.test_local import until
 from tests.protocol.toy_trials import search_of

@@ -6,7 +6,7 @@ import pytest
 
 from nnlite.commands import simulate
 from nnlite.commands._command import run
-from nnlite.runtime.simulated.profile import ASSUMED, ComputeProfile, Profile
+from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile
 from tools.bench import coordination
 from tools.bench import store as bench_store
 from tools.bench.__main__ import build_parser, main

@@ -11,12 +11,12 @@ from nnlite.commands import status as status_tool
 from nnlite.commands import stop as stop_tool
 from nnlite.commands._command import run
 from nnlite.errors import UsageError
-from nnlite.protocol import lease
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.usage import Usage
-from nnlite.runtime import runs
+from nnlite.protocol.records import lease
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.usage import Usage
+from nnlite.runs import lifecycle
+from nnlite.runs.status import ALIVE, LATE, LOST, WAITING, Surveyor
 from nnlite.runtime.performer import Performer, perform
-from nnlite.runtime.survey import ALIVE, LATE, LOST, WAITING, Surveyor
 from nnlite.store import open_store
 from nnlite.store.file import FileStore
 from nnlite.store.listing import run_ids
@@ -88,7 +88,7 @@ def test_one_damaged_run_keeps_no_other_from_being_seen_and_stopped(tool, tmp_pa
     """All runs of a store are stopped because they cost money: the damaged one is named, and the exit code is 1."""
     store = FileStore(tmp_path / "s")
     for name in ("first", "second", "third"):
-        runs.begin(store, store, replace(small.spec(ROWS, 1, 3), run=name), ROWS)
+        lifecycle.begin(store, store, replace(small.spec(ROWS, 1, 3), run=name), ROWS)
         perform(lease.acquire(Keys(name).lease(0), 1, "h"), Performer(store))
     keys = Keys("second")
     if damage == "spec gone":
@@ -114,7 +114,7 @@ def watched(tmp_path):
     """A store with a run of three workers, a clock, and somebody who looks by it."""
     store, now = FileStore(tmp_path / "s"), [0.0]
     of = small.spec(ROWS, 3, 100, lease_ttl_s=10.0, beat_s=2.0, slice_s=0.5)
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     return store, of, now, Surveyor(store, of, clock=lambda: now[0])
 
 
@@ -148,8 +148,8 @@ def test_what_was_used_is_what_the_leases_say(watched):
 def test_following_ends_with_the_run(tool, tmp_path):
     store = FileStore(tmp_path / "s")
     of = small.spec(ROWS, 1, 3)
-    runs.begin(store, store, of, ROWS)
-    driver = threading.Thread(target=lambda: (time.sleep(0.3), runs.Driver(store, of).drive({0: 1})))
+    lifecycle.begin(store, store, of, ROWS)
+    driver = threading.Thread(target=lambda: (time.sleep(0.3), lifecycle.Driver(store, of).drive({0: 1})))
     driver.start()
     lines = tool("status", of.run, "--store", store.url, "--follow").out.splitlines()
     driver.join()

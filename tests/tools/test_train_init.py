@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import nnlite
-from nnlite.protocol.contribution import decode
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs, starting
+from nnlite.protocol.averaging.contribution import decode
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import initial_weights, lifecycle
 from nnlite.runtime.workers import read_spec
 from nnlite.store import open_store
 from nnlite.store.memory import MemoryStore
@@ -50,11 +50,11 @@ def test_a_run_that_died_at_its_beginning_still_begins_with_them(train, trained)
     assert train(*SMALL, "--rounds", 1, "--init", trained, "--run", "one", "--out", "one.st").code == 0
     with open_store(".nnlite") as store:
         spec = replace(read_spec(store, "one"), run="two")
-        first = starting.First(trained.read_bytes(), spec.init)
+        first = initial_weights.First(trained.read_bytes(), spec.init)
         died = MemoryStore()
-        died.put(starting.key(spec), first.data)
-        runs.claim(died, spec, "--run")
-        runs.complete(died, spec)
+        died.put(initial_weights.key(spec), first.data)
+        lifecycle.claim(died, spec, "--run")
+        lifecycle.complete(died, spec)
         key = Keys("two").checkpoint(0)
         made, _ = decode(died.get(key).data, key)
     np.testing.assert_array_equal(made.vector[: weights(trained).size], weights(trained))

@@ -12,10 +12,10 @@ import pytest
 
 from nnlite.commands._progress import rounds_made, samples_per_round
 from nnlite.errors import StoreError
-from nnlite.platform.processor import num_processes
-from nnlite.protocol.head import STOPPED, Head
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import model_file
+from nnlite.invoker.processor import num_processes
+from nnlite.protocol.records.head import STOPPED, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import model_file
 from nnlite.runtime.workers import read_spec
 from nnlite.store.file import FileStore
 from nnlite.weights import load as load_file

@@ -6,7 +6,7 @@ import pytest
 
 from nnlite.commands._leaderboard import Leaderboard
 from nnlite.commands._progress import Progress
-from nnlite.runtime import runs
+from nnlite.runs import lifecycle
 from tests.runtime import small
 from tests.s3_proxy import misbehaving
 from tests.servers import BUCKET
@@ -77,7 +77,7 @@ def test_a_run_that_goes_on_is_checked_as_well(train, s3, monkeypatch):
 
     with misbehaving(s3, "pass") as proxy:
         with monkeypatch.context() as patch:
-            patch.setattr(runs.Driver, "_watch", interrupted)
+            patch.setattr(lifecycle.Driver, "_watch", interrupted)
             assert train(*RUN, "--processes", 0, "--store", store_at(proxy, "again")).code == 130
         assert sum("/checks/" in request.path for request in proxy.asked) == 7  # once a run
     with misbehaving(s3, "noswap") as proxy:

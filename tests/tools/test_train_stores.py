@@ -7,10 +7,10 @@ import pytest
 from nnlite.commands import report, status, stop
 from nnlite.commands._command import run
 from nnlite.errors import NotFound
-from nnlite.protocol import watcher
-from nnlite.protocol.head import FAILED, Head
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import runs
+from nnlite.protocol.records.head import FAILED, Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.roles import watcher
+from nnlite.runs import lifecycle
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import read_spec
 from nnlite.store import open_store
@@ -116,7 +116,7 @@ def stopped(train, tmp_path):
             with pytest.raises(NotFound):
                 opened.get(mine.head)
             of = read_spec(opened, "mine")
-            runs.complete(opened, of)
+            lifecycle.complete(opened, of)
             perform(watcher.stop(of, "interrupted"), Performer(opened))
         return store
 
@@ -133,14 +133,14 @@ def test_a_memcached_that_forgot_a_run_that_is_to_go_on(train):
 
 
 def test_of_a_run_that_its_store_has_forgotten_nothing_is_said_to_stay(train, tmp_path, monkeypatch):
-    url, drive = str(tmp_path / "s"), runs.Driver.drive
+    url, drive = str(tmp_path / "s"), lifecycle.Driver.drive
 
     def forgetful(driver, attempts):
         drive(driver, attempts)
         driver.store.delete(Keys("mine").head)
         return Head(status=FAILED, reason="the run mine is no longer in the store")
 
-    monkeypatch.setattr(runs.Driver, "drive", forgetful)
+    monkeypatch.setattr(lifecycle.Driver, "drive", forgetful)
     done = train(*SOME, "--run", "mine", "--store", url)
     assert done.code == 1
     assert done.err.splitlines()[-1] == "error: run mine failed: the run mine is no longer in the store"

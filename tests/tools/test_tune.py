@@ -15,8 +15,8 @@ import pytest
 import nnlite
 from nnlite.commands import tune as tool
 from nnlite.commands._command import run
-from nnlite.protocol.search_spec import SearchKeys
-from nnlite.runtime import searches
+from nnlite.protocol.search.spec import SearchKeys
+from nnlite.searches import lifecycle
 from nnlite.store import open_store
 from nnlite.weights import load as load_file
 from tests.tools.conftest import Done
@@ -122,7 +122,7 @@ def load_rows(path):
 def test_the_validation_split_is_cut_from_the_training_split(tune, path):
     """Trials see neither the test split nor, in training, the rows that they are scored on."""
     assert tune(*options(path), "--processes", 0, "--validation", 0.25).code == 0
-    spec, search = searches.read(open_store(".nnlite"), "mine")
+    spec, search = lifecycle.read(open_store(".nnlite"), "mine")
     assert (spec.data.num_train, spec.data.num_test) == (150, 50)
     assert (search.test.num_train, search.test.num_test) == (200, 50)
     shards = sorted(str(p.relative_to(".nnlite/datasets")) for p in Path(".nnlite/datasets").rglob("0*"))
@@ -130,7 +130,7 @@ def test_the_validation_split_is_cut_from_the_training_split(tune, path):
     tried, whole = (name.replace("own", spec.data.name) for name in (tried, whole))
     assert shards == sorted([f"{tried}/train-of-1/00000", f"{tried}/test-of-1/00000", f"{whole}/test-of-1/00000"])
     for number in range(9):
-        assert searches.trial(open_store(".nnlite"), "mine", number).spec.data == spec.data
+        assert lifecycle.trial(open_store(".nnlite"), "mine", number).spec.data == spec.data
 
 
 def test_what_a_page_needs_is_in_the_store(tune, path):
@@ -138,7 +138,7 @@ def test_what_a_page_needs_is_in_the_store(tune, path):
     store, keys = open_store(".nnlite"), SearchKeys("mine")
     outcome = json.loads(store.get(keys.outcome).data)
     job = (outcome["trial"], outcome["rung"])
-    assert searches.trial(store, "mine", job[0]).configuration["units"] in range(2, 13)
+    assert lifecycle.trial(store, "mine", job[0]).configuration["units"] in range(2, 13)
     assert json.loads(store.get(keys.result(job)).data)["accuracy"] == outcome["validation_accuracy"]
     assert json.loads(store.get(keys.timing(job)).data).keys() >= {"seconds", "usd", "worker"}
     assert json.loads(store.get(keys.spec).data)["ladder"] == {"eta": 3, "rounds": [1, 3, 9]}

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from nnlite.platform.processor import blas_of
+from nnlite.invoker.processor import blas_of
 
 os.environ.update(blas_of(1))  # before NumPy comes, with the next imports
 

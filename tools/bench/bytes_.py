@@ -15,7 +15,7 @@ import numpy as np
 
 from nnlite import weights
 from nnlite.nn import models
-from nnlite.protocol import contribution
+from nnlite.protocol.averaging import contribution
 
 NUM_MODELS = 100
 ROUND_S = 0.02

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from nnlite import nn
 from nnlite.commands._speed import crowding, measured
-from nnlite.platform.processor import blas_of, num_processes
-from nnlite.runtime.simulated.profile import Profile, StoreProfile, Verb
+from nnlite.invoker.processor import blas_of, num_processes
+from nnlite.simulation.profile import Profile, StoreProfile, Verb
 from nnlite.store import ABSENT, Store
 from tools.bench.rounds import ROOT, Contestant
 from tools.bench.workload import CASES, Workload
@@ -84,7 +84,7 @@ def _start_s() -> float:
     times = []
     for _ in range(3):
         began_s = time.perf_counter()
-        subprocess.run([sys.executable, "-c", "import nnlite.runtime.process"], cwd=ROOT, check=True)
+        subprocess.run([sys.executable, "-c", "import nnlite.runtime.local_process"], cwd=ROOT, check=True)
         times.append(time.perf_counter() - began_s)
     return statistics.median(times)
 

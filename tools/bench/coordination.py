@@ -10,16 +10,16 @@ import numpy as np
 
 from nnlite import cases, data
 from nnlite.commands._supposed import Supposed
-from nnlite.protocol.keys import Keys
 from nnlite.protocol.protocols import worker_of
-from nnlite.protocol.spec import DataSpec, RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import runs
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.runs import lifecycle
 from nnlite.runtime.performer import Performer, perform
-from nnlite.runtime.simulated.forecast import forecast
-from nnlite.runtime.simulated.profile import ASSUMED, ComputeProfile, Profile
 from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import Workers
+from nnlite.simulation.forecast import forecast
+from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile
 from nnlite.store import Store
 from nnlite.store.trace import Traced
 
@@ -62,7 +62,7 @@ def downpour(store: Store) -> dict[str, Callable[[], float]]:
 
     def with_store() -> float:
         spec = spec_of(rows, "downpour", 1, 1, **how)
-        runs.begin(store, store, spec, rows)
+        lifecycle.begin(store, store, spec, rows)
         trainer = _warm(store, spec)
         program = worker_of(spec, 0, 1, "bench").program()
         began_s = time.perf_counter()
@@ -71,7 +71,7 @@ def downpour(store: Store) -> dict[str, Callable[[], float]]:
 
     def without() -> float:
         spec = spec_of(rows, "alone", 1, 1, **how)
-        runs.begin(store, store, spec, rows)
+        lifecycle.begin(store, store, spec, rows)
         trainer = _warm(store, spec)
         key = Keys(spec.run).checkpoint(0)
         total = trainer.join(store.get(key).data, key, 0, ())
@@ -108,7 +108,7 @@ def requests(store: Store, num_workers: int) -> float:
 def _count(store: Store, num_workers: int, num_rounds: int) -> int:
     rows = noise(ROWS_A_WORKER * num_workers)
     spec = spec_of(rows, "requests", num_workers, num_rounds, max_poll_s=0.03)
-    runs.begin(store, store, spec, rows)
+    lifecycle.begin(store, store, spec, rows)
     traced = Traced(store)
     workers = Workers(traced, spec.run)
     for worker in range(num_workers):

@@ -20,13 +20,13 @@ import numpy as np
 from nnlite import data
 from nnlite.commands import _on_openfaas as openfaas
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.base import Platform
-from nnlite.platform.local import LocalPlatform
-from nnlite.platform.processor import num_processes
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import planning, runs
-from nnlite.runtime.job import Job
+from nnlite.invoker.base import Platform
+from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.processor import num_processes
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import lifecycle, plan
+from nnlite.runs.job import Job
 from nnlite.store import Store, open_store
 from tools.bench.original import Original, Shared
 
@@ -185,12 +185,12 @@ def ours_s(setting: Setting, args: argparse.Namespace, workers: int, run: str) -
         steps_per_round=STEPS_PER_ROUND, target_accuracy=setting.target, learning_rate=LEARNING_RATE * workers,
         optimizer="sgd",
     )  # fmt: skip
-    spec = replace(planning.plan(job, setting.dataset)[1], max_poll_s=0.03)
+    spec = replace(plan.plan(job, setting.dataset)[1], max_poll_s=0.03)
     with open_store(args.store) as store:
-        runs.begin(store, store, spec, setting.dataset)
+        lifecycle.begin(store, store, spec, setting.dataset)
         platform = platform_of(args, spec, store)
         began_s = time.perf_counter()
-        last = runs.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
+        last = lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
         if last.accuracy is None or last.accuracy < setting.target:
             raise RunError(f"ours did not reach {setting.target}, but {last.accuracy}")
         all_s, keys = time.perf_counter() - began_s, Keys(spec.run)

@@ -12,8 +12,8 @@ from statistics import median
 from typing import Any
 
 from nnlite.cost.bill import Cost
-from nnlite.platform.processor import num_processes
-from nnlite.protocol.usage import Usage
+from nnlite.invoker.processor import num_processes
+from nnlite.protocol.records.usage import Usage
 
 CASES = {"a": [], "c": [], "emnist": [], "b": ["--rounds", "2"]}  # case -> options of tools.train
 
@@ -71,8 +71,9 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
     from nnlite.commands import _platforms, train
     from nnlite.commands._cost import Books
     from nnlite.commands._plan import plan
-    from nnlite.runtime import calibrate, runs
-    from nnlite.runtime.venue import local
+    from nnlite.estimating import calibrate
+    from nnlite.estimating.conditions import local
+    from nnlite.runs import lifecycle
     from nnlite.store import open_store
 
     found = ["--data", args.data] if args.data else []
@@ -89,9 +90,9 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
         if args.platform == "local":
             books.venue = local(min(args.workers, num_processes()), args.share)
         expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
-        runs.begin(store, store, spec, dataset)
+        lifecycle.begin(store, store, spec, dataset)
         platform = books.venue.open(spec, store)
-        runs.Driver(store, spec, platform).drive(dict.fromkeys(range(args.workers), 1))
+        lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(args.workers), 1))
         account = books.account()
     estimate = expected.estimate
     return _values(estimate.cost, estimate.usage), _values(account.cost, account.used)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.spec import DataSpec, RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import runs
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.runs import lifecycle
 from nnlite.store import open_store
 
 NUM_IMAGES = 2_400
@@ -65,7 +65,7 @@ def _images_per_s(dataset: data.Dataset, num_workers: int, run: str) -> float:
             ),
             eval_every=NUM_ROUNDS,
         )
-        runs.begin(store, store, spec, dataset)
+        lifecycle.begin(store, store, spec, dataset)
         seconds: list[float] = []
 
         def tell(event: str, values: dict[str, Any]) -> None:
@@ -73,5 +73,5 @@ def _images_per_s(dataset: data.Dataset, num_workers: int, run: str) -> float:
                 seconds.append(time.monotonic())
 
         platform = LocalPlatform(spec.run, store.url, num_workers)
-        runs.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(num_workers), 1))
+        lifecycle.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(num_workers), 1))
     return len(dataset.train) * (len(seconds) - 1) / (seconds[-1] - seconds[0])

@@ -13,7 +13,7 @@ from statistics import mean
 from typing import Any
 
 from nnlite.errors import UsageError
-from nnlite.platform.processor import num_processes
+from nnlite.invoker.processor import num_processes
 
 SAMPLERS = ("random", "asha")
 BEGIN, END = "<!-- tools.bench search -->", "<!-- end -->"
@@ -67,8 +67,9 @@ def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]
     """One search, in processes of this machine as `tools.tune` runs it."""
     from nnlite.commands import _on_local, tune
     from nnlite.commands._trials import plan
-    from nnlite.protocol.head import DONE
-    from nnlite.runtime import runs, searches
+    from nnlite.protocol.records.head import DONE
+    from nnlite.runs import lifecycle
+    from nnlite.searches import lifecycle as searches
     from nnlite.store import open_store
 
     chosen: dict[str, Any] = {"case": args.case, "dataset": args.dataset, "data": args.data, "rounds": args.rounds}
@@ -81,7 +82,7 @@ def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]
         store = open_store(folder)
         searches.begin(store, planned.spec, planned.search, planned.trials, (planned.seen, planned.whole))
         seconds: list[float] = []
-        driver = runs.Driver(store, planned.spec, _on_local.open(options, planned.spec, store))
+        driver = lifecycle.Driver(store, planned.spec, _on_local.open(options, planned.spec, store))
         driver.tell = lambda event, values: seconds.append(values["seconds"]) if event == "trial" else None
         began_s = time.monotonic()
         last = driver.drive(dict.fromkeys(range(planned.spec.num_workers), 1))

@@ -16,11 +16,12 @@ from nnlite import data
 from nnlite.commands._plan import plan
 from nnlite.commands.train import _parser as train_parser
 from nnlite.errors import UsageError
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import runs, trainer
-from nnlite.runtime.simulated.forecast import Subject, forecast
-from nnlite.runtime.simulated.profile import Profile
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import lifecycle
+from nnlite.runtime import trainer
+from nnlite.simulation.forecast import Subject, forecast
+from nnlite.simulation.profile import Profile
 from nnlite.store import Store, open_store
 from tools.bench.calibrate import calibrate
 
@@ -105,7 +106,7 @@ def _subject(dataset: data.Dataset, spec: RunSpec) -> Subject:
 
 def measure(store: Store, dataset: data.Dataset, spec: RunSpec) -> float:
     """Seconds a round of a real run, the first not counted."""
-    runs.begin(store, store, spec, dataset)
+    lifecycle.begin(store, store, spec, dataset)
     told_s: list[float] = []
 
     def tell(event: str, values: dict[str, Any]) -> None:
@@ -113,6 +114,6 @@ def measure(store: Store, dataset: data.Dataset, spec: RunSpec) -> float:
             told_s.append(time.monotonic())
 
     platform = LocalPlatform(spec.run, store.url, spec.num_workers)
-    last = runs.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(spec.num_workers), 1))
+    last = lifecycle.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(spec.num_workers), 1))
     print(f"{spec.run}: {spec.num_workers} workers, {last.reason}", file=sys.stderr)
     return (told_s[-1] - told_s[0]) / (len(told_s) - 1)

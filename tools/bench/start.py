@@ -19,7 +19,7 @@ STARTS = {
         "import numpy as np; from nnlite.nn import models; n = models.mlp(); r = np.random.default_rng(0); "
         "n.loss_and_gradient(n.init(r), r.random((100, 1, 28, 28), np.float32), r.integers(0, 10, 100), n.empty())"
     ),
-    "a worker: nnlite.runtime.process": "import nnlite.runtime.process",
+    "a worker: nnlite.runtime.local_process": "import nnlite.runtime.local_process",
     "the Lambda handler": "import lambda_pkg.handler",
     "the Lambda handler, on S3": (
         "import lambda_pkg.handler; from nnlite.store.s3 import S3Store; "

@@ -14,9 +14,9 @@ from typing import Any
 
 from nnlite import data
 from nnlite.commands import _on_openfaas as openfaas
-from nnlite.runtime import planning, runs
-from nnlite.runtime.job import Job
-from nnlite.runtime.openfaas import ASYNC_WAIT_S
+from nnlite.runs import lifecycle, plan
+from nnlite.runs.job import Job
+from nnlite.runs.unattended import ASYNC_WAIT_S
 from nnlite.store import Store, open_store
 from tools.bench.emnist import add_places, counts, memcached, platform_of
 
@@ -83,11 +83,11 @@ def measure(args: argparse.Namespace, dataset: data.Dataset, store: Store) -> It
             rounds=1, steps_per_round=steps, optimizer="sgd", learning_rate=LEARNING_RATE,
         )  # fmt: skip
         waits = args.platform == "openfaas" and args.invocation == "async"
-        spec = replace(planning.plan(job, dataset)[1], max_poll_s=0.05, wait_s=ASYNC_WAIT_S if waits else None)
-        runs.begin(store, store, spec, dataset)
+        spec = replace(plan.plan(job, dataset)[1], max_poll_s=0.05, wait_s=ASYNC_WAIT_S if waits else None)
+        lifecycle.begin(store, store, spec, dataset)
         platform = platform_of(args, spec, store)
         began_s = time.perf_counter()
-        last = runs.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
+        last = lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
         seconds = time.perf_counter() - began_s
         if last.status != "done":
             print(f"{spec.run} {last.status}: {last.reason}", file=sys.stderr)

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
-from nnlite.protocol.spec import DataSpec, RunSpec
-from nnlite.protocol.tree import Tree
-from nnlite.runtime import runs
-from nnlite.runtime.spans import Spans
+from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.runs import lifecycle
 from nnlite.store.memory import MemoryStore
+from nnlite.telemetry.recorder import Spans
 
 NUM_WORKERS, NUM_ROUNDS = 2, 4
 STEPS = {"b": 4, "c": 150}  # a round; a step of case c takes a hundredth of one of case b
@@ -93,8 +93,8 @@ def _cpu_s(dataset: data.Dataset, case: str, is_traced: bool, run: str) -> float
         eval_every=NUM_ROUNDS,
         trace=is_traced,
     )
-    runs.begin(store, store, spec, dataset)
-    driver = runs.Driver(store, spec)
+    lifecycle.begin(store, store, spec, dataset)
+    driver = lifecycle.Driver(store, spec)
     began_s = time.process_time()
     driver.drive(dict.fromkeys(range(NUM_WORKERS), 1))
     return time.process_time() - began_s

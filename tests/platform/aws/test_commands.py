@@ -17,8 +17,8 @@ import pytest
 
 import nnlite
 from nnlite.commands import _platforms
-from nnlite.protocol.keys import Keys
-from nnlite.runtime import detached
+from nnlite.protocol.records.keys import Keys
+from nnlite.runs import detached
 from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 
 from lambda_pkg import handler
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import Lease
-from nnlite.runtime import runs
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.runs import lifecycle
 from nnlite.store.file import FileStore
 from tests.runtime import small
 
@@ -55,7 +55,7 @@ def test_what_is_no_event_of_ours_is_refused(event, monkeypatch, capsys):
 def test_a_worker_that_its_run_did_not_ask_for_leaves_the_run_as_it_was(worker, attempt, says, monkeypatch, tmp_path):
     rows = small.dataset()
     of, store = small.spec(rows, 2), FileStore(tmp_path)
-    runs.begin(store, store, of, rows)
+    lifecycle.begin(store, store, of, rows)
     if attempt > 1:
         store.put(Keys(of.run).lease(worker), LEASE.to_json(Keys(of.run).lease(worker)))
     before = {str(path): path.read_bytes() for path in tmp_path.rglob("runs/**/*.json")}

@@ -9,10 +9,10 @@ import pytest
 
 from nnlite.commands import _on_lambda
 from nnlite.cost import prices
-from nnlite.platform.aws.account import Account
-from nnlite.platform.aws.function import Configuration, Function
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
+from nnlite.invoker.aws.account import Account
+from nnlite.invoker.aws.function import Configuration, Function
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
 from nnlite.store import open_store
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
@@ -208,7 +208,7 @@ def test_the_function_is_put_back_whatever_happens(optimize, monkeypatch):
         assert memory_mb() == 300
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("nnlite.runtime.probe.short_run", interrupted)
+    monkeypatch.setattr("nnlite.estimating.probe.short_run", interrupted)
     assert optimize("--memory-mb", "300:1769", "--yes").code == 130
     assert memory_mb() == DEPLOYED_MB
 
@@ -216,7 +216,7 @@ def test_the_function_is_put_back_whatever_happens(optimize, monkeypatch):
 def test_a_function_left_at_another_size_gets_what_the_stack_says(optimize, monkeypatch):
     """A command that was killed could not put it back; the next one does."""
     Function(NAME, Account()).resize(512)
-    monkeypatch.setattr("nnlite.runtime.probe.short_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("nnlite.estimating.probe.short_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     optimize("--memory-mb", "300:1769", "--yes")
     assert memory_mb() == DEPLOYED_MB
 
@@ -230,7 +230,7 @@ def test_no_probe_is_begun_above_the_budget(optimize):
 
 def test_a_size_that_is_too_small_is_ruled_out(optimize, stack, monkeypatch):
     """The first function dies of its memory, and so does its successor."""
-    monkeypatch.setattr("nnlite.runtime.probe.DEAD_S", 2.0)
+    monkeypatch.setattr("nnlite.estimating.probe.DEAD_S", 2.0)
     stack.functions.faults.small_rate, stack.functions.faults.most, stack.functions.max_retries = 1.0, 2, 0
     try:
         done = optimize("--memory-mb", "300:1769", "--workers", "1", "--max-probes", 2, "--yes")

@@ -9,14 +9,14 @@ import pytest
 
 from nnlite.cost import prices
 from nnlite.errors import RunError
-from nnlite.platform.aws.account import Account
-from nnlite.platform.aws.function import Function, check_concurrency
-from nnlite.platform.aws.lambda_platform import LambdaPlatform
-from nnlite.platform.local import LocalPlatform
-from nnlite.protocol.head import Head
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.spec import Rates, RunSpec
-from nnlite.runtime import runs
+from nnlite.invoker.aws.account import Account
+from nnlite.invoker.aws.function import Function, check_concurrency
+from nnlite.invoker.aws.lambda_invoker import LambdaPlatform
+from nnlite.invoker.local import LocalPlatform
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.spec import Rates, RunSpec
+from nnlite.runs import lifecycle
 from nnlite.runtime.invocation import Payload
 from nnlite.store import Store, open_store
 from nnlite.store.file import FileStore
@@ -44,8 +44,8 @@ def platform(of: RunSpec, account, url: str = STORE) -> LambdaPlatform:
 def drive(of: RunSpec, account, url: str = STORE):
     """Begin and drive a run on the functions. -> the last head, and its store"""
     store = open_store(url)
-    runs.begin(store, store, of, ROWS)
-    driver = runs.Driver(store, of, platform(of, account, url))
+    lifecycle.begin(store, store, of, ROWS)
+    driver = lifecycle.Driver(store, of, platform(of, account, url))
     return driver.drive(dict.fromkeys(range(of.num_workers), 1)), store
 
 
@@ -59,8 +59,8 @@ def final(store: Store, of: RunSpec, last: Head) -> bytes:
 def at_home(tmp_path_factory):
     """The weights and slots that the same specification ends with on the local platform."""
     store, of = FileStore(tmp_path_factory.mktemp("home")), spec("home")
-    runs.begin(store, store, of, ROWS)
-    last = runs.Driver(store, of, LocalPlatform(of.run, store.url, 2)).drive(dict.fromkeys(range(3), 1))
+    lifecycle.begin(store, store, of, ROWS)
+    last = lifecycle.Driver(store, of, LocalPlatform(of.run, store.url, 2)).drive(dict.fromkeys(range(3), 1))
     return final(store, of, last)
 
 
@@ -113,7 +113,7 @@ def test_warm_functions_find_their_shards_again(stack):
     drive(of, stack)
     first = len(stack.functions.records)
     store, again = open_store(STORE), spec("warm-2", workers=1, rounds=1)
-    runs.begin(store, store, again, ROWS)
+    lifecycle.begin(store, store, again, ROWS)
     from nnlite.data import shards
 
     keys = [shards.key(ROWS.name, again.data.digest, part, 1, 0) for part in ("train", "test")]
@@ -121,7 +121,7 @@ def test_warm_functions_find_their_shards_again(stack):
     for key in keys:
         store.delete(key)
     try:
-        last = runs.Driver(store, again, platform(again, stack)).drive({0: 1})
+        last = lifecycle.Driver(store, again, platform(again, stack)).drive({0: 1})
     finally:
         for key, data in kept.items():
             store.put(key, data)
@@ -134,8 +134,8 @@ def test_an_error_that_would_only_come_again_ends_the_run(stack):
     store, of = open_store(STORE), spec("broken", workers=1)
     of = replace(of, data=replace(of.data, digest="0" * 64))
     store.put(Keys(of.run).spec, of.to_json())
-    runs.complete(store, of)
-    last = runs.Driver(store, of, platform(of, stack)).drive({0: 1})
+    lifecycle.complete(store, of)
+    last = lifecycle.Driver(store, of, platform(of, stack)).drive({0: 1})
     assert last.status == "failed"
     assert "shard datasets/tiny-0000000000000000" in last.reason
     stack.functions.idle()

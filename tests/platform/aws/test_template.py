@@ -14,7 +14,7 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from nnlite.platform.aws import limits, template
+from nnlite.invoker.aws import limits, template
 from tests.platform.aws.account import ACCOUNT, REGION
 
 PREFIX = f"arn:aws:s3:::nnlite-{ACCOUNT}-{REGION}"

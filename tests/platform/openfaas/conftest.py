@@ -10,7 +10,7 @@ import pytest
 from nnlite import data
 from nnlite.commands import door
 from nnlite.data import Dataset
-from nnlite.platform.openfaas.gateway import Gateway
+from nnlite.invoker.openfaas.gateway import Gateway
 from tests import real_data
 from tests.platform.openfaas.gateway import PASSWORD, USER, FakeGateway, pack, running
 from tests.servers import Memcached, need_memcached

@@ -19,7 +19,7 @@ import yaml
 from nnlite.commands import _deploy_openfaas, _stack, door
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.openfaas import credentials
+from nnlite.invoker.openfaas import credentials
 from tests.platform.openfaas.gateway import ROOT
 
 FAAS = ROOT / "faas"

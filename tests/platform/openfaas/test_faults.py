@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from nnlite.platform.openfaas.platform import OpenFaaSPlatform
-from nnlite.protocol.head import Head
-from nnlite.protocol.spec import RunSpec
-from nnlite.runtime import runs
+from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import lifecycle
 from nnlite.store import Store, open_store
 from tests.platform.openfaas.conftest import client
 from tests.platform.openfaas.gateway import FakeGateway, running
@@ -52,9 +52,9 @@ def spec(run: str, protocol: str, **more: Any) -> RunSpec:
 
 
 def train(cluster: FakeGateway, store: Store, of: RunSpec, style: str = "sync", story: Any = None) -> Head:
-    runs.begin(store, store, of, ROWS)
+    lifecycle.begin(store, store, of, ROWS)
     platform = OpenFaaSPlatform(client(cluster), of.run, store.url, "emnist-train", style)
-    driver = runs.Driver(store, of, platform, tell=story or small.Story())
+    driver = lifecycle.Driver(store, of, platform, tell=story or small.Story())
     return driver.drive(dict.fromkeys(range(of.num_workers), 1))
 
 
@@ -140,10 +140,10 @@ def test_the_shared_memcached_is_restarted(cluster, protocol, tmp_path):
     with Memcached("-m", "64") as shared, open_store(f"memcached://{shared.address}/faults") as store:
         of = spec(f"restart-{protocol}", protocol, checkpoint_store=lasting, checkpoint_every=4)
         of = replace(of, data=replace(of.data, store=lasting))
-        runs.begin(store, open_store(lasting), of, ROWS)
+        lifecycle.begin(store, open_store(lasting), of, ROWS)
         platform = OpenFaaSPlatform(client(cluster), of.run, store.url, "emnist-train")
         story = small.Story()
-        driver = runs.Driver(store, of, platform, tell=story)
+        driver = lifecycle.Driver(store, of, platform, tell=story)
         restarted = threading.Timer(0.5, shared.restart)
         restarted.start()
         last = driver.drive(dict.fromkeys(range(of.num_workers), 1))

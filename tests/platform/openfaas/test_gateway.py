@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from nnlite.errors import RunError, UsageError
-from nnlite.platform.openfaas.deployed import Deployed, Listing, split_name
-from nnlite.platform.openfaas.gateway import Gateway, Unreachable
-from nnlite.platform.openfaas.platform import OpenFaaSPlatform
-from nnlite.platform.openfaas.proxies import proxy_for
+from nnlite.invoker.openfaas.deployed import Deployed, Listing, split_name
+from nnlite.invoker.openfaas.gateway import Gateway, Unreachable
+from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
+from nnlite.invoker.openfaas.proxies import proxy_for
 from nnlite.records import Unsound
 from tests.platform.openfaas.conftest import SECRET, client
 from tests.platform.openfaas.gateway import PASSWORD, USER, FakeGateway, running

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from nnlite.data import Dataset
-from nnlite.platform.openfaas.platform import OpenFaaSPlatform
-from nnlite.protocol.head import Head
-from nnlite.runtime import planning, runs
-from nnlite.runtime.job import Job
+from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
+from nnlite.protocol.records.head import Head
+from nnlite.runs import lifecycle, plan
+from nnlite.runs.job import Job
 from nnlite.store import Store, open_store
 from tests.platform.openfaas.conftest import client
 from tests.platform.openfaas.gateway import FakeGateway
@@ -47,12 +47,12 @@ def train(
 ) -> Head:
     """Begin a run and drive it to its end, as tools.train does."""
     times = {"max_poll_s": 0.03, "straggler_timeout_s": 3.0, "lease_ttl_s": 6.0}
-    spec = replace(planning.plan(wanted, dataset)[1], wait_s=0.02 if style == "async" else None, **times)
+    spec = replace(plan.plan(wanted, dataset)[1], wait_s=0.02 if style == "async" else None, **times)
     platform = OpenFaaSPlatform(client(cluster), spec.run, store.url, "emnist-train", style)
     platform.check(range(spec.num_workers))
     platform.scale(spec.num_workers)
-    runs.begin(store, store, spec, dataset)
-    driver = runs.Driver(store, spec, platform, **options)
+    lifecycle.begin(store, store, spec, dataset)
+    driver = lifecycle.Driver(store, spec, platform, **options)
     return driver.drive(dict.fromkeys(range(spec.num_workers), 1))
 
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from nnlite.errors import RunError, StoreUnavailable, UsageError
-from nnlite.platform.openfaas import credentials, function, signing
-from nnlite.platform.openfaas.signing import MAX_AGE_S, SIGNATURE, TIME, Refused, check, sign
+from nnlite.invoker.openfaas import credentials, function, signing
+from nnlite.invoker.openfaas.signing import MAX_AGE_S, SIGNATURE, TIME, Refused, check, sign
 
 SECRET, BODY, NOW = b"0123456789abcdef0123456789abcdef", b'{"run": "r"}', 1_800_000_000.0
 

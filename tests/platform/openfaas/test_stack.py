@@ -14,8 +14,8 @@ import yaml
 
 from nnlite.commands import _images, _stack
 from nnlite.errors import RunError
-from nnlite.platform.openfaas.function import Settings, duration_s
-from nnlite.runtime.openfaas import CHOICES
+from nnlite.invoker.openfaas.function import Settings, duration_s
+from nnlite.runs.unattended import CHOICES
 from tests.platform.openfaas.gateway import ROOT, pack
 from tests.test_architecture import imports_of
 

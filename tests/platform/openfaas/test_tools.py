@@ -21,11 +21,11 @@ from nnlite.commands import optimize, tune
 from nnlite.commands import train as tool
 from nnlite.commands._command import run
 from nnlite.errors import NotFound
-from nnlite.platform.openfaas import signing
-from nnlite.protocol import watcher
-from nnlite.protocol.keys import Keys
-from nnlite.protocol.lease import OPEN, Lease
-from nnlite.runtime import runs
+from nnlite.invoker.openfaas import signing
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import OPEN, Lease
+from nnlite.protocol.roles import watcher
+from nnlite.runs import lifecycle
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
@@ -96,11 +96,11 @@ def test_every_line_about_an_interrupted_run_works_in_another_folder(cluster, me
         f"memcached://{memcached.address}/tools",
     )
 
-    def interrupt(self: runs.Driver, attempts: dict[int, int]) -> None:
+    def interrupt(self: lifecycle.Driver, attempts: dict[int, int]) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(runs.Driver, "drive", interrupt)
+        patch.setattr(lifecycle.Driver, "drive", interrupt)
         assert train(*options, "--run", "broken-off", "--out", "w.safetensors") == 130
     line = capsys.readouterr().err.splitlines()[-1]
     (tmp_path / "elsewhere").mkdir()
@@ -312,7 +312,7 @@ def test_a_call_whose_function_died_on_the_way_is_made_again(cluster, memcached)
                 with suppress(NotFound):
                     store.delete(f"runs/half/{key}")
             if left:
-                runs.complete(store, spec)
+                lifecycle.complete(store, spec)
             assert setup(cluster, body, signed=True)[0] == 200
             assert finished(cluster, b'{"run": "half"}')["status"] == "done"
 
@@ -360,7 +360,7 @@ def test_who_asks_for_progress_has_dead_workers_replaced(cluster, memcached):
             time.sleep(0.02)
         for replica in cluster.functions["emnist-train"].replicas:
             replica.kill()
-        assert runs.standing(store, read_spec(store, begun["run"])).status == "running"
+        assert lifecycle.standing(store, read_spec(store, begun["run"])).status == "running"
         told = finished(cluster, asked)
         assert told["status"] == "done", told
         assert lease_of(store, key).attempt > killed.attempt
@@ -384,7 +384,7 @@ def test_a_run_is_stopped_from_outside(cluster, memcached):
     with open_store(f"memcached://{memcached.address}/tools") as store:
         spec = read_spec(store, begun["run"])
         perform(watcher.stop(spec, "stopped by a test"), Performer(store))
-        assert runs.standing(store, spec).status == "stopped"
+        assert lifecycle.standing(store, spec).status == "stopped"
     assert setup(cluster, json.dumps({"run": begun["run"]}).encode())[1]["status"] == "stopped"
 
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from nnlite.protocol.spec import Rates
-from nnlite.runtime.simulated.faults import Faults
-from nnlite.runtime.simulated.forecast import Subject, forecast, make
-from nnlite.runtime.simulated.profile import ComputeProfile, Profile, StoreProfile, Verb
+from nnlite.protocol.records.spec import Rates
+from nnlite.simulation.faults import Faults
+from nnlite.simulation.forecast import Subject, forecast, make
+from nnlite.simulation.profile import ComputeProfile, Profile, StoreProfile, Verb
 from tests.protocol.toy import spec as toy_spec
 
 FREE = Verb(0.0, 1e12)

@@ -8,17 +8,17 @@ import pytest
 
 from nnlite import weights
 from nnlite.errors import UsageError
-from nnlite.protocol import updates
-from nnlite.protocol.contribution import Tally, encode
+from nnlite.protocol.averaging.contribution import Tally, encode
+from nnlite.protocol.downpour import updates
+from nnlite.protocol.downpour.updates import Label
 from nnlite.protocol.effects import Model
-from nnlite.protocol.head import Head
-from nnlite.protocol.updates import Label
+from nnlite.protocol.records.head import Head
 from nnlite.runtime import trainer
-from nnlite.runtime.simulated import faults
-from nnlite.runtime.simulated.modelled import ModelledLearner
-from nnlite.runtime.simulated.profile import ASSUMED, ComputeProfile, Profile, StoreProfile, Verb
-from nnlite.runtime.simulated.server import Server
-from nnlite.runtime.simulated.values import Scale
+from nnlite.simulation import faults
+from nnlite.simulation.modelled import ModelledLearner
+from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile, StoreProfile, Verb
+from nnlite.simulation.server import Server
+from nnlite.simulation.values import Scale
 from nnlite.store import open_store
 from tests.runtime import small
 
@@ -95,9 +95,9 @@ def test_the_modelled_learner_takes_the_steps_and_rows_of_the_trainer():
     for protocol in ("averaging", "downpour"):
         spec = small.spec(rows, num_workers=2, batch_size=9, protocol=protocol)
         store = open_store(f"memory://modelled-{protocol}")
-        from nnlite.runtime import runs
+        from nnlite.runs import lifecycle
 
-        runs.begin(store, store, spec, rows)
+        lifecycle.begin(store, store, spec, rows)
         where = f"runs/{spec.run}/ckpt/00000000"
         data = store.get(where).data
         for worker in range(2):

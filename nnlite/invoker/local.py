@@ -1,0 +1,184 @@
+"""The local platform: worker processes on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from nnlite.errors import RunError
+from nnlite.invoker.base import Invocation, Platform
+from nnlite.invoker.processor import blas_of
+from nnlite.records import Count, Unsound, fit, parse
+
+MODULE = "nnlite.runtime.local_process"  # what a worker process runs
+# Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
+# library, so whatever lies beside an installed nnlite, such as a backport of a standard module, would come first, too.
+BOOT = "import sys; module, *sys.path[:] = sys.argv[1:]; import runpy; runpy.run_module(module, None, '__main__', True)"
+
+
+class LocalPlatform(Platform):
+    """Starts processes of `nnlite.runtime.local_process` for groups of invocations, and knows when they die.
+
+    Messages go through pipes, one JSON object a line: the payload in, events out. A process whose input pipe
+    closes ends itself, so nothing outlives the command that started it, however that ends.
+    """
+
+    def __init__(
+        self, run: str, store_url: str, num_processes: int, blas_threads: int = 1, cpu_share: float | None = None
+    ):
+        if num_processes < 1:
+            raise RunError(f"{num_processes} processes: wanted at least 1")
+        super().__init__()
+        self.run, self.store_url = run, store_url
+        self.num_processes, self.blas_threads = num_processes, blas_threads
+        self.cpu_share = cpu_share  #: of one core, that each process may use; None: all it gets
+        self._processes: list[_Process] = []
+        self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
+
+    def start(self, invocations: Iterable[Invocation]) -> None:
+        """Spread many invocations evenly over the processes."""
+        all_of_them = list(invocations)
+        count = min(self.num_processes, len(all_of_them))
+        for index in range(count):
+            self._spawn(all_of_them[index::count])
+
+    def invoke(self, worker: int, attempt: int) -> None:
+        """Start one more invocation, in a process of its own."""
+        self._spawn([(worker, attempt)])
+
+    def casualties(self) -> list[Invocation]:
+        """Invocations whose process died under them, each told once."""
+        return _drain(self._dead)
+
+    def pids(self) -> list[int]:
+        """Process ids of what is running."""
+        return [p.popen.pid for p in self._processes if p.popen.poll() is None]
+
+    def close(self, grace_s: float = 2.0) -> None:
+        """Let processes end that are about to, ask the others to, and wait for all of them."""
+        until_s = time.monotonic() + grace_s
+        for process in self._processes:
+            process.ask_to_end()
+        for process in self._processes:
+            process.close(max(0.0, until_s - time.monotonic()))
+        self._processes.clear()
+
+    def _spawn(self, invocations: list[Invocation]) -> None:
+        environment = dict(os.environ, PYTHONUNBUFFERED="1")
+        environment.update(blas_of(self.blas_threads))
+        command = [sys.executable, "-c", BOOT, MODULE, *sys.path]
+        began_s = time.monotonic()
+        try:
+            popen = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                text=True,
+                errors="replace",
+                start_new_session=True,  # Ctrl-C is for the command alone: it ends its workers itself
+            )
+        except OSError as error:
+            raise RunError(f"cannot start a worker process: {error}") from error
+        payload = {"store": self.store_url, "run": self.run, "invocations": invocations, "began_s": began_s}
+        if self.cpu_share is not None:
+            payload["cpu_share"] = self.cpu_share
+        self._processes.append(_Process(popen, payload, self._hear, self._dead))
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        if event["event"] == "invoke":
+            try:
+                self.invoke(event["worker"], event["attempt"])
+            except RunError as error:  # we are in a listening thread: who waits for `events` has to know
+                self.events.put({"event": "error", "kind": "RunError", "message": str(error)})
+        else:
+            self.events.put(event)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What must be true of a message, whatever else it says."""
+
+    event: str
+    worker: Count = 0
+    attempt: Count = 0
+    message: str = ""
+
+
+class _Process:
+    """One process, and a thread that listens to it."""
+
+    def __init__(
+        self, popen: subprocess.Popen[str], payload: dict[str, Any], hear: Any, dead: queue.SimpleQueue[Invocation]
+    ):
+        self.popen = popen
+        self._hear, self._dead = hear, dead
+        self._alive = {tuple(invocation) for invocation in payload["invocations"]}
+        self._send(payload)
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def _send(self, payload: dict[str, Any]) -> None:
+        assert self.popen.stdin is not None
+        try:
+            self.popen.stdin.write(json.dumps(payload) + "\n")
+            self.popen.stdin.flush()
+        except BrokenPipeError:
+            return  # it died at once: `_listen` reads the end of its output and says so
+
+    def _listen(self) -> None:
+        assert self.popen.stdout is not None
+        for line in self.popen.stdout:
+            event = _parsed(line)
+            if event is None:
+                continue
+            if event["event"] == "left":
+                self._alive.discard((event["worker"], event["attempt"]))
+            self._hear(event)
+        self.popen.wait()
+        for worker, attempt in sorted(self._alive):
+            self._dead.put((worker, attempt))
+
+    def ask_to_end(self) -> None:
+        """Whoever is still at work stops where it stands, and only writes down the rest of its trace."""
+        if self._alive:
+            self.popen.terminate()
+
+    def close(self, grace_s: float) -> None:
+        try:
+            self.popen.wait(grace_s)
+        except subprocess.TimeoutExpired:
+            self.popen.kill()
+        self._alive.clear()
+        self.popen.wait()
+        self._thread.join()
+        for pipe in (self.popen.stdin, self.popen.stdout):
+            if pipe is not None:
+                with suppress(BrokenPipeError):  # what could not be sent to a process that died at once
+                    pipe.close()
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
+    """A message, or None for what a library has written past Python to the process' standard output."""
+    try:
+        event: dict[str, Any] = parse(line)
+        fit(Heard, event, partial=True, others=True)
+        return event
+    except Unsound:
+        return None
+
+
+def _drain(source: queue.SimpleQueue[Invocation]) -> list[Invocation]:
+    drained = []
+    while not source.empty():
+        drained.append(source.get())
+    return drained

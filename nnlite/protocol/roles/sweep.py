@@ -1,0 +1,78 @@
+"""Sweeping: deleting what a run that is done no longer needs, and what those left who died before they deleted it.
+
+Who moves a run on deletes what lies behind. If it dies in between, some objects stay: their names follow from the
+specification, so they can be deleted without being listed. Of a very long run, only the newest names are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+
+from nnlite.protocol.effects import Delete, DeleteMany, Get, GetMany, Program
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.roles.durable import LIFE, superseded
+
+MOST = 10_000  # names; in a memcached each is a request
+HANDFUL = 1_000
+NEWEST_ROUNDS = 4  # that are swept in any case
+
+
+def sweep(spec: RunSpec, last: Head) -> Program[None]:
+    """Sweep a run whose last head this is; thoroughly, if any of its invocations was replaced, or handed over."""
+    keys = Keys(spec.run)
+    leases = yield from _leases(spec, keys)
+    names = list(_of_newest_rounds(spec, keys, last))
+    if any(lease.attempt > 1 for lease in leases.values()):
+        cursors = (keys.cursor(w, attempt) for w, lease in leases.items() for attempt in range(1, lease.attempt + 1))
+        older = _updates(spec, keys, last) if spec.protocol == "downpour" else _of_older_rounds(spec, keys, last)
+        names += islice(chain(cursors, _checkpoints(spec, keys, last), older), MOST)
+        if spec.checkpoint_store is not None and (yield from _is_copied(keys, last)):
+            for version in superseded(spec, last.round):
+                yield Delete(keys.checkpoint(version), durable=True)
+    for first in range(0, len(names), HANDFUL):
+        yield DeleteMany(tuple(names[first : first + HANDFUL]))
+
+
+def _is_copied(keys: Keys, last: Head) -> Program[bool]:
+    """Whether the checkpoint store has the result, so that the copies before it are of no use."""
+    found = yield Get(keys.head, durable=True)
+    return found is not None and Head.from_json(found.data, keys.head).round == last.round
+
+
+def _leases(spec: RunSpec, keys: Keys) -> Program[dict[int, Lease]]:
+    names = tuple(keys.lease(worker) for worker in range(spec.num_workers))
+    found = yield GetMany(names)
+    return {w: Lease.from_json(one.data, names[w]) for w, one in enumerate(found) if one is not None}
+
+
+def _of_newest_rounds(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
+    """Contributions of the last rounds, and the checkpoint that only they needed."""
+    oldest = last.round if spec.protocol == "downpour" else max(0, last.round + 1 - NEWEST_ROUNDS)
+    for round in range(last.round, oldest - 1, -1):
+        yield from (keys.node(round, *place) for place in spec.tree.nodes())
+    if last.round >= 2 and not spec.keeps(last.round - 2):
+        yield keys.checkpoint(last.round - 2)
+
+
+def _of_older_rounds(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
+    for round in range(last.round - NEWEST_ROUNDS, -1, -1):
+        yield from (keys.node(round, *place) for place in spec.tree.nodes())
+
+
+def _checkpoints(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
+    """Of this life, but for the newest two, and those that are to stay."""
+    versions = range(last.round - 2, last.round // LIFE * LIFE - 1, -1)
+    return (keys.checkpoint(version) for version in islice(versions, MOST // 4) if not spec.keeps(version))
+
+
+def _updates(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
+    """Of this life, the newest of all workers first; all are in the result. A lone worker has never written any."""
+    if spec.is_lone:
+        return
+    before = last.round // LIFE * LIFE
+    for back in range(max(last.applied, default=before) - before):
+        yield from (keys.update(w, seq - back) for w, seq in enumerate(last.applied) if seq - back > before)

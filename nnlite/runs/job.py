@@ -1,0 +1,148 @@
+"""Job: what to train and how. A command line, an environment and a JSON body all become one before they are planned."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nnlite.data import Augment
+from nnlite.errors import UsageError
+from nnlite.protocol.records.spec import PROTOCOLS
+
+SCHEDULES = ("constant", "cosine")
+PROTOCOL_OF = {  # the fields that only one of the protocols has
+    "quorum": "averaging",
+    "push_every": "downpour",
+    "pull_every": "downpour",
+    "max_staleness": "downpour",
+    "staleness_aware": "downpour",
+    "wire": "downpour",
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """The choices that make a specification; None leaves one to the case, the protocol or the store."""
+
+    case: str  #: a name, or a file
+    dataset: str | None = None
+    data: str | None = None  #: folder with the dataset's files
+    augment: Augment | None = None
+    rounds: int | None = None
+    epochs: int | None = None  #: the same in passes over the data
+    steps_per_round: int | None = None
+    target_accuracy: float | None = None
+    batch_size: int | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    schedule: str | None = None  #: one of SCHEDULES
+    seed: int = 0
+    eval_every: int | None = None
+    protocol: str = "averaging"
+    push_every: int | None = None
+    pull_every: int | None = None
+    max_staleness: int | None = None
+    staleness_aware: bool = False
+    wire: str | None = None
+    quorum: int | None = None
+    max_attempts: int = 10
+    max_minutes: float | None = None
+    trace: bool = True
+    threads: int = 1
+    workers: int = 1
+    tree: tuple[int, ...] | None = None
+    run: str | None = None
+    store: str = ".nnlite"
+    checkpoint_every: int = 0
+    checkpoint_store: str | None = None
+    data_store: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.rounds is not None and self.epochs is not None:
+            raise UsageError("rounds and epochs both say how long: leave one out")
+        if self.schedule not in (None, *SCHEDULES):
+            raise UsageError(f"no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}")
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+        for name, protocol in PROTOCOL_OF.items():
+            if getattr(self, name) not in (None, False) and self.protocol != protocol:
+                raise UsageError(f"{name} is for protocol {protocol}, and this is {self.protocol}: leave it out")
+
+
+def read(values: Mapping[str, Any], *kinds: type) -> list[dict[str, Any]]:
+    """The fields of each of these dataclasses, from JSON values or from texts as an environment has them.
+
+    Raises UsageError for a name that is no field of any, and for a value that its field cannot have.
+    """
+    known = {field.name: str(field.type) for kind in kinds for field in fields(kind)}
+    unknown = ", ".join(sorted(set(values) - set(known)))
+    if unknown:
+        raise UsageError(f"no choice {unknown[:200]}; there are {', '.join(sorted(known))}")
+    found = {name: _READERS[known[name].removesuffix(" | None")](name, value) for name, value in values.items()}
+    return [{field.name: found[field.name] for field in fields(kind) if field.name in found} for kind in kinds]
+
+
+def tree(text: str) -> tuple[int, ...]:
+    """1,4,20 -> (1, 4, 20). Raises UsageError."""
+    if not re.fullmatch(r"\d{1,9}(,\d{1,9})*", text, re.ASCII):
+        raise UsageError(f"{text[:80]!r}: wanted numbers, root to workers, like 1,4,20")
+    return tuple(map(int, text.split(",")))
+
+
+def augmentation(text: str) -> Augment:
+    """none, flip, crop:4, or flip,crop:4. Raises UsageError."""
+    if text == "none":
+        return Augment()
+    flip, crop = False, 0
+    for part in text.split(","):
+        found = re.fullmatch(r"flip|crop:(\d{1,9})", part, re.ASCII)
+        if found is None:
+            raise UsageError(f"{text[:80]!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
+        flip, crop = flip or part == "flip", int(found[1] or crop)
+    return Augment(flip, crop)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} = {value!r:.80}: wanted a text")
+    return value
+
+
+def _flag(name: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise UsageError(f"{name} = {value!r:.80}: wanted true or false")
+    return bool(value == "true")
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise UsageError(f"{name} = {value!r:.80}: wanted a number")
+    return number
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        if isinstance(value, bool) or int(value) != float(value):
+            raise ValueError
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise UsageError(f"{name} = {value!r:.80}: wanted a whole number") from None
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {  # annotation of a field -> what reads it
+    "str": _text,
+    "bool": _flag,
+    "float": _number,
+    "int": _whole,
+    "tuple[int, ...]": lambda name, value: tree(_text(name, value)),
+    "Augment": lambda name, value: augmentation(_text(name, value)),
+}

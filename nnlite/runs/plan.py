@@ -1,0 +1,169 @@
+"""Planning: from a job and its case's defaults to the specification of a run."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from nnlite import cases, configured, nn
+from nnlite.cases import Case
+from nnlite.data import Augment, Dataset, Values
+from nnlite.errors import UsageError
+from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.tree import Tree
+from nnlite.runs.job import PROTOCOL_OF, Job
+from nnlite.store.naming import absolute, is_near
+
+DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless the job says otherwise
+
+
+def run_id(name: str) -> str:
+    """A fresh id that says what, and when."""
+    return f"{stem(name)}-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def stem(name: str) -> str:
+    """A case's name as the beginning of a run's id."""
+    return re.sub(r"[^a-z0-9]", "-", name.lower())[:32].strip("-") or "run"
+
+
+def data_spec(dataset: Dataset, augment: Augment | None = None, store: str | None = None) -> DataSpec:
+    """Where workers find their samples. store: the URL, if it is not the run's own."""
+    values = Values.of(dataset.train)
+    return DataSpec(
+        name=dataset.name,
+        digest=dataset.digest(),
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        mean=dataset.mean,
+        std=dataset.std,
+        store=store,
+        augment=augment.config() if augment else None,
+        dtype=values.dtype,
+        low=values.low,
+        high=values.high,
+    )
+
+
+def specify(
+    case: Case, network: nn.Sequential, optimizer: nn.Optimizer, data: DataSpec, workers: int = 1,
+    tree: tuple[int, ...] | None = None, **chosen: Any,
+) -> RunSpec:  # fmt: skip
+    """The specification of a run of `case`. chosen: fields of it; those that are None stay as the case has them."""
+    given = {name: value for name, value in chosen.items() if value is not None}
+    return RunSpec(
+        **{
+            "run": run_id(case.name),
+            "case": case.name,
+            "seed": 0,
+            "num_workers": workers,
+            "tree_widths": Tree.for_workers(workers, tree).widths,
+            "num_rounds": case.num_rounds,
+            "batch_size": case.batch_size,
+            "network": network.config(),
+            "optimizer": optimizer.config(),
+            "data": data,
+            **given,
+        }
+    )
+
+
+def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
+    """The dataset, unless it is given, and the specification of a run that does the job.
+
+    Raises UsageError for a job that contradicts itself, its case or its data; DataNotFound.
+    """
+    case, file = configured.find(job.case)
+    if dataset is None:
+        dataset = cases.dataset(case, job.dataset, Path(job.data) if job.data else None)
+    network = cases.network(case, dataset)
+    batch_size = job.batch_size if job.batch_size is not None else case.batch_size
+    per_epoch = -(-len(dataset.train) // (max(1, job.workers) * max(1, batch_size)))  # steps of a worker
+    num_rounds = _num_rounds(job, case, per_epoch)
+    optimizer, augment = cases.optimizer(case, job.optimizer, job.learning_rate), _augment(job, case, dataset)
+    optimizer = _scheduled(job, optimizer, num_rounds * (job.steps_per_round or per_epoch))
+    spec = specify(
+        case,
+        network,
+        optimizer,
+        data_spec(dataset, augment, absolute(data_store(job))),
+        job.workers,
+        job.tree,
+        run=job.run,
+        seed=job.seed,
+        num_rounds=num_rounds,
+        batch_size=batch_size,
+        protocol=job.protocol,
+        **{name: getattr(job, name) for name in PROTOCOL_OF},
+        eval_every=_eval_every(job),
+        threads=job.threads,
+        steps_per_round=job.steps_per_round,
+        target_accuracy=job.target_accuracy,
+        checkpoint_every=job.checkpoint_every or (DURABLE_EVERY[job.protocol] if job.checkpoint_store else 0),
+        checkpoint_store=absolute(job.checkpoint_store),
+        max_attempts=job.max_attempts,
+        max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
+        **pace(job.store, job.workers),
+        trace=job.trace,
+        case_file=str(file) if file and cases.has_own_classes((network, optimizer, augment)) else None,
+    )
+    return dataset, spec
+
+
+def pace(store: str, workers: int) -> dict[str, Any]:
+    """How a run keeps time, by where its store is: fields of its specification."""
+    found = {
+        "lease_ttl_s": max(60.0, 2.0 * workers),  # many workers take turns in a process, and beat as seldom
+        "straggler_timeout_s": max(30.0, 1.0 * workers),
+    }
+    if is_near(store):  # a look at a file costs microseconds, and waiting for the next one, images
+        return {**found, "max_poll_s": 0.03, "beat_s": min(10.0, max(1.0, 0.1 * workers))}
+    return {**found, "max_poll_s": 2.0}
+
+
+def data_store(job: Job) -> str | None:
+    """Where the shards go, if not to the run's own store: as asked, or where they outlast a memcached."""
+    if job.data_store is not None:
+        return job.data_store
+    forgets = job.store.startswith("memcached://")
+    return job.checkpoint_store if forgets else None
+
+
+def _eval_every(job: Job) -> int | None:
+    if job.eval_every is None and job.protocol == "downpour":
+        return 1 if job.target_accuracy is not None else 0
+    return job.eval_every
+
+
+def _augment(job: Job, case: Case, dataset: Dataset) -> Augment | None:
+    augment = job.augment if job.augment is not None else case.augment
+    if augment is None or augment == Augment():
+        return None
+    if len(dataset.input_shape) != 3:
+        raise UsageError(f"augment is for images, and {dataset.name} has rows of {dataset.input_shape}: leave it out")
+    return augment
+
+
+def _num_rounds(job: Job, case: Case, per_epoch: int) -> int:
+    """Rounds as given; or as many as make up the epochs; or the case's."""
+    if job.rounds is not None:
+        return job.rounds
+    epochs = job.epochs if job.epochs is not None else case.num_rounds
+    if job.steps_per_round is None:
+        return epochs
+    return -(-epochs * per_epoch // max(1, job.steps_per_round))
+
+
+def _scheduled(job: Job, optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
+    """The optimizer with the job's schedule: cosine falls to nothing over a worker's steps, along half a cosine."""
+    start = optimizer.learning_rate
+    if job.schedule is None:
+        return optimizer
+    if isinstance(start, nn.Schedule):
+        raise UsageError("schedule: the case's optimizer has one of its own; leave it out, or give a learning rate")
+    return (
+        optimizer if job.schedule == "constant" else optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))
+    )

@@ -34,7 +34,7 @@ from nnlite import weights
 from nnlite.commands import train
 from nnlite.commands._command import run
 from nnlite.invoker import local
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.downpour import updates
 from nnlite.protocol.records.head import Head
@@ -152,7 +152,7 @@ class Trouble(threading.Thread):
     def __init__(self, every_s: float, once: Any, after_s: float):
         super().__init__(daemon=True)
         self.every_s, self.once, self.after_s = every_s, once, after_s
-        self.platforms: list[LocalPlatform] = []
+        self.platforms: list[LocalInvoker] = []
         self.num_killed, self.restarted, self.over = 0, False, threading.Event()
 
     def run(self) -> None:
@@ -229,13 +229,13 @@ def main() -> int:
 
 def watched(trouble: Trouble) -> None:
     """Let `trouble` know of every platform that is opened."""
-    plain = LocalPlatform.__init__
+    plain = LocalInvoker.__init__
 
-    def opened(self: LocalPlatform, *args: Any, **more: Any) -> None:
+    def opened(self: LocalInvoker, *args: Any, **more: Any) -> None:
         plain(self, *args, **more)
         trouble.platforms.append(self)
 
-    LocalPlatform.__init__ = opened  # type: ignore[method-assign]
+    LocalInvoker.__init__ = opened  # type: ignore[method-assign]
 
 
 def _parser() -> argparse.ArgumentParser:

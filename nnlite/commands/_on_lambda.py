@@ -19,8 +19,8 @@ from nnlite.estimating.conditions import Venue
 from nnlite.estimating.probe import VenueAt
 from nnlite.invoker.aws import limits, schedule
 from nnlite.invoker.aws.function import Configuration, Function, check_concurrency
-from nnlite.invoker.aws.lambda_invoker import LambdaPlatform
-from nnlite.invoker.base import Platform
+from nnlite.invoker.aws.lambda_invoker import LambdaInvoker
+from nnlite.invoker.base import Invoker
 from nnlite.protocol.records.head import RUNNING, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
@@ -211,16 +211,16 @@ def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     check_concurrency(_of(args).function, spec.num_workers, flag_of(args))
 
 
-def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
+def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
     """Invocations of the stack's function."""
     return _platform(_of(args), spec, args.store)
 
 
-def _platform(of: _Stack, spec: RunSpec, url: str) -> Platform:
+def _platform(of: _Stack, spec: RunSpec, url: str) -> Invoker:
     def payload(worker: int, attempt: int) -> bytes:
         return Payload(spec.run, url, worker, attempt).to_json()
 
-    return LambdaPlatform(spec.run, of.function, payload, of.outputs.get("Queue", ""))
+    return LambdaInvoker(spec.run, of.function, payload, of.outputs.get("Queue", ""))
 
 
 def flag_of(args: argparse.Namespace) -> str:

@@ -13,8 +13,8 @@ from nnlite.errors import UsageError
 from nnlite.estimating.conditions import Venue, local
 from nnlite.estimating.probe import VenueAt, check_cores, local_at
 from nnlite.invoker import processor
-from nnlite.invoker.base import Platform
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.base import Invoker
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.spec import Rates, RunSpec
 from nnlite.store import Store
 
@@ -79,10 +79,10 @@ def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     """Nothing to see to."""
 
 
-def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
+def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker | None:
     """Processes, or None for this one."""
     count = num_processes(args, spec)
-    return LocalPlatform(spec.run, store.url, count) if count else None
+    return LocalInvoker(spec.run, store.url, count) if count else None
 
 
 def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:

@@ -18,7 +18,7 @@ from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
 from nnlite.estimating.conditions import Venue
 from nnlite.estimating.probe import VenueAt
-from nnlite.invoker.base import Platform
+from nnlite.invoker.base import Invoker
 from nnlite.invoker.openfaas import credentials
 from nnlite.invoker.openfaas.deployed import split_name
 from nnlite.protocol.records.spec import RunSpec
@@ -149,16 +149,16 @@ def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
     platform.scale(spec.num_workers)
 
 
-def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
+def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
     """Calls through the gateway."""
-    platform: Platform = _platform(args, spec, store.url)
+    platform: Invoker = _platform(args, spec, store.url)
     return platform
 
 
 def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
-    from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
+    from nnlite.invoker.openfaas.invoker import OpenFaaSInvoker
 
-    return OpenFaaSPlatform(_gateway(args), spec.run, args.worker_store or store_url, args.function, args.invocation)
+    return OpenFaaSInvoker(_gateway(args), spec.run, args.worker_store or store_url, args.function, args.invocation)
 
 
 def _gateway(args: argparse.Namespace) -> Any:

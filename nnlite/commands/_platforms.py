@@ -12,7 +12,7 @@ from nnlite.cost.prices import Tariff
 from nnlite.errors import UsageError
 from nnlite.estimating.conditions import Venue
 from nnlite.estimating.probe import VenueAt
-from nnlite.invoker.base import Platform
+from nnlite.invoker.base import Invoker
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.store import Store
 
@@ -61,7 +61,7 @@ class Place(Protocol):
     def prepare(self, args: argparse.Namespace, spec: RunSpec) -> None:
         """Before anything is written: see that it can run. Raises NnliteError if not."""
 
-    def open(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform | None:
+    def open(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker | None:
         """The platform; None is this very process."""
 
     def goes_on_alone(self, args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnlite.invoker.base import Platform
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.base import Invoker
+from nnlite.invoker.local import LocalInvoker
 from nnlite.invoker.processor import usable_cores
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.store import Store
 
-OpenPlatform = Callable[[RunSpec, Store], Platform]
+OpenInvoker = Callable[[RunSpec, Store], Invoker]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Venue:
 
     name: str
     processes: int
-    open: OpenPlatform
+    open: OpenInvoker
     is_here: bool = True
     store_url: str | None = None
     memory_mb: int = 0  #: of a function; 0: not limited
@@ -46,7 +46,7 @@ def local(processes: int, cpu_share: float | None = None) -> Venue:
     machine = [platform.node(), platform.machine(), usable_cores(), platform.python_version(), np.__version__]
     name = json.dumps(["local", *machine, os.environ.get("OPENBLAS_CORETYPE"), cpu_share])
 
-    def open_here(spec: RunSpec, store: Store) -> Platform:
-        return LocalPlatform(spec.run, store.url, processes, cpu_share=cpu_share)
+    def open_here(spec: RunSpec, store: Store) -> Invoker:
+        return LocalInvoker(spec.run, store.url, processes, cpu_share=cpu_share)
 
     return Venue(name, processes, open_here, share=cpu_share or 1.0)

@@ -1,1 +1,1 @@
-"""Where functions run: processes of this machine, and clouds."""
+"""Invoker: starts invocations of functions: processes of this machine, AWS Lambda, OpenFaaS."""

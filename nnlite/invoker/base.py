@@ -1,4 +1,4 @@
-"""Where invocations run: what every platform offers to the command that drives a run."""
+"""Invoker: what every way to start invocations offers to the command that drives a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 Invocation = tuple[int, int]  # (worker, attempt)
 
 
-class Platform(ABC):
+class Invoker(ABC):
     """Starts invocations of a run's workers: asynchronously, at least once, or never. Nothing is trusted to arrive.
 
     `events` are what invocations said so far, as dicts with an "event"; an "error" is one that the next attempt would

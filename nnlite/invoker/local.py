@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlite.errors import RunError
-from nnlite.invoker.base import Invocation, Platform
+from nnlite.invoker.base import Invocation, Invoker
 from nnlite.invoker.processor import blas_of
 from nnlite.records import Count, Unsound, fit, parse
 
@@ -25,7 +25,7 @@ MODULE = "nnlite.runtime.local_process"  # what a worker process runs
 BOOT = "import sys; module, *sys.path[:] = sys.argv[1:]; import runpy; runpy.run_module(module, None, '__main__', True)"
 
 
-class LocalPlatform(Platform):
+class LocalInvoker(Invoker):
     """Starts processes of `nnlite.runtime.local_process` for groups of invocations, and knows when they die.
 
     Messages go through pipes, one JSON object a line: the payload in, events out. A process whose input pipe

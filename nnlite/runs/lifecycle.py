@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlite.data import Dataset
 from nnlite.errors import Conflict, NnliteError, NotFound, RunError, RunNotFound, UsageError
-from nnlite.invoker.base import Platform
+from nnlite.invoker.base import Invoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.protocols import watcher_of
@@ -156,7 +156,7 @@ class Driver:
 
     store: Store
     spec: RunSpec
-    platform: Platform | None = None
+    platform: Invoker | None = None
     first_round: int = 0  #: rounds before it were told already
     tell: Teller = tell_nobody
     goes_on_alone: Callable[[], bool] = bool  #: asked after Ctrl-C: whether the run goes on without us; it does not
@@ -206,7 +206,7 @@ class Driver:
         last: Head = scheduler.results[key]
         return last
 
-    def _casualties(self, platform: Platform) -> list[tuple[int, int]]:
+    def _casualties(self, platform: Invoker) -> list[tuple[int, int]]:
         """The dead; an error that a worker reported is raised here, as it would only come again."""
         while not platform.events.empty():
             event = platform.events.get()

@@ -1,1 +1,1 @@
-"""Where effects are performed: the trainer, the performer, and the life of a run from start to result."""
+"""Runtime: performs the effects of the protocols: performer, trainer, learner, workers."""

@@ -1,1 +1,1 @@
-"""What the simulator is made of: faults, values that stand for larger ones, and how long everything takes."""
+"""Simulation: performs the protocols in virtual time, with modelled or drawn durations and faults."""

@@ -13,7 +13,7 @@ import pytest
 
 from nnlite.errors import RunError, StoreUnavailable
 from nnlite.invoker import local, processor
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records import lease
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import lifecycle
@@ -36,7 +36,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def platform(store):
-    platform = LocalPlatform("small", store.url, 2)
+    platform = LocalInvoker("small", store.url, 2)
     yield platform
     platform.close(grace_s=0.1)
 
@@ -50,7 +50,7 @@ def until(condition, timeout_s: float = 20.0):
     return found
 
 
-def hear(platform: LocalPlatform, event: str, count: int) -> list[dict]:
+def hear(platform: LocalInvoker, event: str, count: int) -> list[dict]:
     """The first `count` events of a name."""
     heard: list[dict] = []
     while len(heard) < count:
@@ -200,7 +200,7 @@ def test_the_environment_of_a_worker(tmp_path, monkeypatch, store):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "64")
     for threads in (1, 2):
-        platform = LocalPlatform("small", store.url, 1, blas_threads=threads)
+        platform = LocalInvoker("small", store.url, 1, blas_threads=threads)
         platform.start([(threads, 1)])
         assert hear(platform, "began", 1)
         environment = Path(f"/proc/{platform.pids()[0]}/environ").read_bytes().split(b"\0")
@@ -228,13 +228,13 @@ def test_the_payload_is_tiny_and_a_process_ends_with_its_command(store, tmp_path
 
 def test_nobody_to_start(monkeypatch, store):
     with pytest.raises(RunError, match="0 processes: wanted at least 1"):
-        LocalPlatform("small", store.url, 0)
+        LocalInvoker("small", store.url, 0)
     monkeypatch.setattr(local.sys, "executable", "/nowhere/python")
     with pytest.raises(RunError, match=r"cannot start a worker process: .*/nowhere/python"):
-        LocalPlatform("small", store.url, 1).start([(0, 1)])
+        LocalInvoker("small", store.url, 1).start([(0, 1)])
 
 
-def stand_in(monkeypatch, program: str) -> LocalPlatform:
+def stand_in(monkeypatch, program: str) -> LocalInvoker:
     """A platform whose processes run `program` instead of workers."""
     original = subprocess.Popen
 
@@ -242,7 +242,7 @@ def stand_in(monkeypatch, program: str) -> LocalPlatform:
         return original([sys.executable, "-c", program], **options)
 
     monkeypatch.setattr(local.subprocess, "Popen", popen)
-    return LocalPlatform("small", "memory://", 1)
+    return LocalInvoker("small", "memory://", 1)
 
 
 def test_what_is_no_message_is_passed_over(monkeypatch):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.keys import Keys
 from nnlite.report.tables import Report
 from nnlite.runs import lifecycle
@@ -25,7 +25,7 @@ KILLED, SLOW = 1, 3
 class Disturber(threading.Thread):
     """Kills one worker process once it has written something, and keeps stopping another."""
 
-    platform: LocalPlatform
+    platform: LocalInvoker
     store: FileStore
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -58,7 +58,7 @@ def disturbed(tmp_path_factory) -> FileStore:
     rows = small.dataset(1600)
     of = small.spec(rows, 4, 10, batch_size=1, network=small.mlp(hidden=2000), slice_s=0.05, max_poll_s=0.03)
     lifecycle.begin(store, store, of, rows)
-    platform = LocalPlatform(of.run, store.url, 4)
+    platform = LocalInvoker(of.run, store.url, 4)
     disturber = Disturber(platform, store)
     disturber.start()
     try:

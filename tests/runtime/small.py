@@ -9,7 +9,7 @@ import numpy as np
 
 from nnlite import data, nn
 from nnlite.errors import NotFound
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
@@ -90,10 +90,10 @@ def resume(store: Store, of: RunSpec, num_processes: int = 0, **options: Any) ->
 
 
 def _driver(
-    store: Store, of: RunSpec, num_processes: int, started: Callable[[LocalPlatform], Any] = id, **options: Any
+    store: Store, of: RunSpec, num_processes: int, started: Callable[[LocalInvoker], Any] = id, **options: Any
 ) -> lifecycle.Driver:
     """A driver of processes, which `started` is told of, or of this process alone with 0."""
-    platform = LocalPlatform(of.run, store.url, num_processes) if num_processes else None
+    platform = LocalInvoker(of.run, store.url, num_processes) if num_processes else None
     if platform is not None:
         started(platform)
     return lifecycle.Driver(store, of, platform, **options)

@@ -135,7 +135,7 @@ def test_the_account_of_a_real_run(processes, tmp_path):
     spec = small.spec(rows, num_workers=2, num_rounds=4)
     store = FileStore(tmp_path / "store")
     lifecycle.begin(store, store, spec, rows)
-    platform = small.LocalPlatform(spec.run, store.url, processes) if processes else None
+    platform = small.LocalInvoker(spec.run, store.url, processes) if processes else None
     lifecycle.Driver(store, spec, platform).drive({0: 1, 1: 1})
     account = read_account(store, spec)
     used = account.used

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnlite.invoker import local
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.effects import Model
@@ -71,7 +71,7 @@ def run(url, spec, once=None):
     """Drive a run through trouble. -> its last head, its final vector, how many were killed"""
     with open_store(url) as store:
         begin(store, spec)
-        platform = LocalPlatform(spec.run, url, spec.num_workers)
+        platform = LocalInvoker(spec.run, url, spec.num_workers)
         trouble = Trouble(platform, 0.4, once)
         trouble.start()
         last = lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(spec.num_workers), 1))

@@ -20,8 +20,8 @@ import numpy as np
 from nnlite import data
 from nnlite.commands import _on_openfaas as openfaas
 from nnlite.errors import RunError, UsageError
-from nnlite.invoker.base import Platform
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.base import Invoker
+from nnlite.invoker.local import LocalInvoker
 from nnlite.invoker.processor import num_processes
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
@@ -76,10 +76,10 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(flag, **about)
 
 
-def platform_of(args: argparse.Namespace, spec: RunSpec, store: Store) -> Platform:
+def platform_of(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
     """Where ours runs: as these options say."""
     if args.platform == "local":
-        return LocalPlatform(spec.run, store.url, min(spec.num_workers, num_processes()))
+        return LocalInvoker(spec.run, store.url, min(spec.num_workers, num_processes()))
     openfaas.prepare(args, spec)
     return openfaas.open(args, spec, store)
 

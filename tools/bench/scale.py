@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.spec import DataSpec, RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.runs import lifecycle
@@ -72,6 +72,6 @@ def _images_per_s(dataset: data.Dataset, num_workers: int, run: str) -> float:
             if event == "round" and values["num_samples"]:
                 seconds.append(time.monotonic())
 
-        platform = LocalPlatform(spec.run, store.url, num_workers)
+        platform = LocalInvoker(spec.run, store.url, num_workers)
         lifecycle.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(num_workers), 1))
     return len(dataset.train) * (len(seconds) - 1) / (seconds[-1] - seconds[0])

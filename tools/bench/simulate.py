@@ -16,7 +16,7 @@ from nnlite import data
 from nnlite.commands._plan import plan
 from nnlite.commands.train import _parser as train_parser
 from nnlite.errors import UsageError
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import lifecycle
 from nnlite.runtime import trainer
@@ -113,7 +113,7 @@ def measure(store: Store, dataset: data.Dataset, spec: RunSpec) -> float:
         if event == "round" and values["num_samples"]:
             told_s.append(time.monotonic())
 
-    platform = LocalPlatform(spec.run, store.url, spec.num_workers)
+    platform = LocalInvoker(spec.run, store.url, spec.num_workers)
     last = lifecycle.Driver(store, spec, platform, tell=tell).drive(dict.fromkeys(range(spec.num_workers), 1))
     print(f"{spec.run}: {spec.num_workers} workers, {last.reason}", file=sys.stderr)
     return (told_s[-1] - told_s[0]) / (len(told_s) - 1)

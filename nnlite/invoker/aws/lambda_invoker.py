@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from nnlite.invoker.aws.account import explaining
 from nnlite.invoker.aws.function import Function
-from nnlite.invoker.base import Invocation, Platform
+from nnlite.invoker.base import Invocation, Invoker
 from nnlite.records import Count, Unsound, fit, parse
 
 NUM_THREADS = 16
@@ -49,7 +49,7 @@ class Lost:
     responsePayload: Answered | None = None  # noqa: N815
 
 
-class LambdaPlatform(Platform):
+class LambdaInvoker(Invoker):
     """Invokes workers as asynchronous events.
 
     payload(worker, attempt): the event's bytes. run: whose lost events we take from the queue at `queue_url`; others

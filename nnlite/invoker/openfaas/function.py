@@ -15,7 +15,7 @@ from nnlite.errors import NnliteError, RunError, StoreUnavailable, Unasked, Usag
 from nnlite.invoker.openfaas import signing
 from nnlite.invoker.openfaas.credentials import gateway_url
 from nnlite.invoker.openfaas.gateway import Gateway
-from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
+from nnlite.invoker.openfaas.invoker import OpenFaaSInvoker
 from nnlite.records import Unsound, parse
 from nnlite.records.fields import any_object
 
@@ -75,11 +75,11 @@ class Settings:
             raise UsageError("the function has no `store`: name one under `environment` in stack.yaml")
         return self.store
 
-    def platform(self, run: str, store_url: str) -> OpenFaaSPlatform:
+    def platform(self, run: str, store_url: str) -> OpenFaaSInvoker:
         """How this function starts other invocations of a run."""
         gateway = Gateway(self.gateway_url, secret=self.secret())
         timeout_s = self.exec_timeout_s + 15.0
-        return OpenFaaSPlatform(gateway, run, store_url, self.train_function, self.invocation, timeout_s=timeout_s)
+        return OpenFaaSInvoker(gateway, run, store_url, self.train_function, self.invocation, timeout_s=timeout_s)
 
     def remaining_s(self) -> Callable[[], float]:
         """A clock that says how long this invocation may go on; it starts now."""

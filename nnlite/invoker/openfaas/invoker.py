@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from nnlite.errors import RunError, UsageError
-from nnlite.invoker.base import Invocation, Platform
+from nnlite.invoker.base import Invocation, Invoker
 from nnlite.invoker.openfaas.deployed import Deployed, split_name
 from nnlite.invoker.openfaas.gateway import ASK_S, NOT_FOUND, Answer, Gateway, TimedOut, Unreachable
 
@@ -21,7 +21,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.5
 SPARE_S = 15.0  # how much longer than the function may run we wait for its answer
 
 
-class OpenFaaSPlatform(Platform):
+class OpenFaaSInvoker(Invoker):
     """Calls `function` for every invocation; "{worker}" in its name stands for the worker's number, from 1.
 
     sync: a call for each invocation at the same time, each waiting for its answer; so its end is known. async: the

@@ -1,0 +1,1 @@
+"""Downpour SGD: workers push updates and pull checkpoints without waiting for each other."""

@@ -11,8 +11,8 @@ from nnlite.cost import prices
 from nnlite.errors import RunError
 from nnlite.invoker.aws.account import Account
 from nnlite.invoker.aws.function import Function, check_concurrency
-from nnlite.invoker.aws.lambda_invoker import LambdaPlatform
-from nnlite.invoker.local import LocalPlatform
+from nnlite.invoker.aws.lambda_invoker import LambdaInvoker
+from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import Rates, RunSpec
@@ -35,10 +35,10 @@ def spec(run: str, workers: int = 3, rounds: int = 4, **more) -> RunSpec:
     return replace(small.spec(ROWS, workers, rounds), run=run, **(paces | more))
 
 
-def platform(of: RunSpec, account, url: str = STORE) -> LambdaPlatform:
+def platform(of: RunSpec, account, url: str = STORE) -> LambdaInvoker:
     queue = account.client("sqs").get_queue_url(QueueName="nnlite-lost")["QueueUrl"]
     payload = lambda worker, attempt: Payload(of.run, url, worker, attempt).to_json()  # noqa: E731
-    return LambdaPlatform(of.run, Function(NAME, Account()), payload, queue, queue_every_s=0.5)
+    return LambdaInvoker(of.run, Function(NAME, Account()), payload, queue, queue_every_s=0.5)
 
 
 def drive(of: RunSpec, account, url: str = STORE):
@@ -60,7 +60,7 @@ def at_home(tmp_path_factory):
     """The weights and slots that the same specification ends with on the local platform."""
     store, of = FileStore(tmp_path_factory.mktemp("home")), spec("home")
     lifecycle.begin(store, store, of, ROWS)
-    last = lifecycle.Driver(store, of, LocalPlatform(of.run, store.url, 2)).drive(dict.fromkeys(range(3), 1))
+    last = lifecycle.Driver(store, of, LocalInvoker(of.run, store.url, 2)).drive(dict.fromkeys(range(3), 1))
     return final(store, of, last)
 
 

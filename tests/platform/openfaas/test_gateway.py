@@ -17,7 +17,7 @@ import pytest
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.openfaas.deployed import Deployed, Listing, split_name
 from nnlite.invoker.openfaas.gateway import Gateway, Unreachable
-from nnlite.invoker.openfaas.invoker import OpenFaaSPlatform
+from nnlite.invoker.openfaas.invoker import OpenFaaSInvoker
 from nnlite.invoker.openfaas.proxies import proxy_for
 from nnlite.records import Unsound
 from tests.platform.openfaas.conftest import SECRET, client
@@ -51,7 +51,7 @@ def test_functions_of_another_namespace_are_found_scaled_and_called(staging):
     gateway = client(staging)
     assert set(gateway.functions()) == {"emnist-train"}
     assert set(gateway.functions("staging")) == {"emnist-train.staging"}
-    platform = OpenFaaSPlatform(gateway, "r", "memory://x", "emnist-train.staging")
+    platform = OpenFaaSInvoker(gateway, "r", "memory://x", "emnist-train.staging")
     platform.check(range(2))
     assert platform.timeout_s == 7 + 15
     platform.scale(2)
@@ -63,9 +63,9 @@ def test_functions_of_another_namespace_are_found_scaled_and_called(staging):
 def test_what_is_not_there_is_said_with_what_is(staging):
     gateway = client(staging)
     with pytest.raises(RunError, match=r"function 'emnist-train\.prod' is not deployed at .* \(there: nothing\)"):
-        OpenFaaSPlatform(gateway, "r", "memory://x", "emnist-train.prod").check(range(1))
+        OpenFaaSInvoker(gateway, "r", "memory://x", "emnist-train.prod").check(range(1))
     with pytest.raises(RunError, match=r"'worker-1\.staging' is not deployed .*\(there: emnist-train\.staging\)"):
-        OpenFaaSPlatform(gateway, "r", "memory://x", "worker-{worker}.staging").check(range(2))
+        OpenFaaSInvoker(gateway, "r", "memory://x", "worker-{worker}.staging").check(range(2))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_what_is_not_there_is_said_with_what_is(staging):
 )
 def test_what_no_function_can_be_called(name):
     with pytest.raises(UsageError, match="wanted letters a-z, digits and '-', like emnist-train"):
-        OpenFaaSPlatform(Gateway("http://127.0.0.1:1"), "r", "memory://x", name)
+        OpenFaaSInvoker(Gateway("http://127.0.0.1:1"), "r", "memory://x", name)
 
 
 def test_names_are_split():

@@ -13,9 +13,12 @@ if ROOT not in sys.path:
 
 from tests import real_data  # noqa: E402  what it needs is found from here on
 
-# A shell starts background jobs (`nohup make test &`) with SIGINT ignored, and children inherit that; the tests that
-# press Ctrl-C need children that hear it.
+# A shell starts background jobs (`nohup make test &`) with SIGINT ignored, nohup adds SIGHUP, and children inherit
+# that; the tests that press Ctrl-C or close a terminal need children that hear it. Handlers are not inherited, so this
+# process ignores SIGHUP by one, and its children do not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

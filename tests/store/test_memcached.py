@@ -530,9 +530,11 @@ def test_a_restart_is_an_eviction_of_everything(own: Memcached) -> None:
         assert store.get_many(["a"]) == [None]  # `Retrying` has opened a new connection
         store.put("a", b"two", if_version=ABSENT)
         own.stop()
-        threading.Timer(0.3, own.start).start()
+        soon = threading.Timer(0.3, own.start)
+        soon.start()
         with pytest.raises(NotFound):
             store.get("a")
+        soon.join()
 
 
 def test_a_version_does_not_come_back_after_a_restart(own: Memcached) -> None:

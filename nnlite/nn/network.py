@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.errors import StructureError
+from nnlite.nn.architecture import Architecture
 from nnlite.nn.engine.execution import Execution
-from nnlite.nn.layer import Layer, Parameter, Tensor
-from nnlite.nn.layers.flatten import Flatten
+from nnlite.nn.layer import Layer, Tensor
 from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
 
@@ -56,48 +56,22 @@ class Sequential:
     def __init__(
         self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None, *, threads: int = 1
     ):
-        self.layers, self.threads = tuple(layers), threads
+        self.threads = threads
         if threads < 1:
             raise StructureError(f"Sequential: threads = {threads}; wanted at least 1")
         self.input_shape: Shape = tuple(input_shape)
         self.loss = loss or SoftmaxCrossEntropy()
         if not self.input_shape or not all(isinstance(size, int) and size > 0 for size in self.input_shape):
             raise StructureError(f"the input shape is {self.input_shape}; wanted positive whole numbers")
-        self.names = _names(self.layers)
-        self.shapes, self.parameters = self._infer()  #: output shape, and parameters, of every layer
-        self.output_shape = self.shapes[-1] if self.shapes else self.input_shape
+        self.architecture = Architecture.of(tuple(layers), self.input_shape)
+        self.layers, self.names = self.architecture.layers, list(self.architecture.names)
+        #: output shape, and parameters, of every layer
+        self.shapes, self.parameters = list(self.architecture.shapes), list(self.architecture.parameters)
+        self.output_shape = self.architecture.output_shape
         self.loss.check(self.output_shape)
-        self.layout = Layout(
-            {
-                f"{name}/{key}": parameter.shape
-                for name, parameters in zip(self.names, self.parameters, strict=True)
-                for key, parameter in parameters.items()
-            }
-        )
+        self.layout = Layout({name: parameter.shape for name, parameter in self.architecture.named_parameters()})
         self.is_random = any(layer.random for layer in self.layers)  #: whether training needs an rng
         self._executions: dict[np.dtype[Any], Execution] = {}
-
-    def _infer(self) -> tuple[list[Shape], list[dict[str, Parameter]]]:
-        shape, shapes, parameters = self.input_shape, [], []
-        for name, layer in zip(self.names, self.layers, strict=True):
-            before = shape
-            if layer.whole_batch and len(before) == 3:
-                raise StructureError(
-                    f"layer {name}: {type(layer).__name__} needs the whole batch, and layers on images see it block by "
-                    "block: put it behind Flatten()"
-                )
-            try:
-                parameters.append(layer.parameters(shape))
-                shape = layer.output_shape(shape)
-            except StructureError as error:
-                raise StructureError(f"layer {name}: {error}") from None
-            if len(shape) != len(before) and type(layer) is not Flatten:
-                raise StructureError(
-                    f"layer {name}: makes {shape} of {before}, but only Flatten() turns images into vectors: "
-                    "return (C, 1, 1) and put Flatten() behind it"
-                )
-            shapes.append(shape)
-        return shapes, parameters
 
     # ---- parameters
 
@@ -105,9 +79,8 @@ class Sequential:
         """Fresh weights (P,) float32, drawn layer by layer from `rng`."""
         vector = self.empty()
         views = self.layout.views(vector)
-        for name, parameters in zip(self.names, self.parameters, strict=True):
-            for key, p in parameters.items():
-                p.initializer.fill_inplace(views[f"{name}/{key}"], rng, p.fan_in, p.fan_out)
+        for name, p in self.architecture.named_parameters():
+            p.initializer.fill_inplace(views[name], rng, p.fan_in, p.fan_out)
         return vector
 
     def empty(self) -> NDArray[np.float32]:
@@ -167,7 +140,7 @@ class Sequential:
 
     def _execution(self, dtype: np.dtype[Any]) -> Execution:
         if dtype not in self._executions:
-            self._executions[dtype] = Execution(self, dtype)
+            self._executions[dtype] = Execution(self.architecture, self.layout, dtype, self.threads)
         return self._executions[dtype]
 
     def check_rows(self, x: Tensor) -> None:
@@ -230,19 +203,6 @@ class Sequential:
 def _check_lengths(x: Tensor, y: NDArray[np.generic]) -> None:
     if len(y) != len(x):
         raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
-
-
-def _names(layers: Sequence[Layer]) -> list[str]:
-    """conv1, relu1, conv2, ...: the kind of layer and its number among its kind."""
-    short = {"Conv2D": "conv", "MaxPool2D": "pool", "LocalResponseNorm": "lrn"}
-    counts: dict[str, int] = {}
-    names = []
-    for layer in layers:
-        kind = type(layer).__name__
-        name = short.get(kind, kind.lower())
-        counts[name] = counts.get(name, 0) + 1
-        names.append(f"{name}{counts[name]}")
-    return names
 
 
 def _times(shape: Shape) -> str:

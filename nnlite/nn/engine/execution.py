@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from nnlite.nn.architecture import Architecture
 from nnlite.nn.engine.stages import ImageStage, VectorStage
 from nnlite.nn.engine.threads import Threads
 from nnlite.nn.layer import Tensor
 from nnlite.nn.layers.flatten import Flatten
-from nnlite.nn.parameters import Shape, aligned_empty
-
-if TYPE_CHECKING:
-    from nnlite.nn.network import Sequential
+from nnlite.nn.parameters import Layout, Shape, aligned_empty
 
 Views = list[dict[str, Tensor]]
 
 
 class Execution:
-    """A network bound to memory of one dtype."""
+    """An architecture bound to memory of one dtype. `layout`: that of its parameter vector."""
 
-    def __init__(self, network: Sequential, dtype: DTypeLike):
-        self.network, self.dtype = network, np.dtype(dtype)
-        layers, learns = network.layers, [bool(p) for p in network.parameters]
-        self.cut = _image_layers(network)  #: how many layers work on images
-        shapes = [network.input_shape, *network.shapes[: self.cut]]
-        self.images = (
-            ImageStage(layers[: self.cut], shapes, learns[: self.cut], dtype, network.threads) if self.cut else None
-        )
-        self.parallel = Threads(network.threads)
-        images_learn = any(learns[: self.cut])
-        self.vectors = VectorStage(layers[self.cut :], learns[self.cut :], dtype, images_learn, self.parallel)
+    def __init__(self, architecture: Architecture, layout: Layout, dtype: DTypeLike, threads: int):
+        self.architecture, self.layout, self.dtype = architecture, layout, np.dtype(dtype)
+        layers, learns = architecture.layers, architecture.learns
+        self.cut = cut = _image_layers(architecture)  #: how many layers work on images
+        shapes = [architecture.input_shape, *architecture.shapes[:cut]]
+        self.images = ImageStage(layers[:cut], shapes, learns[:cut], dtype, threads) if cut else None
+        self.parallel = Threads(threads)
+        self.vectors = VectorStage(layers[cut:], learns[cut:], dtype, any(learns[:cut]), self.parallel)
         self._arrays: dict[Any, Tensor] = {}
         self._views: dict[str, tuple[Tensor, Views]] = {}
 
@@ -48,10 +43,10 @@ class Execution:
         """Parameters by layer, remembered while the same array comes again in the same role."""
         known = self._views.get(role)
         if known is None or known[0] is not vector:
-            tensors = self.network.layout.views(vector)
+            tensors = self.layout.views(vector)
             views: Views = [
                 {key: tensors[f"{name}/{key}"] for key in parameters}
-                for name, parameters in zip(self.network.names, self.network.parameters, strict=True)
+                for name, parameters in zip(self.architecture.names, self.architecture.parameters, strict=True)
             ]
             known = self._views[role] = (vector, views)
         return known[1]
@@ -77,9 +72,9 @@ class Execution:
         self.images.backward(g[: self.cut], d_features, self.parallel)
 
 
-def _image_layers(network: Sequential) -> int:
+def _image_layers(architecture: Architecture) -> int:
     """How many layers come before the first Flatten, on images; 0 if the input can be read as vectors."""
-    if len(network.input_shape) != 3:
+    if len(architecture.input_shape) != 3:
         return 0
-    kinds = [type(layer) for layer in network.layers]
+    kinds = [type(layer) for layer in architecture.layers]
     return kinds.index(Flatten) if Flatten in kinds else len(kinds)

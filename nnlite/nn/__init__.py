@@ -10,6 +10,7 @@
 """
 
 from nnlite.described import Described
+from nnlite.nn.composite import Composite
 from nnlite.nn.gradcheck import GradientCheck, check_layer, check_network
 from nnlite.nn.initializers import Constant, Glorot, He, Initializer, Normal
 from nnlite.nn.layer import Layer, Parameter, Workspace
@@ -20,6 +21,7 @@ from nnlite.nn.layers.dropout import Dropout
 from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.layers.lrn import LocalResponseNorm
 from nnlite.nn.layers.pool import MaxPool2D
+from nnlite.nn.layers.residual import Residual
 from nnlite.nn.losses import HalfSquaredError, Loss, SoftmaxCrossEntropy
 from nnlite.nn.network import Evaluation, Sequential
 from nnlite.nn.optimizers import SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
@@ -29,6 +31,7 @@ from nnlite.nn.schedules import Cosine, Exponential, Schedule, StepDecay
 __all__ = [
     "SGD",
     "Adam",
+    "Composite",
     "Constant",
     "Conv2D",
     "Cosine",
@@ -55,6 +58,7 @@ __all__ = [
     "Parameter",
     "RMSProp",
     "ReLU",
+    "Residual",
     "Schedule",
     "Sequential",
     "SoftmaxCrossEntropy",

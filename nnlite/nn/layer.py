@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -25,9 +25,13 @@ from nnlite.nn.engine.threads import Threads
 from nnlite.nn.initializers import Initializer
 from nnlite.nn.parameters import Shape, aligned_empty, aligned_zeros
 
+if TYPE_CHECKING:
+    from nnlite.nn.engine.rows import Inner
+
 Tensor = NDArray[Any]
 Tensors = Mapping[str, Tensor]
 T = TypeVar("T")
+COMPUTATIONS = ("forward", "backward", "combine", "combine_backward")  #: what a layer defines
 PROMISES = ("needs_input", "needs_output", "in_place", "increasing", "takes_maximum")  #: on which a network relies
 
 
@@ -58,6 +62,7 @@ class Workspace:
         self.threads = Threads(1)  #: on which a layer may run its own work
         self._kept: dict[Any, Any] = {}
         self._temps = temps
+        self._inner: dict[str, Inner] = {}
 
     def keep(self, name: str, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         """An array of this block that survives until `backward`; the same memory every step."""
@@ -81,6 +86,16 @@ class Workspace:
     def ones(self, count: int) -> Tensor:
         """(count,) ones: a product with them is a sum, and BLAS sums several times as fast as `np.sum`."""
         return self.once(f"{count} ones", lambda: np.ones(count, self.dtype))
+
+    def inner(self, name: str) -> Inner:
+        """A row of layers of a `Composite`, at work on this block: has `forward(x)` and `backward(dy)`."""
+        return self._inner[name]
+
+    def add_inner(self, name: str, make: Callable[[], Inner]) -> Inner:
+        """The row of that name, made at the first call."""
+        if name not in self._inner:
+            self._inner[name] = make()
+        return self._inner[name]
 
     def _array(
         self, where: dict[Any, Any], name: str, shape: Shape, dtype: DTypeLike | None, make: Callable[..., Any]
@@ -106,18 +121,21 @@ class Layer(Described):
     increasing: ClassVar[bool] = False  #: works on each number alone and never turns an order round: so max commutes
     takes_maximum: ClassVar[bool] = False  #: every y is the largest of some x of its channel
     whole_batch: ClassVar[bool] = False  #: in training a sample's y depends on the others: for vectors alone
+    is_root: ClassVar[bool] = True  #: of a class itself: it computes nothing, its subclasses say what
 
     def __init_subclass__(cls, **options: Any) -> None:
         """What a layer promises of its forward and backward does not hold for those that a subclass puts in their
         place: there it is promised anew, or not at all. Nor do the steps of the one compute what the other does."""
         super().__init_subclass__(**options)
-        computes = [base for base in cls.__mro__ if "forward" in vars(base) or "backward" in vars(base)]
-        if computes[0] is not cls or computes[1] is Layer:
+        computes = [base for base in cls.__mro__ if any(name in vars(base) for name in COMPUTATIONS)]
+        if computes[0] is not cls or "is_root" in vars(computes[1]):
             return
         nearer = cls.__mro__[: cls.__mro__.index(computes[1])]
+        defines_all = "forward" in vars(cls) or "backward" in vars(cls)
+        root = Layer if defines_all else next(base for base in computes if "is_root" in vars(base))
         for name in (*PROMISES, "steps"):
             if not any(name in vars(base) for base in nearer):
-                setattr(cls, name, getattr(Layer, name))
+                setattr(cls, name, getattr(root, name))
 
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of one output sample for one input sample of `shape`. Raises StructureError if it cannot be."""
@@ -130,6 +148,10 @@ class Layer(Described):
     def steps(self, shape: Shape) -> Sequence[Layer]:
         """What to run in a row in place of this layer on images of `shape`; the steps share its parameters."""
         return (self,)
+
+    def inside(self) -> Mapping[str, Sequence[Layer]]:
+        """The rows of layers, by name, that this layer is made of: see `Composite`."""
+        return {}
 
     def prepare(self, p: Tensors, ws: Workspace) -> Tensors:
         """The parameters that a step on images uses, in the form it wants: made once, before a minibatch
@@ -152,3 +174,9 @@ class Layer(Described):
         dy may be overwritten.
         """
         raise TypeError(f"{type(self).__name__} must define backward()")
+
+
+def says(layer: Layer, what: str) -> bool:
+    """Whether a layer, or a layer inside it, declares `what`: "random", "whole_batch"."""
+    rows = layer.inside().values()
+    return bool(getattr(layer, what)) or any(says(inner, what) for row in rows for inner in row)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 
 from nnlite.errors import StructureError
 from nnlite.nn.architecture import Architecture
+from nnlite.nn.composite import Composite
 from nnlite.nn.engine.execution import Execution
-from nnlite.nn.layer import Layer, Tensor
+from nnlite.nn.layer import Layer, Tensor, says
 from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
 
@@ -70,7 +72,7 @@ class Sequential:
         self.output_shape = self.architecture.output_shape
         self.loss.check(self.output_shape)
         self.layout = Layout({name: parameter.shape for name, parameter in self.architecture.named_parameters()})
-        self.is_random = any(layer.random for layer in self.layers)  #: whether training needs an rng
+        self.is_random = any(says(layer, "random") for layer in self.layers)  #: whether training needs an rng
         self._executions: dict[np.dtype[Any], Execution] = {}
 
     # ---- parameters
@@ -184,11 +186,9 @@ class Sequential:
             raise StructureError(f"not the description of a network: {error!r} in {config!r:.80}") from None
 
     def summary(self) -> str:
-        """A table of layers, output shapes and parameter counts."""
+        """A table of layers, those inside others indented, with output shapes and parameter counts."""
         rows = [("layer", "", "output", "parameters"), ("input", "", _times(self.input_shape), "")]
-        for name, layer, shape, ps in zip(self.names, self.layers, self.shapes, self.parameters, strict=True):
-            count = sum(int(np.prod(p.shape)) for p in ps.values())
-            rows.append((name, _options(layer), _times(shape), f"{count:,}" if ps else ""))
+        rows += _lines(self.architecture)
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = [
             f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
@@ -205,11 +205,24 @@ def _check_lengths(x: Tensor, y: NDArray[np.generic]) -> None:
         raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
 
 
+def _lines(architecture: Architecture, indent: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """(name, options, output, parameters) of every layer."""
+    of = architecture
+    for name, layer, before, shape, ps in zip(
+        of.names, of.layers, of.input_shapes, of.shapes, of.parameters, strict=True
+    ):
+        count = sum(prod(p.shape) for p in ps.values())
+        yield indent + name, _options(layer), _times(shape), f"{count:,}" if ps else ""
+        if isinstance(layer, Composite):
+            for row, inside in layer.architectures(before).items():
+                yield from _lines(inside, f"{indent}  {row}/" if row else f"{indent}  ")
+
+
 def _times(shape: Shape) -> str:
     return " x ".join(str(size) for size in shape)
 
 
 def _options(layer: Layer) -> str:
-    """The hyper-parameters of a layer that are plain values, as in ``5x5/1 same``."""
-    config = layer.config()
-    return " ".join(f"{k}={v}" for k, v in config.items() if k != "is" and not isinstance(v, (dict, list)))
+    """The hyper-parameters of a layer that are plain values, as in ``filters=64 kernel=5``."""
+    plain = {k: v for k, v in layer.config().items() if k != "is" and not isinstance(v, (dict, list))}
+    return " ".join(f"{k}={v}" for k, v in plain.items() if v is not None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnlite.errors import StructureError
 from nnlite.nn.engine.chain import Chain
-from nnlite.nn.layer import Layer, Tensor
+from nnlite.nn.layer import Layer, Tensor, says
 from nnlite.nn.parameters import Shape
 
 NUM_SAMPLES, FIRST = 5, 3  # of the batch that is split, and of its first part
@@ -36,7 +36,9 @@ def check_promises(layer: Layer, input_shape: Shape, rng: np.random.Generator) -
 
     for training in (False, True):
         whole = forward(x)
-        if training and (layer.random or layer.whole_batch):  # what is drawn while training depends on the block
+        if training and (
+            says(layer, "random") or says(layer, "whole_batch")
+        ):  # what is drawn while training depends on the block
             continue
         joined = np.concatenate([forward(part) for part in np.split(x, [FIRST], axis)], -2 if whole.ndim == 4 else -1)
         error = float(np.linalg.norm(joined - whole)) / (float(np.linalg.norm(whole)) or 1.0)

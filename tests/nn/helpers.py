@@ -159,13 +159,29 @@ def image_layers(draw, shape, own=True, dropout=False):
 
 
 @st.composite
+def residuals(draw, shape, own=True, dropout=False):
+    """A residual block for images of `shape`: a few layers, and around them nothing or whatever makes that shape."""
+    body, inside = [], shape
+    for _ in range(draw(st.integers(1, 3))):
+        body.append(draw(image_layers(inside, own, dropout)))
+        inside = body[-1].output_shape(inside)
+    if inside == shape and draw(st.booleans()):
+        return nn.Residual(body)
+    body.append(nn.Conv2D(shape[0], 1, weight=nn.Normal(0.5), bias=nn.Normal(0.3)))
+    around = draw(image_layers(shape, own, dropout))
+    if around.output_shape(shape) == body[-1].output_shape(inside):
+        return nn.Residual(body, around)
+    return nn.Residual([*body, nn.Tanh()], [*body])
+
+
+@st.composite
 def networks(draw, own=True, dropout=False):
     """A random network: up to five layers on images, up to four on vectors, a Dense at the end."""
     shape = tuple(draw(st.integers(1, most)) for most in (3, 9, 9))
     layers: list[nn.Layer] = []
     inside = shape
     for _ in range(draw(st.integers(0, 5))):
-        layers.append(draw(image_layers(inside, own, dropout)))
+        layers.append(draw(st.one_of(image_layers(inside, own, dropout), residuals(inside, own, dropout))))
         inside = layers[-1].output_shape(inside)
     layers.append(nn.Flatten())
     simple = [nn.ReLU(), nn.Tanh(), nn.Flatten(), nn.Dense(5, nn.Glorot(), nn.Normal(0.3))]

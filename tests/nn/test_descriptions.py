@@ -23,6 +23,7 @@ EXAMPLES = [
     nn.Tanh(),
     nn.Dropout(0.3),
     nn.Flatten(),
+    nn.Residual([nn.Conv2D(4, 3), nn.Residual(nn.ReLU())], nn.Conv2D(4, 1)),
     nn.SoftmaxCrossEntropy(),
     nn.HalfSquaredError(),
     nn.He(),
@@ -39,7 +40,7 @@ EXAMPLES = [
     nn.Cosine(0.4, 100, 0.01, 3),
     data.Augment(True, 4),
 ]
-BASES = {"Layer", "Loss", "Initializer", "Optimizer", "Schedule"}
+BASES = {"Layer", "Composite", "Loss", "Initializer", "Optimizer", "Schedule"}
 
 
 def through_json(value):

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from nnlite import nn as lite
+from nnlite.nn.architecture import Architecture
 
 
 class TorchTwin:
@@ -25,15 +26,8 @@ class TorchTwin:
     def __init__(self, network: lite.Sequential, weights: np.ndarray):
         self.network = network
         self.dtype = torch.from_numpy(weights[:0].copy()).dtype
-        shapes = [network.input_shape, *network.shapes]
-        self._learning: dict[str, nn.Module] = {}
-        modules: list[nn.Module] = []
-        for name, layer, shape in zip(network.names, network.layers, shapes, strict=False):
-            parts = module_of(layer, shape)
-            modules += parts
-            if isinstance(layer, (lite.Dense, lite.Conv2D)):
-                self._learning[name] = parts[-1]
-        self.module = nn.Sequential(*modules).to(self.dtype)
+        self.module, self._learning = row_of(network.architecture)
+        self.module.to(self.dtype)
         self.loss = loss_of(network.loss)
         self.load(weights)
 
@@ -76,6 +70,34 @@ class TorchTwin:
         return vector
 
 
+def row_of(architecture: Architecture) -> tuple[nn.Sequential, dict[str, nn.Module]]:
+    """Layers in a row, and what learns in them by nnlite's names."""
+    modules: list[nn.Module] = []
+    learning: dict[str, nn.Module] = {}
+    for name, layer, shape in zip(architecture.names, architecture.layers, architecture.input_shapes, strict=True):
+        parts = module_of(layer, shape)
+        modules += parts
+        if isinstance(parts[-1], Added):
+            learning |= {f"{name}/{inner}": module for inner, module in parts[-1].learning.items()}
+        elif layer.parameters(shape):
+            learning[name] = parts[-1]
+    return nn.Sequential(*modules), learning
+
+
+class Added(nn.Module):
+    """A residual block."""
+
+    def __init__(self, layer: lite.Residual, shape: tuple[int, ...]):
+        super().__init__()
+        rows = layer.architectures(shape)
+        self.body, self.learning = row_of(rows[""])
+        self.shortcut, around = row_of(rows["shortcut"])
+        self.learning |= {f"shortcut/{name}": module for name, module in around.items()}
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x.clone()) + self.shortcut(x)
+
+
 def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
     """The modules of one layer for samples of `shape`; what learns comes last."""
     match layer:
@@ -89,6 +111,8 @@ def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
             return [nn.Dropout(layer.rate)]
         case lite.Flatten():
             return [nn.Flatten()]
+        case lite.Residual():
+            return [Added(layer, shape)]
         case lite.LocalResponseNorm():
             size = 2 * layer.radius + 1
             return [nn.LocalResponseNorm(size, layer.alpha * size, layer.beta, layer.bias)]

@@ -18,7 +18,7 @@ from nnlite.nn.engine.block_gradients import BlockGradients
 from nnlite.nn.engine.chain import Chain
 from nnlite.nn.engine.order import plan
 from nnlite.nn.engine.threads import Threads, in_turns
-from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
+from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace, says
 from nnlite.nn.parameters import Shape
 
 BLOCK_BYTES = 1_400_000  # of the largest activation in a block of images: what a core keeps near itself
@@ -47,20 +47,12 @@ class ImageStage:
         self.steps = plan(layers, shapes[:-1])
         self.layers = [step.layer for step in self.steps]
         self.learns = [learns[step.owner] for step in self.steps]
-        self.block_size = max(1, BLOCK_BYTES // (self._largest(shapes[0]) * self.dtype.itemsize))
+        self.block_size = max(1, BLOCK_BYTES // (_largest(self.layers, shapes[0]) * self.dtype.itemsize))
         self._temps: list[list[dict[Any, Any]]] = [[{} for _ in self.steps] for _ in range(threads)]
         self._preparing = [Workspace(dtype, {}) for _ in self.steps]
         self._chains: dict[tuple[int, int, int], Chain] = {}
         self._sums: BlockGradients | None = None
         self._prepared: list[Tensors] = []
-
-    def _largest(self, shape: Shape) -> int:
-        """Numbers in the largest activation of one image."""
-        largest = prod(shape)
-        for layer in self.layers:
-            shape = layer.output_shape(shape)
-            largest = max(largest, prod(shape))
-        return largest
 
     def _blocks(self, num_samples: int, thread: int) -> list[tuple[int, slice]]:
         """(number, samples) of the blocks of one thread."""
@@ -96,7 +88,7 @@ class ImageStage:
                 y = chain.forward(prepared, x[block].transpose(2, 3, 0, 1), training, rng)
                 columns[..., block] = y.transpose(3, 0, 1, 2)
 
-        if training and any(layer.random for layer in self.layers):
+        if training and any(says(layer, "random") for layer in self.layers):
             in_turns(self.threads, run)  # one generator, always asked in the same order
         else:
             parallel(run)
@@ -127,6 +119,16 @@ class ImageStage:
         totals = sums.total(sum(bool(self._blocks(num_samples, thread)) for thread in range(self.threads)))
         for step, ws, d in zip(self.steps, self._preparing, totals, strict=True):
             step.layer.collect(d, g[step.owner], ws)
+
+
+def _largest(layers: Sequence[Layer], shape: Shape) -> int:
+    """Numbers in the largest activation of one image of `shape`, inside layers, too."""
+    largest = prod(shape)
+    for layer in layers:
+        inside = [_largest(row, shape) for row in layer.inside().values()]
+        shape = layer.output_shape(shape)
+        largest = max(largest, prod(shape), *inside)
+    return largest
 
 
 class VectorStage:

@@ -14,12 +14,14 @@ from nnlite.nn.composite import Composite
 from nnlite.nn.gradcheck import GradientCheck, check_layer, check_network
 from nnlite.nn.initializers import Constant, Glorot, He, Initializer, Normal
 from nnlite.nn.layer import Layer, Parameter, Workspace
-from nnlite.nn.layers.activations import ReLU, Tanh
+from nnlite.nn.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
+from nnlite.nn.layers.average_pool import AveragePool2D, GlobalAveragePool2D
 from nnlite.nn.layers.conv import Conv2D
 from nnlite.nn.layers.dense import Dense
 from nnlite.nn.layers.dropout import Dropout
 from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.layers.lrn import LocalResponseNorm
+from nnlite.nn.layers.normalization import BatchNorm, GroupNorm, LayerNorm
 from nnlite.nn.layers.pool import MaxPool2D
 from nnlite.nn.layers.residual import Residual
 from nnlite.nn.losses import HalfSquaredError, Loss, SoftmaxCrossEntropy
@@ -29,8 +31,12 @@ from nnlite.nn.parameters import Layout
 from nnlite.nn.schedules import Cosine, Exponential, Schedule, StepDecay
 
 __all__ = [
+    "ELU",
+    "GELU",
     "SGD",
     "Adam",
+    "AveragePool2D",
+    "BatchNorm",
     "Composite",
     "Constant",
     "Conv2D",
@@ -41,13 +47,17 @@ __all__ = [
     "Evaluation",
     "Exponential",
     "Flatten",
+    "GlobalAveragePool2D",
     "Glorot",
     "GradientCheck",
+    "GroupNorm",
     "HalfSquaredError",
     "He",
     "Initializer",
     "Layer",
+    "LayerNorm",
     "Layout",
+    "LeakyReLU",
     "LocalResponseNorm",
     "Loss",
     "MaxPool2D",
@@ -61,7 +71,10 @@ __all__ = [
     "Residual",
     "Schedule",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
     "SoftmaxCrossEntropy",
+    "Softplus",
     "StepDecay",
     "Tanh",
     "Workspace",

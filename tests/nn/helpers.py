@@ -16,6 +16,8 @@ laws = settings(deadline=None, derandomize=True, database=None, max_examples=60)
 
 seeds = st.integers(0, 2**31)
 paddings = st.sampled_from(["same", "valid"])
+ACTIVATIONS = [nn.Tanh(), nn.LeakyReLU(0.2), nn.Sigmoid(), nn.SiLU(), nn.GELU(), nn.Softplus(), nn.ELU(0.7)]
+SPREAD = nn.Normal(1.0), nn.Normal(0.3)  # gains and biases that show a mistake
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,11 @@ def image_layers(draw, shape, own=True, dropout=False):
         nn.Conv2D(draw(st.integers(1, 4)), kernel, stride, padding, nn.Normal(0.5), nn.Normal(0.3)),
         nn.MaxPool2D(kernel, stride, padding),
         nn.LocalResponseNorm(draw(st.integers(0, 3)), 1.0, 0.5, draw(st.sampled_from([0.75, 0.5]))),
+        nn.AveragePool2D(kernel, stride, padding),
+        nn.GlobalAveragePool2D(),
+        nn.GroupNorm(draw(st.sampled_from([g for g in (1, 2, 3, 4) if shape[0] % g == 0])), 0.1, *SPREAD),
+        draw(st.sampled_from(ACTIVATIONS)),
         nn.ReLU(),
-        nn.Tanh(),
     ]
     return draw(st.sampled_from(choices + [Gains(), PassOn()] * own + [nn.Dropout(0.4)] * dropout))
 
@@ -184,7 +189,13 @@ def networks(draw, own=True, dropout=False):
         layers.append(draw(st.one_of(image_layers(inside, own, dropout), residuals(inside, own, dropout))))
         inside = layers[-1].output_shape(inside)
     layers.append(nn.Flatten())
-    simple = [nn.ReLU(), nn.Tanh(), nn.Flatten(), nn.Dense(5, nn.Glorot(), nn.Normal(0.3))]
+    simple = [
+        nn.ReLU(),
+        draw(st.sampled_from(ACTIVATIONS)),
+        nn.Flatten(),
+        nn.LayerNorm(0.1, *SPREAD),
+        nn.Dense(5, nn.Glorot(), nn.Normal(0.3)),
+    ]
     simple += [Gains(), PassOn()] * own + [nn.Dropout(0.4)] * dropout
     layers += draw(st.lists(st.sampled_from(simple), max_size=4))
     return nn.Sequential([*layers, nn.Dense(4, nn.Glorot(), nn.Normal(0.3))], shape)

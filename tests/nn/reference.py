@@ -6,7 +6,7 @@ Images are (N, C, H, W), vectors (N, D); a convolution's weight is (kernel, kern
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import ceil, exp, log
+from math import ceil, cosh, exp, log, pi, sqrt, tanh
 
 import numpy as np
 
@@ -91,6 +91,89 @@ def lrn_backward(x, dy, radius, bias, alpha, beta):
     return dx
 
 
+def average_pool(x, kernel, stride, padding):
+    """The mean of the real entries of every window."""
+    rows, columns = _axes(x, kernel, stride, padding)
+    y = np.empty((*x.shape[:2], len(rows), len(columns)))
+    for n, c, i, j in np.ndindex(y.shape):
+        entries = [x[n, c, row, column] for (_, row), (_, column) in _product(rows[i], columns[j])]
+        y[n, c, i, j] = sum(entries) / len(entries)
+    return y
+
+
+def average_pool_backward(x, dy, kernel, stride, padding):
+    """dx of sum(dy * average_pool(x)): dy in equal shares to the entries of its window."""
+    rows, columns = _axes(x, kernel, stride, padding)
+    dx = np.zeros(x.shape)
+    for n, c, i, j in np.ndindex(dy.shape):
+        window = [(row, column) for (_, row), (_, column) in _product(rows[i], columns[j])]
+        for row, column in window:
+            dx[n, c, row, column] += dy[n, c, i, j] / len(window)
+    return dx
+
+
+def normalized(x, epsilon):
+    """(x - mean) / sqrt(variance + epsilon) of a list of numbers."""
+    mean = sum(x) / len(x)
+    deviation = sqrt(sum((one - mean) ** 2 for one in x) / len(x) + epsilon)
+    return np.array([(one - mean) / deviation for one in x])
+
+
+def normalized_backward(x, dy, epsilon):
+    """dx of sum(dy * normalized(x)), from the Jacobian dz[i] / dx[j] = ((i == j) - 1/m - z[i] z[j] / m) / sigma."""
+    z, m = normalized(x, epsilon), len(x)
+    mean = sum(x) / m
+    deviation = sqrt(sum((one - mean) ** 2 for one in x) / m + epsilon)
+    return np.array([sum(dy[i] * ((i == j) - 1 / m - z[i] * z[j] / m) for i in range(m)) / deviation for j in range(m)])
+
+
+def group_norm(x, gain, bias, groups, epsilon):
+    """Each group of channels of each sample, normalized; then gain and bias of the channel."""
+    y = np.empty(x.shape)
+    for n, channels in _groups(x, groups):
+        z = normalized(list(x[n, channels].ravel()), epsilon).reshape(x[n, channels].shape)
+        for c, image in zip(channels, z, strict=True):
+            y[n, c] = gain[c] * image + bias[c]
+    return y
+
+
+def group_norm_backward(x, gain, dy, groups, epsilon):
+    """(dx, d_gain, d_bias) of sum(dy * group_norm(x))."""
+    dx, d_gain, d_bias = np.empty(x.shape), np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for n, channels in _groups(x, groups):
+        inside = list(x[n, channels].ravel())
+        z = normalized(inside, epsilon).reshape(x[n, channels].shape)
+        dz = np.stack([gain[c] * dy[n, c] for c in channels])
+        dx[n, channels] = normalized_backward(inside, list(dz.ravel()), epsilon).reshape(dz.shape)
+        for c, image in zip(channels, z, strict=True):
+            d_gain[c] += (dy[n, c] * image).sum()
+            d_bias[c] += dy[n, c].sum()
+    return dx, d_gain, d_bias
+
+
+def activation(name, x, number):
+    """(y, dy / dx) of one number."""
+    match name:
+        case "Tanh":
+            return tanh(x), 1 / cosh(x) ** 2
+        case "LeakyReLU":
+            return (x, 1.0) if x > 0 else (number * x, number)
+        case "Sigmoid":
+            return 1 / (1 + exp(-x)), exp(-x) / (1 + exp(-x)) ** 2
+        case "SiLU":
+            sigmoid = 1 / (1 + exp(-x))
+            return x * sigmoid, sigmoid + x * exp(-x) * sigmoid**2
+        case "GELU":
+            inner = sqrt(2 / pi) * (x + 0.044715 * x**3)
+            slope = sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2) / cosh(inner) ** 2
+            return 0.5 * x * (1 + tanh(inner)), 0.5 * (1 + tanh(inner)) + 0.5 * x * slope
+        case "Softplus":
+            return log(1 + exp(x)), 1 / (1 + exp(-x))
+        case "ELU":
+            return (x, 1.0) if x > 0 else (number * (exp(x) - 1), number * exp(x))
+    raise ValueError(name)
+
+
 def softmax_cross_entropy(logits, labels):
     """(mean loss, d_logits (N, K)) for logits (N, K)."""
     num_samples, num_classes = logits.shape
@@ -102,6 +185,12 @@ def softmax_cross_entropy(logits, labels):
         for k in range(num_classes):
             d_logits[n, k] = (weights[k] / sum(weights) - (k == labels[n])) / num_samples
     return total / num_samples, d_logits
+
+
+def _groups(x, groups):
+    """(sample, its channels of one group)"""
+    size = x.shape[1] // groups
+    return [(n, list(range(g * size, (g + 1) * size))) for n in range(len(x)) for g in range(groups)]
 
 
 def _axes(x, kernel, stride, padding):

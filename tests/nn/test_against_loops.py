@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nnlite import nn
 from tests.nn import reference
-from tests.nn.helpers import difference, laws, paddings, seeds, through
+from tests.nn.helpers import ACTIVATIONS, difference, laws, paddings, seeds, through
 
 EXACT = 1e-12
 sizes, channels, batches = st.integers(1, 8), st.integers(1, 3), st.integers(1, 3)
@@ -105,6 +105,89 @@ def test_local_response_norm(n, c, radius, beta, seed):
     passed = through(nn.LocalResponseNorm(radius, 1.2, 0.4, beta), x, dy)
     assert difference(passed.y, reference.lrn(x, radius, 1.2, 0.4, beta)) < EXACT
     assert difference(passed.dx, reference.lrn_backward(x, dy, radius, 1.2, 0.4, beta)) < EXACT
+
+
+@laws
+@given(batches, channels, sizes, sizes, kernels, strides, paddings, seeds)
+def test_average_pool(n, c, h, w, kernel, stride, padding, seed):
+    assume(fits(padding, kernel, h, w))
+    rng, x = images(seed, n, c, h, w)
+    wanted = reference.average_pool(x, kernel, stride, padding)
+    dy = rng.standard_normal(wanted.shape)
+    passed = through(nn.AveragePool2D(kernel, stride, padding), x, dy)
+    assert difference(passed.y, wanted) < EXACT
+    assert difference(passed.dx, reference.average_pool_backward(x, dy, kernel, stride, padding)) < EXACT
+
+
+@laws
+@given(batches, channels, sizes, sizes, seeds)
+def test_global_average_pool_is_an_average_pool_as_large_as_the_image(n, c, h, w, seed):
+    side = max(h, w)
+    rng, x = images(seed, n, c, side, side)
+    dy = rng.standard_normal((n, c, 1, 1))
+    one, other = (through(nn.GlobalAveragePool2D(), x, dy), through(nn.AveragePool2D(side, 1, "valid"), x, dy))
+    assert difference(one.y, other.y) < EXACT
+    assert difference(one.dx, other.dx) < EXACT
+
+
+@laws
+@given(batches, st.sampled_from([(1, 1), (1, 3), (2, 2), (2, 6), (4, 4)]), st.integers(1, 4), seeds)
+def test_group_norm(n, groups_of, side, seed):
+    groups, c = groups_of
+    rng, x = images(seed, n, c, side, 2)
+    gain, bias = rng.standard_normal((2, c))
+    dy = rng.standard_normal(x.shape)
+    passed = through(nn.GroupNorm(groups, 0.01), x, dy, gain=gain, bias=bias)
+    assert difference(passed.y, reference.group_norm(x, gain, bias, groups, 0.01)) < EXACT
+    dx, d_gain, d_bias = reference.group_norm_backward(x, gain, dy, groups, 0.01)
+    assert difference(passed.dx, dx) < 1e-10
+    assert difference(passed.gradients["gain"], d_gain) < 1e-10
+    assert difference(passed.gradients["bias"], d_bias) < EXACT
+
+
+@laws
+@given(batches, st.integers(2, 8), seeds)
+def test_layer_norm_is_a_group_norm_of_one_group(n, d, seed):
+    """The features as channels of one pixel."""
+    rng = np.random.default_rng(seed)
+    x, dy = rng.standard_normal((2, n, d))
+    gain, bias = rng.standard_normal((2, d))
+    passed = through(nn.LayerNorm(0.01), x, dy, gain=gain, bias=bias)
+    x, dy = x[:, :, None, None], dy[:, :, None, None]
+    assert difference(passed.y, reference.group_norm(x, gain, bias, 1, 0.01)[:, :, 0, 0]) < EXACT
+    dx, d_gain, d_bias = reference.group_norm_backward(x, gain, dy, 1, 0.01)
+    assert difference(passed.dx, dx[:, :, 0, 0]) < 1e-10
+    assert difference(passed.gradients["gain"], d_gain) < 1e-10
+    assert difference(passed.gradients["bias"], d_bias) < EXACT
+
+
+def test_group_norm_does_not_lose_the_variance_beside_a_large_mean():
+    """In float32, a mean a thousand times the deviation: squares of x would have no digit of the variance left."""
+    rng = np.random.default_rng(0)
+    x = (1000 + rng.standard_normal((2, 4, 9, 9))).astype(np.float32)
+    ones, zeros = np.ones(4, np.float32), np.zeros(4, np.float32)
+    y = through(nn.GroupNorm(2), x, gain=ones, bias=zeros).y
+    assert difference(y, reference.group_norm(x.astype(float), ones, zeros, 2, 1e-5)) < 1e-3
+
+
+@pytest.mark.parametrize("shape", [(40,), (2, 5, 4)], ids=str)
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
+def test_activations(layer, shape):
+    rng = np.random.default_rng(0)
+    x, dy = 3 * rng.standard_normal((2, 3, *shape))
+    number = next(iter(vars(layer).values()), None)
+    wanted = [reference.activation(type(layer).__name__, float(one), number) for one in x.ravel()]
+    passed = through(layer, x, dy)
+    assert difference(passed.y.ravel(), np.array([y for y, _ in wanted])) < EXACT
+    assert difference(passed.dx.ravel(), np.array([slope for _, slope in wanted]) * dy.ravel()) < 1e-11
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=str)
+def test_activations_of_huge_numbers_are_finite(layer):
+    x = np.array([[-1e10, -1e4, -100, 0, 100, 1e4, 1e10]], np.float32)
+    passed = through(layer, x, np.ones_like(x))
+    assert np.isfinite(passed.y).all()
+    assert np.isfinite(passed.dx).all()
 
 
 @laws

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from nnlite import data, nn
 from nnlite.nn import models
 from tests.nn.helpers import (
+    ACTIVATIONS,
     WeightedSum,
     batch_for,
     difference,
@@ -75,7 +76,7 @@ def test_convolution_and_pooling(dtype, data, kernel, stride, padding, seed):
 
 @dtypes
 @pytest.mark.parametrize("shape", [(5,), (3, 4, 5)], ids=str)
-@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Tanh(), nn.Flatten(), nn.Dropout(0.0)], ids=str)
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Flatten(), nn.Dropout(0.0), *ACTIVATIONS], ids=str)
 def test_layers_without_parameters(layer, shape, dtype):
     rng = np.random.default_rng(0)
     x, dy = rng.standard_normal((2, 6, *shape)).astype(dtype)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nnlite import nn
 from nnlite.nn import gradcheck
 from nnlite.nn.engine import stages
-from tests.nn.helpers import Gains, batch_for, image_layers, laws, networks, seeds, small_models
+from tests.nn.helpers import ACTIVATIONS, Gains, batch_for, image_layers, laws, networks, seeds, small_models
 
 TOLERANCE = 1e-6
 KERNELS, STRIDES, PADDINGS = range(1, 6), range(1, 4), ("same", "valid")
@@ -40,6 +40,34 @@ def test_max_pool(shape, kernel, stride, padding):
     assert_right(nn.check_layer(layer, shape, np.random.default_rng(kernel), num_samples=2))
 
 
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("shape", IMAGES, ids=str)
+def test_average_pool(shape, kernel, stride, padding):
+    layer = nn.AveragePool2D(kernel, stride, padding)
+    assert_right(nn.check_layer(layer, shape, np.random.default_rng(kernel), num_samples=2))
+
+
+@pytest.mark.parametrize("shape", [*IMAGES, (4, 1, 1)], ids=str)
+def test_global_average_pool(shape):
+    assert_right(nn.check_layer(nn.GlobalAveragePool2D(), shape, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("num_samples", [1, 4])
+@pytest.mark.parametrize("groups", [1, 2, 3, 6])
+@pytest.mark.parametrize("size", [(2, 2), (5, 7), (1, 9)], ids=str)
+def test_group_norm(size, groups, num_samples):
+    layer = nn.GroupNorm(groups)
+    assert_right(nn.check_layer(layer, (6, *size), np.random.default_rng(groups), num_samples))
+
+
+@pytest.mark.parametrize("num_samples", [1, 4])
+@pytest.mark.parametrize("size", [2, 3, 10])
+def test_layer_norm(size, num_samples):
+    assert_right(nn.check_layer(nn.LayerNorm(), (size,), np.random.default_rng(size), num_samples))
+
+
 @pytest.mark.parametrize("beta", [0.75, 0.5, 1.3])
 @pytest.mark.parametrize("radius", [0, 1, 2, 4])
 @pytest.mark.parametrize("channels", [1, 2, 5, 9])
@@ -50,7 +78,7 @@ def test_local_response_norm(channels, radius, beta):
 
 @pytest.mark.parametrize("num_samples", [1, 2, 7])
 @pytest.mark.parametrize("shape", VECTORS + IMAGES, ids=str)
-@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Tanh(), nn.Dropout(0.4), Gains()], ids=str)
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.Dropout(0.4), Gains(), *ACTIVATIONS], ids=str)
 def test_element_wise(layer, shape, num_samples):
     assert_right(nn.check_layer(layer, shape, np.random.default_rng(1), num_samples))
 

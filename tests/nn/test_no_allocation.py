@@ -53,6 +53,12 @@ CONVOLUTIONS = [
     nn.Conv2D(16, 5), nn.MaxPool2D(2, 2), nn.Flatten(), nn.Dense(40), nn.Dropout(0.5), nn.ReLU(), nn.Dense(10),
 ]  # fmt: skip
 
+MODERN = [
+    nn.Conv2D(16, 3), nn.GroupNorm(4), nn.SiLU(), nn.Residual([nn.Conv2D(16, 3), nn.GroupNorm(1), nn.LeakyReLU()]),
+    nn.AveragePool2D(3, 2), nn.ELU(), nn.Softplus(), nn.GELU(), nn.Sigmoid(), nn.GlobalAveragePool2D(), nn.Flatten(),
+    nn.Dense(100), nn.LayerNorm(), nn.GELU(), nn.Dense(10),
+]  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("network", "num_samples"),
@@ -63,8 +69,9 @@ CONVOLUTIONS = [
         (models.emnist_mlp(), 200),
         (nn.Sequential(CONVOLUTIONS, (3, 17, 15)), 9),
         (nn.Sequential(CONVOLUTIONS, (14, 17, 15)), 40),
+        (nn.Sequential(MODERN, (3, 17, 15)), 60),
     ],
-    ids=["b", "a", "c", "emnist", "odd images", "many images"],
+    ids=["b", "a", "c", "emnist", "odd images", "many images", "modern"],
 )
 def test_training(network, num_samples):
     assert warm_peak_bytes(training_step(network, num_samples)) < SMALL_BYTES

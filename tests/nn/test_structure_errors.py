@@ -28,6 +28,12 @@ NETWORKS = [
     ([nn.Flatten(), nn.Conv2D(3, 3)], IMAGE, ["layer conv1", "images", "(90,)"]),
     ([nn.MaxPool2D(3, 3)], (5,), ["layer pool1", "MaxPool2D wants images", "(5,)"]),
     ([nn.LocalResponseNorm()], (5,), ["layer lrn1", "LocalResponseNorm wants images", "(5,)"]),
+    ([nn.AveragePool2D(3, 3)], (5,), ["AveragePool2D wants images", "(5,)"]),
+    ([nn.AveragePool2D(7, 1, "valid")], IMAGE, ["AveragePool2D", "kernel of 7", "into 6"]),
+    ([nn.GlobalAveragePool2D()], (5,), ["GlobalAveragePool2D wants images", "(5,)"]),
+    ([nn.GroupNorm(1)], (5,), ["GroupNorm wants images", "(5,)", "LayerNorm()"]),
+    ([nn.GroupNorm(2)], IMAGE, ["GroupNorm", "3 channels", "2 groups"]),
+    ([nn.LayerNorm()], IMAGE, ["LayerNorm wants vectors", "(3, 6, 5)", "GroupNorm(1)"]),
     ([nn.Conv2D(3, 6, padding="valid")], IMAGE, ["Conv2D", "kernel of 6", "into 5"]),
     ([nn.MaxPool2D(7, 1, "valid")], IMAGE, ["MaxPool2D", "kernel of 7", "into 6"]),
     ([nn.Conv2D(3, 0)], IMAGE, ["Conv2D", "kernel 0", "at least 1"]),
@@ -60,6 +66,24 @@ def test_layers_that_do_not_fit(layers, shape, words):
 def test_dense_needs_units(units):
     with pytest.raises(StructureError, match=f"at least 1 unit, got {units}"):
         nn.Dense(units)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.GroupNorm(0), "GroupNorm: 0 groups; wanted at least 1"),
+        (lambda: nn.GroupNorm(2, 0.0), r"GroupNorm: epsilon 0\.0; wanted a positive number"),
+        (lambda: nn.LayerNorm(-1.0), r"LayerNorm: epsilon -1\.0"),
+        (lambda: nn.LeakyReLU(1.0), r"LeakyReLU: slope 1\.0; wanted a number in \[0, 1\)"),
+        (lambda: nn.ELU(0), "ELU: alpha 0; wanted a positive number"),
+        (nn.BatchNorm, "BatchNorm is not offered: .* block of samples .* Take GroupNorm"),
+        (lambda: nn.Layer.from_config({"is": "BatchNorm"}), "BatchNorm is not offered"),
+    ],
+)
+def test_layers_that_cannot_be(make, words):
+    with pytest.raises(StructureError, match=words) as failure:
+        make()
+    assert "\n" not in str(failure.value)
 
 
 def test_an_mlp_needs_a_hidden_layer():

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from nnlite import nn as lite
 from nnlite.nn.architecture import Architecture
 
+TORCH_NAMES = {"weight": "weight", "gain": "weight", "bias": "bias"}
+
 
 class TorchTwin:
     """A `Sequential` of nnlite as a `torch.nn.Sequential` that computes the same."""
@@ -36,8 +38,8 @@ class TorchTwin:
         views = self.network.layout.views(weights)
         with torch.no_grad():
             for name, module in self._learning.items():
-                for key in ("weight", "bias"):
-                    getattr(module, key).copy_(_to_torch(views[f"{name}/{key}"]))
+                for key in self._keys(name):
+                    getattr(module, TORCH_NAMES[key]).copy_(_to_torch(views[f"{name}/{key}"]))
 
     def loss_and_gradient(self, x: np.ndarray, y: np.ndarray) -> float:
         """Mean loss of a minibatch in nnlite's shapes; the gradients are left in the parameters."""
@@ -65,9 +67,12 @@ class TorchTwin:
         vector = np.empty(self.network.layout.size, torch.empty(0, dtype=self.dtype).numpy().dtype)
         views = self.network.layout.views(vector)
         for name, module in self._learning.items():
-            for key in ("weight", "bias"):
-                views[f"{name}/{key}"][...] = _from_torch(what(getattr(module, key)))
+            for key in self._keys(name):
+                views[f"{name}/{key}"][...] = _from_torch(what(getattr(module, TORCH_NAMES[key])))
         return vector
+
+    def _keys(self, name: str) -> list[str]:
+        return [key for key in TORCH_NAMES if f"{name}/{key}" in self.network.layout]
 
 
 def row_of(architecture: Architecture) -> tuple[nn.Sequential, dict[str, nn.Module]]:
@@ -98,6 +103,20 @@ class Added(nn.Module):
         return self.body(x.clone()) + self.shortcut(x)
 
 
+class MeanOfWindows(nn.Module):
+    """Average-pooling whose padding counts for nothing, also where it is not the same on both sides."""
+
+    def __init__(self, layer: lite.AveragePool2D, shape: tuple[int, ...]):
+        super().__init__()
+        before_after = [_padding(size, layer) for size in shape[1:]]
+        self.pad = nn.ZeroPad2d((*before_after[1], *before_after[0]))
+        self.sum = nn.AvgPool2d(layer.kernel, layer.stride, divisor_override=1)
+        self.register_buffer("counts", self.sum(self.pad(torch.ones(1, 1, *shape[1:]))))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.sum(self.pad(x)) / self.counts
+
+
 def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
     """The modules of one layer for samples of `shape`; what learns comes last."""
     match layer:
@@ -107,6 +126,26 @@ def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
             return [nn.ReLU()]
         case lite.Tanh():
             return [nn.Tanh()]
+        case lite.LeakyReLU():
+            return [nn.LeakyReLU(layer.slope)]
+        case lite.Sigmoid():
+            return [nn.Sigmoid()]
+        case lite.SiLU():
+            return [nn.SiLU()]
+        case lite.GELU():
+            return [nn.GELU(approximate="tanh")]
+        case lite.Softplus():
+            return [nn.Softplus()]
+        case lite.ELU():
+            return [nn.ELU(layer.alpha)]
+        case lite.GroupNorm():
+            return [nn.GroupNorm(layer.groups, shape[0], layer.epsilon)]
+        case lite.LayerNorm():
+            return [nn.LayerNorm(shape, layer.epsilon)]
+        case lite.GlobalAveragePool2D():
+            return [nn.AdaptiveAvgPool2d(1)]
+        case lite.AveragePool2D():
+            return [MeanOfWindows(layer, shape)]
         case lite.Dropout():
             return [nn.Dropout(layer.rate)]
         case lite.Flatten():

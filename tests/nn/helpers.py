@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -122,6 +123,11 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     """||a - b|| / ||b||"""
     size = float(np.linalg.norm(b))
     return float(np.linalg.norm(a - b)) / size if size else float(np.linalg.norm(a))
+
+
+def through_json(value):
+    """What comes out of JSON again."""
+    return json.loads(json.dumps(value, allow_nan=False))
 
 
 def small_models() -> dict[str, nn.Sequential]:

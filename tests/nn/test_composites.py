@@ -9,9 +9,8 @@ import pytest
 from nnlite import nn, weights
 from nnlite.errors import StructureError
 from nnlite.nn.composite import Composite
-from tests.nn.helpers import Passage, batch_for, difference, gradient_of, through
-from tests.nn.test_descriptions import through_json
-from tests.nn.test_no_allocation import SMALL_BYTES, training_step, warm_peak_bytes
+from tests.nn.helpers import Passage, batch_for, difference, gradient_of, through, through_json
+from tests.nn.warm import SMALL_BYTES, training_step, warm_peak_bytes
 
 CONV = nn.Conv2D(4, 3)
 BLOCKS = {

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import json
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given
 from nnlite import data, described, nn
 from nnlite.errors import StructureError
 from nnlite.nn import models
-from tests.nn.helpers import Gains, laws, networks, small_models
+from tests.nn.helpers import Gains, laws, networks, small_models, through_json
 
 # For every class of nnlite that can be described, an object whose every field differs from its default.
 EXAMPLES = [
@@ -52,10 +51,6 @@ EXAMPLES = [
 ]
 REFUSED = {"BatchNorm"}  # so that its description is refused with the same words
 BASES = {"Layer", "Composite", "Loss", "Initializer", "Optimizer", "Schedule"}
-
-
-def through_json(value):
-    return json.loads(json.dumps(value, allow_nan=False))
 
 
 def test_there_is_an_example_of_every_class():

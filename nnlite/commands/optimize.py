@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     limits = Limits(args, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
     limits.introduce(spec)
     if args.dry_run:
-        print("nothing was started (--dry-run)")
+        print(json.dumps(limits.values(spec)) if args.json else "nothing was started (--dry-run)")
         return 0
     limits.ask()
     with place.probing(args, spec) as at:
@@ -120,6 +120,21 @@ class Limits:
         if self.paid:
             cap = f"; none is begun that could bring it above ${args.budget_usd:g} (--budget-usd)"
             print(f"probing    at most {_cost.dollars(self.expected_usd)} for one worker each{cap}", file=out)
+
+    def values(self, spec: RunSpec) -> dict[str, Any]:
+        """The same for programs."""
+        return {
+            "event": "plan",
+            "case": spec.case,
+            "dataset": spec.data.name,
+            "batch_size": spec.batch_size,
+            "objective": self.args.objective,
+            "memory_mb": list(self.sizes),
+            "workers": list(self.workers),
+            "max_probes": self.args.max_probes,
+            "probe_s": probe_seconds(PROBE_ROUND_S),
+            "usd": min(self.expected_usd, self.args.budget_usd) if self.paid else 0.0,
+        }
 
     def ask(self) -> None:
         """Where it costs money, go on only after a yes."""

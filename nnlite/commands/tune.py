@@ -7,6 +7,7 @@ import json
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._platforms import DEFAULT_STORE, Place
-from nnlite.commands._trials import Plan, add_options, plan
+from nnlite.commands._trials import add_options, plan
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.invoker.processor import num_processes
 from nnlite.protocol.records.head import DONE, Head
@@ -56,7 +57,8 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     expected = books.expect_search(search, [trial.spec for trial in planned.trials])
     facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
     if args.dry_run:
-        return _show({**facts, **_drawn(planned)})
+        drawn = [trial.configuration for trial in planned.trials]
+        return _show_json(search, drawn) if args.json else _show({**facts, **_drawn(drawn)})
     out = _out(spec, args)
     _say(facts)
     place.prepare(args, spec)
@@ -69,7 +71,8 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     spec, search = searches.read(store, args.resume, args.data_store)
     standing, books = lifecycle.standing(store, spec), Books(args, spec, store, place)
     if args.dry_run:
-        return _show(_facts(spec, search, args))
+        drawn = searches.configurations(store, spec.run, search.num_trials)
+        return _show_json(search, drawn) if args.json else _show({**_facts(spec, search, args), **_drawn(drawn)})
     out = _out(spec, args)
     if standing is not None and (standing.status == DONE or standing.result is not None):
         return _finish(books, search, standing, _board(store, search, args), None, out)
@@ -187,8 +190,8 @@ def _facts(spec: RunSpec, search: SearchSpec, args: argparse.Namespace) -> dict[
     }
 
 
-def _drawn(planned: Plan) -> dict[str, str]:
-    return {f"trial {number}": configuration(t.configuration) for number, t in enumerate(planned.trials)}
+def _drawn(configurations: Sequence[dict[str, Any]]) -> dict[str, str]:
+    return {f"trial {number}": configuration(one) for number, one in enumerate(configurations)}
 
 
 def _say(facts: dict[str, str]) -> None:
@@ -201,6 +204,12 @@ def _show(facts: dict[str, str]) -> int:
     for name, value in facts.items():
         print(f"{name:<10} {value}")
     print("\nnothing was started (--dry-run)")
+    return 0
+
+
+def _show_json(search: SearchSpec, configurations: Sequence[dict[str, Any]]) -> int:
+    """The same as one object: the search's specification, and what was drawn for each trial."""
+    print(json.dumps({"event": "plan", **json.loads(search.to_json()), "trials": configurations}))
     return 0
 
 

@@ -76,6 +76,8 @@ def test_a_dry_run_starts_nothing(optimize, case_file, monkeypatch):
     assert (done.code, done.err) == (0, "")
     assert "at most 3 and one more" in done.out
     assert done.out.endswith("nothing was started (--dry-run)\n")
+    (plan,) = map(json.loads, optimize(*quick(case_file), "--dry-run", "--json").out.splitlines())
+    assert (plan["event"], plan["max_probes"], plan["usd"]) == ("plan", 3, 0)
 
 
 @pytest.mark.parametrize(

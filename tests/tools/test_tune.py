@@ -247,6 +247,9 @@ def test_a_dry_run_shows_the_trials_and_begins_nothing(tune, path):
     assert done.code == 0
     assert done.out.count("learning_rate") == 10
     assert "nothing was started" in done.out
+    (plan,) = map(json.loads, tune(*options(path), "--dry-run", "--json").out.splitlines())
+    assert (plan["event"], len(plan["trials"])) == ("plan", plan["num_trials"])
+    assert all("learning_rate" in one for one in plan["trials"])
     assert not Path(".nnlite").exists() or not list(Path(".nnlite").rglob("*.json"))
 
 

@@ -24,7 +24,15 @@ from nnlite.nn.layers.lrn import LocalResponseNorm
 from nnlite.nn.layers.normalization import BatchNorm, GroupNorm, LayerNorm
 from nnlite.nn.layers.pool import MaxPool2D
 from nnlite.nn.layers.residual import Residual
-from nnlite.nn.losses import HalfSquaredError, Loss, SoftmaxCrossEntropy
+from nnlite.nn.losses import (
+    BinaryCrossEntropy,
+    HalfSquaredError,
+    Hinge,
+    Huber,
+    Loss,
+    MeanSquaredError,
+    SoftmaxCrossEntropy,
+)
 from nnlite.nn.network import Evaluation, Sequential
 from nnlite.nn.optimizers import SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
 from nnlite.nn.parameters import Layout
@@ -37,6 +45,7 @@ __all__ = [
     "Adam",
     "AveragePool2D",
     "BatchNorm",
+    "BinaryCrossEntropy",
     "Composite",
     "Constant",
     "Conv2D",
@@ -53,6 +62,8 @@ __all__ = [
     "GroupNorm",
     "HalfSquaredError",
     "He",
+    "Hinge",
+    "Huber",
     "Initializer",
     "Layer",
     "LayerNorm",
@@ -61,6 +72,7 @@ __all__ = [
     "LocalResponseNorm",
     "Loss",
     "MaxPool2D",
+    "MeanSquaredError",
     "Momentum",
     "Nesterov",
     "Normal",

@@ -187,6 +187,34 @@ def softmax_cross_entropy(logits, labels):
     return total / num_samples, d_logits
 
 
+def loss(of, outputs, targets):
+    """The mean over samples of one of nnlite's losses, for outputs (N, K) and targets (N, K), or labels (N,)."""
+    total = 0.0
+    for z, t in zip(outputs, targets, strict=True):
+        match type(of).__name__:
+            case "SoftmaxCrossEntropy":
+                logs = [one - log(sum(exp(other - max(z)) for other in z)) - max(z) for one in z]
+                share = of.label_smoothing / len(z)
+                wanted = [share + (1 - of.label_smoothing) * (k == t) for k in range(len(z))]
+                weight = of.class_weights[t] if of.class_weights else 1
+                total -= weight * sum(w * one for w, one in zip(wanted, logs, strict=True))
+            case "HalfSquaredError":
+                total += sum((a - b) ** 2 for a, b in zip(z, t, strict=True)) / 2
+            case "MeanSquaredError":
+                total += sum((a - b) ** 2 for a, b in zip(z, t, strict=True)) / len(z)
+            case "Huber":
+                errors = [abs(a - b) for a, b in zip(z, t, strict=True)]
+                total += sum(e**2 / 2 if e <= of.delta else of.delta * (e - of.delta / 2) for e in errors)
+            case "BinaryCrossEntropy":
+                for a, b in zip(z, t, strict=True):
+                    total -= b * log(1 / (1 + exp(-a))) + (1 - b) * log(1 / (1 + exp(a)))
+            case "Hinge":
+                signs = t if np.ndim(t) else [1 if k == t else -1 for k in range(len(z))]
+                short = [max(0.0, 1 - a * b) for a, b in zip(z, signs, strict=True)]
+                total += sum(e**2 if of.squared else e for e in short)
+    return total / len(outputs)
+
+
 def _groups(x, groups):
     """(sample, its channels of one group)"""
     size = x.shape[1] // groups

@@ -102,6 +102,23 @@ def test_dense(dtype):
 
 
 @dtypes
+@pytest.mark.parametrize(
+    "loss",
+    [nn.SoftmaxCrossEntropy(0.2), nn.MeanSquaredError(), nn.Huber(0.4), nn.BinaryCrossEntropy()],
+    ids=str,
+)
+def test_losses(loss, dtype):
+    network, rng = nn.Sequential([nn.Dense(4)], (5,), loss), np.random.default_rng(0)
+    weights = network.init(rng).astype(dtype)
+    x = rng.standard_normal((7, 5)).astype(dtype)
+    y = rng.integers(0, 4, 7) if isinstance(loss, nn.SoftmaxCrossEntropy) else rng.random((7, 4)).astype(dtype)
+    twin = TorchTwin(network, weights)
+    value, gradient = gradient_of(network, weights, x, y)
+    assert value == pytest.approx(twin.loss_and_gradient(x, y), rel=TOLERANCES[dtype])
+    assert difference(gradient, twin.gradient()) < TOLERANCES[dtype]
+
+
+@dtypes
 @pytest.mark.parametrize("num_samples", [1, 13])
 @pytest.mark.parametrize("case", CASES)
 def test_whole_networks(case, num_samples, dtype):

@@ -7,9 +7,22 @@ from hypothesis import strategies as st
 
 from nnlite import nn
 from nnlite.errors import StructureError
+from tests.nn import reference
 from tests.nn.helpers import laws, seeds
 
-LOSSES = [nn.SoftmaxCrossEntropy(), nn.HalfSquaredError()]
+LOSSES = [
+    nn.SoftmaxCrossEntropy(),
+    nn.SoftmaxCrossEntropy(0.1),
+    nn.SoftmaxCrossEntropy(class_weights=(0.5, 2.0, 0.0, 1.0)),
+    nn.SoftmaxCrossEntropy(0.3, (0.5, 2.0, 0.0, 1.0)),
+    nn.HalfSquaredError(),
+    nn.MeanSquaredError(),
+    nn.Huber(),
+    nn.Huber(0.3),
+    nn.BinaryCrossEntropy(),
+    nn.Hinge(),
+    nn.Hinge(squared=True),
+]
 
 
 def loss_of(loss, outputs, targets):
@@ -20,9 +33,79 @@ def loss_of(loss, outputs, targets):
 
 def draw(loss, rng, num_outputs, num_samples):
     outputs = rng.standard_normal((num_outputs, num_samples))
-    if isinstance(loss, nn.SoftmaxCrossEntropy):
+    if isinstance(loss, nn.SoftmaxCrossEntropy) or (isinstance(loss, nn.Hinge) and num_outputs > 1):
         return outputs, rng.integers(0, num_outputs, num_samples)
+    if isinstance(loss, nn.Hinge):
+        return outputs, rng.choice([-1, 1], (num_samples, num_outputs))
+    if isinstance(loss, nn.BinaryCrossEntropy):
+        return outputs, rng.random((num_samples, num_outputs))
     return outputs, rng.standard_normal((num_samples, num_outputs))
+
+
+@pytest.mark.parametrize(
+    ("loss", "num_outputs"),
+    [(loss, k) for loss in LOSSES for k in (4, 1) if k > 1 or not isinstance(loss, nn.SoftmaxCrossEntropy)],
+    ids=str,
+)
+def test_values_and_gradients(loss, num_outputs):
+    """Values as plain loops have them; gradients as differences of those loops."""
+    outputs, targets = draw(loss, np.random.default_rng(1), num_outputs, 6)
+    outputs *= 2
+    value, gradient = loss_of(loss, outputs, targets)
+    assert value == pytest.approx(reference.loss(loss, outputs.T, targets), rel=1e-12)
+    for place in np.ndindex(outputs.shape):
+        above, below = outputs.copy(), outputs.copy()
+        above[place] += 1e-6
+        below[place] -= 1e-6
+        difference = reference.loss(loss, above.T, targets) - reference.loss(loss, below.T, targets)
+        assert gradient[place] == pytest.approx(difference / 2e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=str)
+def test_huge_outputs_make_finite_losses(loss):
+    outputs, targets = draw(loss, np.random.default_rng(2), 4, 6)
+    value, gradient = loss_of(loss, (1e4 * outputs).astype(np.float32), targets)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+    assert gradient.dtype == np.float32
+
+
+def test_weights_of_equal_classes_change_nothing():
+    outputs, labels = draw(nn.SoftmaxCrossEntropy(), np.random.default_rng(3), 4, 6)
+    plain = loss_of(nn.SoftmaxCrossEntropy(), outputs, labels)
+    weighted = loss_of(nn.SoftmaxCrossEntropy(class_weights=[2.0] * 4), outputs, labels)
+    assert weighted[0] == pytest.approx(2 * plain[0], rel=1e-12)
+    np.testing.assert_allclose(weighted[1], 2 * plain[1], rtol=1e-12)
+
+
+def test_hits_of_several_labels_are_those_with_all_of_them_right():
+    outputs = np.array([[2.0, -1.0, 1.0], [-3.0, -1.0, 1.0]])
+    assert nn.BinaryCrossEntropy().num_correct(outputs, np.array([[1, 0], [0, 0], [1, 0]])) == 2
+    assert nn.Hinge().num_correct(outputs, np.array([0, 1, 0])) == 2  # of equal ones the first
+    assert nn.Hinge().num_correct(outputs[:1], np.array([1, 1, 1])) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: nn.SoftmaxCrossEntropy(1.0), r"label_smoothing 1\.0; wanted a number in \[0, 1\)"),
+        (lambda: nn.SoftmaxCrossEntropy(class_weights=(1, -1)), r"class_weights \(1, -1\); wanted none below 0"),
+        (
+            lambda: nn.Sequential([nn.Dense(3)], (2,), nn.SoftmaxCrossEntropy(0, (1, 2))),
+            "2 class_weights for 3 outputs",
+        ),
+        (lambda: nn.Huber(0.0), r"delta 0\.0; wanted a positive number"),
+        (lambda: loss_of(nn.BinaryCrossEntropy(), np.zeros((1, 2)), np.array([-1, 1])), "targets from -1 to 1"),
+        (lambda: loss_of(nn.BinaryCrossEntropy(), np.zeros((1, 2)), np.array([np.nan, 1])), "targets from nan"),
+        (lambda: loss_of(nn.Hinge(), np.zeros((1, 2)), np.array([0, 1])), "wants targets of -1 and"),
+        (lambda: loss_of(nn.Hinge(), np.zeros((3, 2)), np.array([0, 3])), "labels from 0 to 3 .* wanted 0 to 2"),
+        (lambda: loss_of(nn.Huber(), np.zeros((3, 2)), np.array([0, 3])), "3 outputs for 2 samples"),
+    ],
+)
+def test_losses_that_cannot_be(make, words):
+    with pytest.raises(StructureError, match=words) as failure:
+        make()
+    assert "\n" not in str(failure.value)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)

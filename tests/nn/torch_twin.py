@@ -178,7 +178,19 @@ def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
 def loss_of(loss: lite.Loss) -> Callable[[Tensor, Tensor], Tensor]:
     """outputs (N, K), targets -> mean loss."""
     if isinstance(loss, lite.SoftmaxCrossEntropy):
-        return nn.functional.cross_entropy
+        return nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing)
+    if isinstance(loss, lite.MeanSquaredError):
+        return lambda outputs, y: nn.functional.mse_loss(outputs, y.reshape(outputs.shape))
+    if isinstance(loss, lite.Huber):
+        return lambda outputs, y: (
+            nn.functional.huber_loss(outputs, y.reshape(outputs.shape), reduction="sum", delta=loss.delta)
+            / len(outputs)
+        )
+    if isinstance(loss, lite.BinaryCrossEntropy):
+        return lambda outputs, y: (
+            nn.functional.binary_cross_entropy_with_logits(outputs, y.reshape(outputs.shape), reduction="sum")
+            / len(outputs)
+        )
     if isinstance(loss, lite.HalfSquaredError):
         return lambda outputs, y: 0.5 * (outputs - y.reshape(outputs.shape)).square().sum() / len(outputs)
     raise TypeError(f"no twin for {loss}")

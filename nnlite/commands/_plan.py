@@ -11,7 +11,7 @@ from nnlite import cases, data
 from nnlite.commands import _named
 from nnlite.data import catalog
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import PROTOCOLS, RunSpec
+from nnlite.protocol.records.spec import COMBINES, PROTOCOLS, RunSpec
 from nnlite.runs import job
 from nnlite.runs import plan as planning
 from nnlite.runs.job import SCHEDULES, Job
@@ -72,6 +72,9 @@ def add_protocol(how: Group) -> None:
     how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
     how.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
     how.add_argument("--pull-every", type=int, metavar="N", help="downpour: steps between checkpoints (10)")
+    how.add_argument(
+        "--combine", choices=COMBINES, help="downpour: checkpoints move by the mean of changes, or by all (mean)"
+    )
     how.add_argument("--max-staleness", type=int, metavar="S", help="downpour: checkpoints an update may be late (any)")
     how.add_argument("--staleness-aware", action="store_true", help="downpour: smaller steps for late updates")
     how.add_argument("--wire", metavar="FORM", help="downpour: updates as float32 (default), float16 or topk:1%%")

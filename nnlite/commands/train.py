@@ -199,6 +199,8 @@ def _protocol(spec: RunSpec) -> str:
     if spec.protocol == "averaging":
         return "averaging" + (f", {spec.quorum} workers are a quorum" if spec.quorum is not None else "")
     parts = [f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"]
+    if not spec.is_lone:
+        parts.append(f"{spec.combine} of updates")
     if spec.max_staleness is not None:
         parts.append(f"staleness at most {spec.max_staleness}")
     if spec.staleness_aware:

@@ -194,8 +194,8 @@ class Rebase(Effect):
 @dataclass(frozen=True)
 class TakeUpdate(Effect):
     """-> Model: the change of the weights since the last update, times `scale`, and of that what the run's wire
-    carries, in memory of its own; or all of it, when it is to be `whole`. The rest is in the next update, which begins
-    here."""
+    carries, in memory of its own; or all of it, when it is to be `whole`. What the wire does not carry is, unscaled, in
+    the next update, which begins here."""
 
     scale: float = 1.0
     whole: bool = False

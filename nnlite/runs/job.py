@@ -17,6 +17,7 @@ PROTOCOL_OF = {  # the fields that only one of the protocols has
     "quorum": "averaging",
     "push_every": "downpour",
     "pull_every": "downpour",
+    "combine": "downpour",
     "max_staleness": "downpour",
     "staleness_aware": "downpour",
     "wire": "downpour",
@@ -44,6 +45,7 @@ class Job:
     protocol: str = "averaging"
     push_every: int | None = None
     pull_every: int | None = None
+    combine: str | None = None  #: one of COMBINES
     max_staleness: int | None = None
     staleness_aware: bool = False
     wire: str | None = None

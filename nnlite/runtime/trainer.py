@@ -180,17 +180,18 @@ class Trainer:
 
     def take_update(self, scale: float = 1.0, whole: bool = False) -> Model:
         """Of the change (P,) since the last update, times `scale`, what the wire carries, or all of it when it is to be
-        `whole`. The rest is in the next."""
+        `whole`. The rest stays ours, and is in the next; it was not scaled yet, so that it is scaled once."""
         change = self.state.weights - self._pushed
         if scale != 1.0:
             change *= np.float32(scale)
         sent = change.copy() if whole else self.wire.reduced(change)
+        self._pushed += sent
         if scale != 1.0 or self.wire.kind != "float32":
-            self._pushed += sent
             change -= sent
+            if scale != 1.0:
+                change /= np.float32(scale)
             np.add(self._pushed, change, out=self.state.weights)
-        else:
-            self._pushed += sent  # what rounding leaves is in the next one as well
+        # else what rounding leaves is in the next one as well
         self._begin()
         return Model(sent, self.state.shapes)
 

@@ -24,18 +24,18 @@ from tests.protocol.test_faults import BOUND_S, CHUNKS, SEEDS, fail, request_cap
 from tests.protocol.toy import SHAPES, SIZE, STEPS, ToyLearner, followed, simulate, spec
 
 
-def downpour(num_workers, push_every=2, pull_every=3, **more):
-    return spec(
-        num_workers, 1, protocol="downpour", **{"eval_every": 0, **more}, push_every=push_every, pull_every=pull_every
-    )
+def downpour(num_workers, push_every=2, pull_every=3, combine="sum", **more):
+    more = {"eval_every": 0, "combine": combine, **more}
+    return spec(num_workers, 1, protocol="downpour", **more, push_every=push_every, pull_every=pull_every)
 
 
-def expected(num_workers, num_steps=STEPS):
-    """What all workers add in all steps, as integers: no update lost, none applied twice."""
+def expected(num_workers, num_steps=STEPS, share=1.0):
+    """What all workers add in all steps, or that `share` of it, as integers or halves and quarters of them: no update
+    lost, none applied twice."""
     weights = np.arange(SIZE, dtype=np.float64)
     for worker in range(num_workers):
         for step in range(1, num_steps + 1):
-            weights += np.arange(SIZE) * (worker + 1) + step
+            weights += share * (np.arange(SIZE) * (worker + 1) + step)
     return weights
 
 
@@ -49,13 +49,15 @@ def ledger_holds(simulation):
         fail(simulation, f"ended as {last}")
     where = simulation.keys.checkpoint(last.result)
     found, _ = contribution.decode(simulation.store[where].data, where)
-    return np.array_equal(found.vector, expected(simulation.spec.num_workers))
+    return np.array_equal(found.vector, expected(simulation.spec.num_workers, share=simulation.spec.update_share))
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_a_thousand_schedules_apply_every_update_exactly_once(chunk):
     for seed in range(chunk, SEEDS, CHUNKS):
-        run_spec = downpour(1 + seed % 4, 1 + seed % 3, 1 + seed // 3 % 4)
+        num_workers = 1 + seed % 4
+        combine = "mean" if num_workers != 3 and seed // 4 % 2 else "sum"  # thirds would be rounded
+        run_spec = downpour(num_workers, 1 + seed % 3, 1 + seed // 3 % 4, combine)
         simulation = simulate(run_spec, seed, schedule(seed))
         if not ledger_holds(simulation):
             fail(simulation, "the ledger does not hold")
@@ -70,14 +72,14 @@ def test_many_workers():
         assert ledger_holds(simulate(downpour(36), seed, faults)), f"seed {seed}"
 
 
-@pytest.mark.parametrize("num_workers", [1, 2])
-def test_killing_one_invocation_at_every_single_effect_changes_nothing(num_workers):
+@pytest.mark.parametrize(("num_workers", "combine"), [(1, "mean"), (2, "sum"), (2, "mean")])
+def test_killing_one_invocation_at_every_single_effect_changes_nothing(num_workers, combine):
     crashes = 0
     for after in (False, True):
         effect = 0
         while True:
             effect += 1
-            simulation = simulate(downpour(num_workers), 3, Faults(crash_at=effect, crash_after=after))
+            simulation = simulate(downpour(num_workers, combine=combine), 3, Faults(crash_at=effect, crash_after=after))
             assert ledger_holds(simulation), f"killed at effect {effect}, after: {after}"
             if simulation.num_effects < effect:
                 break
@@ -149,6 +151,28 @@ def test_without_seq_a_second_attempt_pushes_what_the_first_has_pushed(monkeypat
 
     monkeypatch.setattr(DownpourWorker, "_join", forgetful)
     assert broken() is not None
+
+
+@pytest.mark.parametrize("wire", ["float32", "topk:34%"])
+def test_an_update_is_divided_once_and_the_rest_is_kept(wire, monkeypatch):
+    """Else it is divided again with every update that it does not fit into; or what a wire leaves is lost."""
+
+    def holds():
+        simulation = simulate(downpour(4, 1, 2, "mean", wire=wire))
+        return ledger_holds(simulation)
+
+    assert holds()
+    plain = ToyLearner.take_update
+
+    def scales_what_is_left(self, scale=1.0, whole=False):
+        model = plain(self, scale, whole)
+        self.weights = self.pushed + (self.weights - self.pushed) * np.float32(scale)
+        return model
+
+    monkeypatch.setattr(ToyLearner, "take_update", scales_what_is_left)
+    assert holds() == (wire == "float32")
+    monkeypatch.setattr(ToyLearner, "take_update", lambda self, scale=1.0, whole=False: plain(self, 1.0, whole))
+    assert not holds()
 
 
 def test_without_the_combine_lease_create_once_is_enough_and_without_both_updates_are_lost(monkeypatch):

@@ -101,7 +101,7 @@ class ToyLearner:
         change = (self.weights - self.pushed) * np.float32(scale)
         sent = change if whole else self.wire.reduced(change)
         self.pushed += sent
-        self.weights = self.pushed + (change - sent)
+        self.weights = self.pushed + (change - sent) / np.float32(scale)
         self.done = 0
         return Model(sent, SHAPES)
 

@@ -60,6 +60,35 @@ def test_a_cursor_of_another_network_is_refused(tmp_path):
         Trainer(of, 0, store).resume(read, "runs/small/cursors/00000/0001", 3)
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.25, 1 / 3])
+@pytest.mark.parametrize("wire", ["float32", "float16", "topk:5%"])
+def test_updates_that_are_scaled_come_to_the_scaled_sum_of_all_that_was_trained(wire, scale, tmp_path):
+    """Whatever the wire leaves is scaled once, when it travels; also by the invocation that took over."""
+    of = small.spec(ROWS, protocol="downpour", wire=wire)
+    store = FileStore(tmp_path)
+    lifecycle.begin(store, store, of, ROWS)
+    first, where = small.checkpoint(store, of, 0), Keys(of.run).checkpoint(0)
+    one, two = (Trainer(of, 0, store) for _ in range(2))
+    sent, trained = [], np.zeros(one.state.weights.size)
+
+    def train(trainer, until, whole=False):
+        before = trainer.state.weights.astype(np.float64)
+        trainer.train(100.0, until)
+        trained[:] += trainer.state.weights - before
+        sent.append(trainer.take_update(scale, whole).vector.astype(np.float64))
+
+    one.join(first, where, 0, ())
+    train(one, 3)
+    train(one, 5)
+    standing, _ = cursor.decode(cursor.encode(one.suspend(), 0, "cursor"), "cursor")
+    two.join(first, where, 5, sent)
+    two.resume(standing, "cursor", None)
+    train(two, 7)
+    train(two, 9, whole=True)
+    assert np.allclose(sum(sent), scale * trained, atol=1e-6)
+    assert np.abs(trained).max() > 0.01
+
+
 @pytest.mark.parametrize("damage", [lambda d: d[:-1], lambda d: d[:200] + b"x" + d[201:], lambda d: b""])
 def test_a_damaged_cursor_is_refused(damage, tmp_path):
     store = FileStore(tmp_path)

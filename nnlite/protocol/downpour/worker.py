@@ -4,7 +4,8 @@ Dean et al. 2012, "Large Scale Distributed Deep Networks", section 4.1, without 
 immutable write under the worker's next seq, so no update is ever lost or overwritten; see `combine` for how they
 get into checkpoints.
 
-Final weights = initial weights + the sum of all pushed updates.
+Final weights = initial weights + the sum of all pushed updates. With `combine: mean` a worker pushes its change divided
+by the number of workers, so that sum moves the weights by the mean of what they would have done.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ class DownpourWorker(Worker):
         self.trained = NOT_TRAINED  #: since the last update
         self.pending: list[Update] = []  #: pushed, but not in `base`
         self.is_through = False  #: whether our last update is among them
-        self.scale = 1.0  #: of the next update
+        self.share = spec.update_share  #: of a change that is pushed
 
     def has_worked(self, now_head: Head) -> bool:
         return now_head.ledger(self.spec.num_workers).steps[self.worker] > 0
@@ -162,7 +163,7 @@ class DownpourWorker(Worker):
         A lone worker keeps it until it has folded it, and stands on the checkpoint that this makes.
         """
         self.is_through = self.step >= self.total
-        model = yield TakeUpdate(self.scale, whole=self.is_through)
+        model = yield TakeUpdate(self.share, whole=self.is_through)
         if not np.isfinite(model.vector).all():
             yield from self.diverged(self.base)
         samples, loss = self.trained.num_samples, self.trained.loss_sum
@@ -221,7 +222,7 @@ class DownpourWorker(Worker):
         if applied >= self.seq:
             raise Restored
         if self.spec.staleness_aware:
-            self.scale = 1.0 / max(1, now_head.round - self.base)
+            self.share = self.spec.update_share / max(1, now_head.round - self.base)
         self.base = now_head.round
         self.pending = [u for u in self.pending if u.label.seq > applied]
         vectors = tuple(update.vector for update in self.pending)

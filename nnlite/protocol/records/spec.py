@@ -16,6 +16,7 @@ from nnlite.records import Amount, Count, Range, Record
 
 FORMAT = 2  #: 2: every object says what it is, see `identity`
 PROTOCOLS = ("averaging", "downpour")
+COMBINES = ("mean", "sum")  #: what the updates of all workers are to a checkpoint of downpour
 SEARCH = "search"  #: the protocol of a run whose workers each train trials of their own: see `search_spec`
 MANY = 2**31  #: more than anybody means
 RANGES = {  # field -> the least and the most it can be, and what people call it
@@ -88,6 +89,9 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
     protocol: str = "averaging"  #: or "downpour", where a round is only a count of steps
     push_every: int = 10  #: steps between the updates of a worker (downpour)
     pull_every: int = 10  #: steps between its looks for a newer checkpoint (downpour)
+    combine: str = (
+        "mean"  #: one of COMBINES: a worker's update is its change divided by the workers, or all of it (downpour)
+    )
     threads: int = 1  #: of a worker; a sum's order, and so its last bits, depend on it
     steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
     eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored.
@@ -141,6 +145,8 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
     def _check_protocol(self) -> None:
         if self.protocol not in (*PROTOCOLS, SEARCH):
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+        if self.combine not in COMBINES:
+            raise UsageError(f"no way {self.combine!r} to combine updates; there are {', '.join(COMBINES)}")
         Wire.of(self.wire)
         if self.protocol == "downpour":
             if self.num_rounds < 1:
@@ -177,6 +183,12 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
         """Steps that all workers together take in a round: one epoch, or `steps_per_round` each."""
         per_worker = self.steps_per_round or -(-self.data.num_train // (self.num_workers * self.batch_size))
         return per_worker * self.num_workers
+
+    @property
+    def update_share(self) -> float:
+        """What a worker pushes of a change it has made (downpour): every worker's is an answer to the whole question,
+        and all of them would overshoot as many times as there are workers."""
+        return 1.0 / self.num_workers if self.combine == "mean" else 1.0
 
     def scores(self, round: int) -> bool:
         """Whether the checkpoint that round `round` begins with is scored on the test split."""

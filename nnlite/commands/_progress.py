@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from nnlite.protocol.counting import number
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
 
@@ -39,7 +40,8 @@ class Progress:
         elif event == "restored":
             self._say(f"the store has forgotten the run: it goes on from durable checkpoint {values['round']}")
         elif event == "forgotten":
-            self._say(f"the store has forgotten what a worker contributed to round {values['round']}: made again")
+            which = number(values["round"])
+            self._say(f"the store has forgotten what a worker contributed to round {which}: made again")
         elif event == "replaced":
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
         elif event == "lost":

@@ -118,6 +118,7 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
         "partial": report.record.is_partial,
         "seconds": report.seconds,
         "test_accuracy": report.accuracy,
+        "initial_test_accuracy": report.initial_accuracy,
         "samples": report.samples,
         "images_per_s": report.images_per_s,
         "workers": report.spec.num_workers,
@@ -140,11 +141,11 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
     for point in report.points:
         yield {
             "event": "round",
-            "round": point.round,
+            "round": point.number,
             "closed_s": point.end_s,
             "samples": point.samples,
             "loss": point.loss,
-            "test_accuracy_before": point.accuracy,
+            "test_accuracy": point.accuracy,
             "staleness": point.staleness,
         }
 

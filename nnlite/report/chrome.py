@@ -9,6 +9,7 @@ import json
 from itertools import zip_longest
 from typing import Any
 
+from nnlite.protocol.counting import number
 from nnlite.report.tables import Report
 
 MAX_US = 2**62
@@ -35,14 +36,13 @@ def trace(report: Report) -> bytes:
             end_us = max(min(_us(lane.at(span.end_s)), replaced_us), begin_us)
             reached_us[worker] = end_us
             same = {"name": span.kind, "cat": "nnlite", "pid": 0, "tid": worker}
-            more = {"attempt": attempt, "round": span.round, "samples": span.samples, "reads": span.reads}
+            more = {"attempt": attempt, "round": number(span.round), "samples": span.samples, "reads": span.reads}
             more |= {"writes": span.writes, "bytes_in": span.bytes_in, "bytes_out": span.bytes_out}
             events.append({**same, "ph": "B", "ts": begin_us, "args": more})
             events.append({**same, "ph": "E", "ts": end_us})
     for round, at_s in sorted(report.closed_s.items()):
-        events.append(
-            {"name": f"round {round} closed", "cat": "nnlite", "ph": "i", "s": "p", "pid": 0, "tid": 0, "ts": _us(at_s)}
-        )
+        name = f"round {number(round)} closed"
+        events.append({"name": name, "cat": "nnlite", "ph": "i", "s": "p", "pid": 0, "tid": 0, "ts": _us(at_s)})
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"run": run}}).encode()
 
 

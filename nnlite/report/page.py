@@ -96,7 +96,7 @@ def tiles(report: Report) -> list[tuple[str, str]]:
         ("test accuracy", f"{accuracy:.4f}" if accuracy is not None else "not measured"),
         ("time", spell_s(report.seconds)),
         ("images a second", f"{report.images_per_s:,.0f}" if report.images_per_s else "unknown"),
-        (made, f"{sum(1 for point in report.points if point.samples > point.samples_before):,}"),
+        (made, f"{len(report.points):,}"),
         ("samples trained on", f"{report.samples:,}"),
         ("workers" if attempts == spec.num_workers else f"workers, {attempts:,} attempts", f"{spec.num_workers:,}"),
         ("requests to the store", f"{used.num_reads + used.num_writes:,}"),

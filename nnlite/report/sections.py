@@ -37,7 +37,9 @@ Curve = list[tuple[float | None, int, float]]
 
 def accuracies(report: Report) -> Curve:
     """(seconds, samples, test accuracy) of every checkpoint that was scored."""
-    return [(p.begin_s, p.samples_before, p.accuracy) for p in report.points if p.accuracy is not None]
+    first = report.initial_accuracy
+    before: Curve = [] if first is None else [(0.0, 0, first)]
+    return before + [(p.end_s, p.samples, p.accuracy) for p in report.points if p.accuracy is not None]
 
 
 def losses(report: Report) -> Curve:
@@ -82,7 +84,7 @@ def _curve(
 
 def staleness(report: Report) -> str:
     """Downpour: how old updates were when they were applied."""
-    stale = [(p.round + 1, *p.staleness) for p in report.points if p.staleness is not None]
+    stale = [(p.number, *p.staleness) for p in report.points if p.staleness is not None]
     if not stale:
         return ""
     updates = sum(p.updates for p in report.points)
@@ -238,11 +240,11 @@ def rounds_table(report: Report) -> str:
         end = spell_s(point.end_s) if point.end_s is not None else ""
         loss = f"{point.loss:.4f}" if point.loss is not None else ""
         accuracy = f"{point.accuracy:.4f}" if point.accuracy is not None else ""
-        return [str(point.round), end, f"{point.samples - point.samples_before:,}", loss, accuracy]
+        return [str(point.number), end, f"{point.samples - point.samples_before:,}", loss, accuracy]
 
     if not report.points or len(report.points) > 1000:
         return ""
-    head = ("round", "closed at", "samples", "training loss", "test accuracy at its beginning")
+    head = ("round", "closed at", "samples", "training loss", "test accuracy after it")
     return f"<details><summary>every round in numbers</summary>{table(head, map(row, report.points))}</details>"
 
 

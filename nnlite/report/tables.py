@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
+from nnlite.protocol.counting import number
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.telemetry import format
 from nnlite.telemetry.reading import Invocation, Record
@@ -30,10 +31,9 @@ class Lane:
 
 @dataclass(frozen=True)
 class Point:
-    """What a round, or in downpour a checkpoint, brought. Accuracy is of the weights it began with."""
+    """What a round, or in downpour a checkpoint, brought. Accuracy is of the weights after it."""
 
-    round: int
-    begin_s: float | None
+    number: int  #: from 1
     end_s: float | None
     samples_before: int
     samples: int  #: trained on by all workers, up to its end
@@ -127,23 +127,29 @@ class Report:
     # ---- learning
 
     @cached_property
+    def _scored(self) -> dict[int, float | None]:
+        """The protocol's round -> test accuracy of the weights that it began with."""
+        return {values["round"]: values.get("accuracy") for values in self.record.summaries}
+
+    @cached_property
     def points(self) -> list[Point]:
         """What came out of every round that is closed."""
         points, samples, begin_s = [], 0, None
         for values in self.record.summaries:
+            if not values["num_samples"]:  # the final weights are scored: no round
+                continue
             end_s = self.closed_s.get(values["round"])
             if end_s is None and values.get("seconds") is not None:
                 end_s = (begin_s or 0.0) + values["seconds"]
             late = (values["mean_staleness"], values["max_staleness"])
             points.append(
                 Point(
-                    values["round"],
-                    begin_s,
+                    number(values["round"]),
                     end_s,
                     samples,
                     samples + values["num_samples"],
                     values.get("loss"),
-                    values.get("accuracy"),
+                    self._scored.get(values["round"] + 1),  # they are scored when the next round begins
                     late if None not in late else None,
                     values["num_updates"] or 0,
                 )
@@ -153,10 +159,15 @@ class Report:
         return points
 
     @property
+    def initial_accuracy(self) -> float | None:
+        """Of the weights before round 1, if they were scored."""
+        return self._scored.get(0)
+
+    @property
     def accuracy(self) -> float | None:
         """The newest that was measured."""
         known = [point.accuracy for point in self.points if point.accuracy is not None]
-        return known[-1] if known else None
+        return known[-1] if known else self.initial_accuracy
 
     @property
     def samples(self) -> int:
@@ -187,6 +198,7 @@ class Report:
         if self.spec.protocol != "averaging" or self.spec.num_workers < 2:
             return {}
         waits: dict[int, dict[int, float]] = defaultdict(dict)
+        trained = {span.round for lane in self.lanes for span in lane.invocation.spans if span.kind == format.TRAIN}
         for lane in self.lanes:
             for span in lane.invocation.spans:
                 of_round = waits[span.round]
@@ -194,8 +206,8 @@ class Report:
                     span.seconds if span.kind == format.WAIT else 0.0
                 )
         rows: dict[int, tuple[int, float]] = defaultdict(lambda: (0, 0.0))
-        for of_round in waits.values():
-            if len(of_round) == self.spec.num_workers:
+        for round, of_round in waits.items():
+            if round in trained and len(of_round) == self.spec.num_workers:
                 last = min(of_round, key=lambda worker: of_round[worker])
                 count, seconds = rows[last]
                 rows[last] = (count + 1, seconds + sum(wait - of_round[last] for wait in of_round.values()))

@@ -64,10 +64,27 @@ def test_by_default_a_page_beside_you(trained, report, tmp_path):
 
 def test_json_is_an_object_a_line(trained, report, tmp_path):
     lines = [json.loads(line) for line in report("first", "--json").out.splitlines()]
-    assert [line["event"] for line in lines] == ["run", "worker", "worker", "round", "round", "round"]
+    assert [line["event"] for line in lines] == ["run", "worker", "worker", "round", "round"]
     assert lines[0]["samples"] == sum(line["samples"] for line in lines if line["event"] == "worker") == 2 * 120
-    assert lines[0]["test_accuracy"] == lines[-1]["test_accuracy_before"]
+    rounds = [line for line in lines if line["event"] == "round"]
+    assert [line["round"] for line in rounds] == [1, 2]
+    assert lines[0]["test_accuracy"] == rounds[-1]["test_accuracy"]
     assert not (tmp_path / "here" / "first.html").exists()
+
+
+def test_the_same_rounds_as_the_training_told(train, report, case_file):
+    """Number, accuracy, samples and the count of rounds, of one run, as train and report give them."""
+    done = train("--case", case_file(), "--workers", 2, "--rounds", 4, "--run", "told", "--json")
+    told = [json.loads(line) for line in done.out.splitlines()]
+    shown = [json.loads(line) for line in report("told", "--json").out.splitlines()]
+
+    def rounds(lines):
+        return [(line["round"], line["test_accuracy"]) for line in lines if line["event"] == "round"]
+
+    assert [number for number, _ in rounds(told)] == [1, 2, 3, 4]
+    assert rounds(shown) == rounds(told)
+    assert shown[0]["test_accuracy"] == told[-1]["test_accuracy"] == rounds(shown)[-1][1]
+    assert shown[0]["samples"] == [line["samples"] for line in shown if line["event"] == "round"][-1] == 4 * 120
 
 
 @pytest.mark.parametrize(

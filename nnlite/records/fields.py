@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from math import isfinite
+from sys import float_info
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nnlite.errors import NnliteError
@@ -64,17 +65,28 @@ def fit(kind: type[T], values: Any, partial: bool = False, others: bool = False)
     readers = _readers(of, partial, others)
     if "format" in readers and "format" in values:  # what else is there follows from it
         at("format", readers["format"][0], values["format"])
+    if values.keys() != readers.keys():
+        _check_names(values, readers, partial, others)
+    found, name = {}, ""
+    try:  # one for all: this is the innermost loop of everything that is read
+        for name, (read, _) in readers.items():
+            if name in values:
+                found[name] = read(values[name])
+    except Unsound as fault:
+        raise fault.inside(name) from None
+    try:
+        return kind(**found)
+    except NnliteError as error:
+        raise Unsound(str(error)) from None
+
+
+def _check_names(values: dict[str, Any], readers: dict[str, tuple[Reader, bool]], partial: bool, others: bool) -> None:
     for name, (_, has_default) in readers.items():
         if name not in values and not (partial and has_default):
             raise Unsound(f"the field {name!r} is missing")
     for name in values:
         if name not in readers and not others:
             raise Unsound(f"there is no field {quoted(name)}")
-    found = {name: at(name, read, values[name]) for name, (read, _) in readers.items() if name in values}
-    try:
-        return kind(**found)
-    except NnliteError as error:
-        raise Unsound(str(error)) from None
 
 
 @cache
@@ -96,7 +108,7 @@ def _reader(hint: Any, partial: bool = False, others: bool = False) -> Reader:
     """How a value of that type is read; the dataclasses in it as `fit` says."""
     origin, inner = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _limited(_reader(inner[0]), NAMES[inner[0]], inner[1])
+        return _limited(inner[0], inner[1])
     if origin in (Union, types.UnionType):
         (one,) = (arg for arg in inner if arg is not type(None))
         read = _reader(one, partial, others)
@@ -110,19 +122,35 @@ def _reader(hint: Any, partial: bool = False, others: bool = False) -> Reader:
     return PLAIN[hint]
 
 
-def _limited(read: Reader, name: str, limit: Any) -> Reader:
+def _limited(plain: Any, limit: Any) -> Reader:
+    read, name = _reader(plain), NAMES[plain]
+
     def limited(value: Any) -> Any:
         made = read(value)
         return made if limit.check(made) else refuse(f"{name}{limit}", value)
 
-    return limited
+    if not isinstance(limit, Range):
+        return limited
+    bound = EXACT if plain is int else float_info.max  # beyond which `read` takes nothing
+    least, most = max(limit.least, -bound), min(limit.most, bound)
+
+    def ranged(value: Any) -> Any:
+        return value if type(value) is plain and least <= value <= most else limited(value)
+
+    return ranged
 
 
 def _listed(read: Reader) -> Reader:
     def listed(value: Any) -> tuple[Any, ...]:
         if not isinstance(value, (list, tuple)):
             refuse("a list", value)
-        return tuple(at(f"[{place}]", read, one) for place, one in enumerate(value))
+        made: list[Any] = []
+        try:
+            for one in value:
+                made.append(read(one))
+        except Unsound as fault:
+            raise fault.inside(f"[{len(made)}]") from None
+        return tuple(made)
 
     return listed
 

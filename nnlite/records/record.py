@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import fields
+from functools import cache
 from typing import Any, ClassVar, TypeVar
 
 from nnlite.errors import NnliteError, StoreError
@@ -39,8 +40,27 @@ class Described:
         cls.what, cls.hint, cls.error, cls.most_bytes, cls.indent = what, hint, error, most_bytes, indent
 
     def _encode(self, **more: str) -> bytes:
-        values = {**asdict(self), **more}  # type: ignore[call-overload]
-        return json.dumps(values, sort_keys=True, indent=self.indent, allow_nan=False).encode()
+        return _encoder(self.indent).encode({**_values(self), **more}).encode()
+
+
+@cache
+def _names(kind: Any) -> tuple[str, ...]:
+    """Of the fields of a dataclass. Raises TypeError for any other class, as `json` does."""
+    try:
+        return tuple(one.name for one in fields(kind))
+    except TypeError:
+        raise TypeError(f"Object of type {kind.__name__} is not JSON serializable") from None
+
+
+def _values(one: Any) -> dict[str, Any]:
+    """Of a dataclass, by name; `json` asks again for a dataclass among them, so nothing is copied."""
+    kind: Any = type(one)
+    return {name: getattr(one, name) for name in _names(kind)}
+
+
+@cache
+def _encoder(indent: int | None) -> json.JSONEncoder:
+    return json.JSONEncoder(sort_keys=True, indent=indent, allow_nan=False, default=_values)
 
 
 class Record(Described, what="a record"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 import pytest
@@ -156,3 +156,18 @@ def test_a_text_that_ends_in_the_middle_of_many_strings_is_read_quickly():
         parse('["' * 50_000)
     with pytest.raises(Unsound):
         parse('{"a":"\\' * 50_000)
+
+
+def test_the_bytes_are_those_of_sorted_json():
+    assert THING.to_json() == json.dumps(asdict(THING), sort_keys=True).encode()
+    with pytest.raises(TypeError, match="complex is not JSON serializable"):
+        replace(THING, free={"a": 1j}).to_json()
+
+
+@pytest.mark.parametrize("found", [float("inf"), float("nan"), -0.5, -1, True, 2**53 + 1, "1"])
+def test_limits_hold_for_numbers_that_never_were_text(found):
+    with pytest.raises(StoreError, match="seconds: expected "):
+        Thing.from_values({**asdict(THING), "seconds": found}, PLACE)
+    if type(found) is not float:
+        with pytest.raises(StoreError, match="count: expected "):
+            Thing.from_values({**asdict(THING), "count": found}, PLACE)

@@ -197,6 +197,15 @@ def test_checksums_that_the_user_has_chosen_are_sent(
 
 
 @pytest.mark.usefixtures("own_session")
+def test_of_checksums_that_a_server_does_not_know_it_is_said_who_asks_for_them(
+    before: Before, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_supported")
+    with pytest.raises(StoreError, match=r"says 501 NotImplemented: .*; .*AWS_REQUEST_CHECKSUM_CALCULATION"):
+        opened(before("nochk")).put("k", b"v", if_version=ABSENT)
+
+
+@pytest.mark.usefixtures("own_session")
 def test_a_server_that_the_environment_names_is_treated_alike(before: Before, monkeypatch: pytest.MonkeyPatch) -> None:
     """No ?endpoint= in the URL, as AWS' own tools are pointed to a server."""
     proxy = before("nochk")

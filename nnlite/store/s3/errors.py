@@ -46,7 +46,8 @@ _ADVICE = {
     "EntityTooLarge": "the value is larger than the server takes (5 GB on AWS)",
     "InvalidObjectState": "the object was archived (Glacier); restore it",
     "QuotaExceeded": "the bucket is full",
-    "NotImplemented": "nnlite needs a server with conditional writes (If-None-Match and If-Match of PUT)",
+    "NotImplemented": "nnlite needs a server with conditional writes (If-None-Match and If-Match of PUT), and one that "
+    "knows checksums where they are asked for (AWS_REQUEST_CHECKSUM_CALCULATION=when_supported): leave that out",
     "403": "check the credentials and the bucket's policy",
     "404": "that is no S3 answer: is ?endpoint= the address of an S3 server?",
 }

@@ -25,7 +25,8 @@ test-near:
 test-random:
 	$(MAKE) test ORDER="-p randomly --randomly-seed=$${SEED:-$$(date +%s)}"
 
-# Everything, also on the oldest versions of the packages that nnlite requires.
+# Everything: a thousand schedules of faults where `make test` tries 300, and the oldest versions of the packages that nnlite requires.
+test-all: export NNLITE_SCHEDULES := 1000
 test-all: test test-floors
 
 # What computes, stores and coordinates, on the oldest versions that setup.cfg allows.

@@ -1,6 +1,7 @@
 """Whatever is lost, doubled, late or dead: a run ends, in bounded time, with the same bytes as without faults."""
 
 import math
+import os
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,7 @@ from nnlite.simulation.simulator import Faults
 from tests.protocol import toy
 from tests.protocol.toy import simulate, spec
 
-SEEDS = 1000
+SEEDS = int(os.environ.get("NNLITE_SCHEDULES", "300"))  # `make test-all` tries a thousand
 CHUNKS = 20  # of seeds, so that a failure is found soon and shown alone
 REQUESTS = (Get, GetMany, Create, Swap, Delete, DeleteMany)
 BOUND_S = 2_000.0  # virtual: far above what any of these runs need, far below for ever
@@ -67,7 +68,7 @@ def schedule(seed):
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_a_thousand_schedules_end_with_the_same_bytes(chunk):
+def test_hundreds_of_schedules_end_with_the_same_bytes(chunk):
     for seed in range(chunk, SEEDS, CHUNKS):
         workers, widths = SHAPES[seed % len(SHAPES)]
         run_spec = spec(workers, 2, widths)

@@ -11,7 +11,8 @@ import dataclasses
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
-from nnlite.errors import StructureError
+from nnlite.errors import NnliteError, StructureError
+from nnlite.numbers import PythonNumbers
 
 T = TypeVar("T", bound="Described")
 _registry: dict[str, type[Described]] = {}
@@ -23,10 +24,11 @@ class UnknownClass(StructureError):
     name: str = ""
 
 
-class Described:
+class Described(metaclass=PythonNumbers):
     """Base of what can be described. A subclass is a frozen dataclass whose fields are JSON values, tuples
-    of them, or other `Described` objects; defining it registers its class name."""
+    of them, or other `Described` objects; defining it registers its class name. NumPy's numbers become Python's."""
 
+    refusal: ClassVar[type[NnliteError]] = StructureError
     builtin: ClassVar[bool] = False
 
     def __init_subclass__(cls, *, described: bool = True, **options: Any) -> None:

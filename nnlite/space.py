@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from nnlite.errors import UsageError
+from nnlite.numbers import PythonNumbers
 
 MAX_REDRAWS = 10_000  # of a configuration that was drawn before
 
 
-class Domain(ABC):
+class Domain(metaclass=PythonNumbers):
     """The values that one name of a space can have."""
 
     @abstractmethod

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # upwards, never sideways; anywhere in it: at the top, inside functions, under TYPE_CHECKING.
 FLOORS: list[set[str]] = [
     {"errors", ""},  # "": nnlite/__init__.py
+    {"numbers"},
     {"records", "places", "magic", "output", "locks", "described", "safetensors"},
     {"nn", "data", "store", "weights", "space", "invoker"},
     {"protocol", "cases"},
@@ -44,6 +45,7 @@ NEVER: dict[str, set[str]] = {
 }
 # Area, or package in it -> the packages of others that it may import.
 OTHERS: dict[str, set[str]] = {
+    "numbers": {"numpy"},
     "nn": {"numpy"},
     "data": {"numpy"},
     "weights": {"numpy"},

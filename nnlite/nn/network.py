@@ -17,6 +17,7 @@ from nnlite.nn.engine.execution import Execution
 from nnlite.nn.layer import Layer, Tensor, says
 from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
+from nnlite.numbers import PythonNumbers
 
 PREDICT_BATCH = 256  # samples at a time when only predicting
 
@@ -45,7 +46,7 @@ class Evaluation:
         )
 
 
-class Sequential:
+class Sequential(metaclass=PythonNumbers):
     """Layers applied one after the other to samples of `input_shape` ((C, H, W) or (D,)), and a loss.
 
     It holds no weights: every method takes the vector (P,) float32 (or float64, for gradient checks), whose
@@ -54,6 +55,8 @@ class Sequential:
     use `threads` itself, for layers on images; then give BLAS one thread (OPENBLAS_NUM_THREADS=1). The same
     number of threads gives the same bits.
     """
+
+    refusal = StructureError
 
     def __init__(
         self, layers: Sequence[Layer], input_shape: Sequence[int], loss: Loss | None = None, *, threads: int = 1

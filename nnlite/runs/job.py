@@ -10,6 +10,7 @@ from typing import Any
 
 from nnlite.data import Augment
 from nnlite.errors import UsageError
+from nnlite.numbers import PythonNumbers
 from nnlite.protocol.records.spec import PROTOCOLS
 
 SCHEDULES = ("constant", "cosine")
@@ -25,7 +26,7 @@ PROTOCOL_OF = {  # the fields that only one of the protocols has
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(metaclass=PythonNumbers):
     """The choices that make a specification; None leaves one to the case, the protocol or the store."""
 
     case: str  #: a name, or a file

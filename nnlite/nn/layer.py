@@ -76,6 +76,14 @@ class Workspace:
         """The array for what `forward` returns: kept when somebody's `backward` will read it."""
         return (self.keep if self.output_is_kept else self.temp)("output", shape)
 
+    def contiguous(self, name: str, array: Tensor) -> Tensor:
+        """The array itself if it is contiguous, as a product wants it, else a copy in scratch memory of that name."""
+        if array.flags.c_contiguous:
+            return array
+        copy = self.temp(f"{name}, contiguous", array.shape, array.dtype)
+        np.copyto(copy, array)
+        return copy
+
     def once(self, name: str, make: Callable[[], T]) -> T:
         """A constant of the layer (a band matrix, a strided view), made at the first call."""
         if name not in self._temps:

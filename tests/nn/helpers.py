@@ -158,6 +158,8 @@ def image_layers(draw, shape, own=True, dropout=False):
     padding = draw(paddings) if kernel <= smallest else "same"
     choices = [
         nn.Conv2D(draw(st.integers(1, 4)), kernel, stride, padding, nn.Normal(0.5), nn.Normal(0.3)),
+        nn.Conv2D(shape[0], kernel, stride, "same", nn.Normal(0.5), nn.Normal(0.3), "auto", shape[0], 2),
+        nn.Conv2D(2 * shape[0], kernel, 1, "same", nn.Normal(0.5), nn.Normal(0.3), "auto", shape[0]),
         nn.MaxPool2D(kernel, stride, padding),
         nn.LocalResponseNorm(draw(st.integers(0, 3)), 1.0, 0.5, draw(st.sampled_from([0.75, 0.5]))),
         nn.AveragePool2D(kernel, stride, padding),

@@ -11,37 +11,40 @@ from math import ceil, cosh, exp, log, pi, sqrt, tanh
 import numpy as np
 
 
-def windows(size: int, kernel: int, stride: int, padding: str) -> list[list[tuple[int, int]]]:
-    """For every window along an axis, its real entries as (offset in the window, index on the axis)."""
+def windows(size: int, kernel: int, stride: int, padding: str, dilation: int = 1) -> list[list[tuple[int, int]]]:
+    """For every window along an axis, its real entries as (offset in the kernel, index on the axis)."""
+    reach = (kernel - 1) * dilation + 1
     if padding == "valid":
-        starts = list(range(0, size - kernel + 1, stride))
+        starts = list(range(0, size - reach + 1, stride))
     else:
         count = ceil(size / stride)
-        missing = max(0, (count - 1) * stride + kernel - size)
+        missing = max(0, (count - 1) * stride + reach - size)
         starts = [i * stride - missing // 2 for i in range(count)]  # the odd one is behind
-    return [[(u, start + u) for u in range(kernel) if 0 <= start + u < size] for start in starts]
+    places = [[(u, start + u * dilation) for u in range(kernel)] for start in starts]
+    return [[(u, place) for u, place in window if 0 <= place < size] for window in places]
 
 
-def conv(x, weight, bias, stride, padding):
-    """y (N, F, H', W') for x (N, C, H, W), weight (k, k, C, F), bias (F,)."""
-    rows, columns = _axes(x, weight.shape[0], stride, padding)
+def conv(x, weight, bias, stride, padding, groups=1, dilation=1):
+    """y (N, F, H', W') for x (N, C, H, W), weight (k, k, C / groups, F), bias (F,)."""
+    rows, columns = _axes(x, weight.shape[0], stride, padding, dilation)
     y = np.empty((len(x), weight.shape[3], len(rows), len(columns)))
-    for n, i, j in np.ndindex(len(x), len(rows), len(columns)):
-        y[n, :, i, j] = bias
+    for n, f, i, j in np.ndindex(y.shape):
+        y[n, f, i, j] = bias[f]
         for (u, row), (v, column) in _product(rows[i], columns[j]):
-            y[n, :, i, j] += x[n, :, row, column] @ weight[u, v]
+            y[n, f, i, j] += x[n, _channels(x, weight, f, groups), row, column] @ weight[u, v, :, f]
     return y
 
 
-def conv_backward(x, weight, dy, stride, padding):
+def conv_backward(x, weight, dy, stride, padding, groups=1, dilation=1):
     """(dx, d_weight, d_bias) of sum(dy * conv(x, weight, bias))."""
-    rows, columns = _axes(x, weight.shape[0], stride, padding)
+    rows, columns = _axes(x, weight.shape[0], stride, padding, dilation)
     dx, d_weight, d_bias = np.zeros(x.shape), np.zeros(weight.shape), np.zeros(weight.shape[3])
-    for n, i, j in np.ndindex(len(x), len(rows), len(columns)):
-        d_bias += dy[n, :, i, j]
+    for n, f, i, j in np.ndindex(dy.shape):
+        d_bias[f] += dy[n, f, i, j]
+        channels = _channels(x, weight, f, groups)
         for (u, row), (v, column) in _product(rows[i], columns[j]):
-            dx[n, :, row, column] += weight[u, v] @ dy[n, :, i, j]
-            d_weight[u, v] += np.outer(x[n, :, row, column], dy[n, :, i, j])
+            dx[n, channels, row, column] += weight[u, v, :, f] * dy[n, f, i, j]
+            d_weight[u, v, :, f] += x[n, channels, row, column] * dy[n, f, i, j]
     return dx, d_weight, d_bias
 
 
@@ -221,8 +224,14 @@ def _groups(x, groups):
     return [(n, list(range(g * size, (g + 1) * size))) for n in range(len(x)) for g in range(groups)]
 
 
-def _axes(x, kernel, stride, padding):
-    return tuple(windows(size, kernel, stride, padding) for size in x.shape[2:])
+def _axes(x, kernel, stride, padding, dilation=1):
+    return tuple(windows(size, kernel, stride, padding, dilation) for size in x.shape[2:])
+
+
+def _channels(x, weight, f, groups):
+    """The channels that filter f reads."""
+    size, group = x.shape[1] // groups, f // (weight.shape[3] // groups)
+    return slice(group * size, (group + 1) * size)
 
 
 def _product(rows: list, columns: list) -> Iterator:

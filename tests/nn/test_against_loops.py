@@ -43,6 +43,28 @@ def test_convolution(n, c, h, w, filters, kernel, stride, padding, seed):
 
 
 @laws
+@given(
+    st.sampled_from([(4, 4, 4), (2, 2, 2), (4, 2, 2), (2, 6, 2), (6, 3, 3), (3, 6, 3), (2, 3, 1)]),
+    *(batches, sizes, sizes, st.integers(1, 4), strides, paddings, st.integers(1, 3), seeds),
+)
+def test_groups_and_dilation(channels_filters_groups, n, h, w, kernel, stride, padding, dilation, seed):
+    c, filters, groups = channels_filters_groups
+    assume(fits(padding, (kernel - 1) * dilation + 1, h, w))
+    rng, x = images(seed, n, c, h, w)
+    weight, bias = rng.standard_normal((kernel, kernel, c // groups, filters)), rng.standard_normal(filters)
+    wanted = reference.conv(x, weight, bias, stride, padding, groups, dilation)
+    dy = rng.standard_normal(wanted.shape)
+    backward = reference.conv_backward(x, weight, dy, stride, padding, groups, dilation)
+    for algorithm in ("auto", "im2col"):
+        layer = nn.Conv2D(filters, kernel, stride, padding, algorithm=algorithm, groups=groups, dilation=dilation)
+        passed = through(layer, x, dy, weight=weight, bias=bias)
+        assert difference(passed.y, wanted) < EXACT
+        found = (passed.dx, passed.gradients["weight"], passed.gradients["bias"])
+        for one, other in zip(found, backward, strict=True):
+            assert difference(one, other) < EXACT
+
+
+@laws
 @given(batches, channels, sizes, sizes, channels, kernels, strides, paddings, seeds)
 def test_convolution_and_its_backward_are_adjoint(n, c, h, w, filters, kernel, stride, padding, seed):
     """<conv(x), dy> == <x, dx> == <weight, d_weight>: im2col and col2im undo each other's bookkeeping."""

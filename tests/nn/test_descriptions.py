@@ -15,7 +15,7 @@ from tests.nn.helpers import Gains, laws, networks, small_models, through_json
 # For every class of nnlite that can be described, an object whose every field differs from its default.
 EXAMPLES = [
     nn.Dense(3, nn.Glorot(), nn.Constant(0.1)),
-    nn.Conv2D(4, 3, 2, "valid", nn.Normal(0.2), nn.Constant(0.3), "im2col"),
+    nn.Conv2D(4, 3, 2, "valid", nn.Normal(0.2), nn.Constant(0.3), "im2col", 2, 3),
     nn.MaxPool2D(3, 2, "valid"),
     nn.LocalResponseNorm(2, 1.5, 0.1, 0.5),
     nn.ReLU(),

@@ -31,6 +31,15 @@ def test_convolution(shape, kernel, stride, padding):
     assert_right(nn.check_layer(layer, shape, np.random.default_rng(kernel), num_samples=2))
 
 
+@pytest.mark.parametrize("dilation", [1, 2])
+@pytest.mark.parametrize("stride", STRIDES)
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize(("channels", "filters", "groups"), [(4, 4, 4), (4, 6, 2), (3, 3, 1), (2, 4, 2)])
+def test_convolution_in_groups(channels, filters, groups, kernel, stride, dilation):
+    layer = nn.Conv2D(filters, kernel, stride, groups=groups, dilation=dilation)
+    assert_right(nn.check_layer(layer, (channels, 6, 5), np.random.default_rng(kernel), num_samples=2))
+
+
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("kernel", KERNELS)

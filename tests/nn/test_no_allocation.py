@@ -14,6 +14,11 @@ CONVOLUTIONS = [
     nn.Conv2D(16, 5), nn.MaxPool2D(2, 2), nn.Flatten(), nn.Dense(40), nn.Dropout(0.5), nn.ReLU(), nn.Dense(10),
 ]  # fmt: skip
 
+GROUPED = [
+    nn.Conv2D(16, 3, groups=16), nn.Conv2D(32, 1), nn.Conv2D(16, 3, groups=4), nn.LocalResponseNorm(),
+    nn.Conv2D(16, 3, algorithm="im2col"), nn.LocalResponseNorm(), nn.Conv2D(16, 3, algorithm="rowwise"), nn.Flatten(),
+    nn.Dense(10),
+]  # fmt: skip
 MODERN = [
     nn.Conv2D(16, 3), nn.GroupNorm(4), nn.SiLU(), nn.Residual([nn.Conv2D(16, 3), nn.GroupNorm(1), nn.LeakyReLU()]),
     nn.AveragePool2D(3, 2), nn.ELU(), nn.Softplus(), nn.GELU(), nn.Sigmoid(), nn.GlobalAveragePool2D(), nn.Flatten(),
@@ -30,12 +35,20 @@ MODERN = [
         (models.emnist_mlp(), 200),
         (nn.Sequential(CONVOLUTIONS, (3, 17, 15)), 9),
         (nn.Sequential(CONVOLUTIONS, (14, 17, 15)), 40),
+        (nn.Sequential(GROUPED, (16, 17, 15)), 60),
         (nn.Sequential(MODERN, (3, 17, 15)), 60),
     ],
-    ids=["b", "a", "c", "emnist", "odd images", "many images", "modern"],
+    ids=["b", "a", "c", "emnist", "odd images", "many images", "grouped", "modern"],
 )
 def test_training(network, num_samples):
     assert warm_peak_bytes(training_step(network, num_samples)) < SMALL_BYTES
+
+
+def test_depthwise_with_a_stride():
+    """Einsum collects numbers that lie apart in buffers of its own, of 8192 numbers, however many images there are."""
+    layers = [nn.Conv2D(16, 3), nn.ReLU(), nn.Conv2D(16, 3, 2, groups=16), nn.ReLU(), nn.Flatten(), nn.Dense(10)]
+    peaks = [warm_peak_bytes(training_step(nn.Sequential(layers, (3, 18, 18)), n)) for n in (20, 200)]
+    assert max(peaks) < SMALL_BYTES + 4 * 8192
 
 
 def test_the_test_sees_an_allocation():

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from nnlite import nn
 from nnlite.errors import StructureError
 from nnlite.nn.convolution.cook_toom import cook_toom, cook_toom_halves
+from nnlite.nn.convolution.grouped import Depthwise, Grouped
 from nnlite.nn.convolution.im2col import Im2col
+from nnlite.nn.convolution.pointwise import Pointwise
 from nnlite.nn.convolution.rowwise import Rowwise
 from nnlite.nn.convolution.winograd import Winograd
 from nnlite.nn.layer import Workspace
@@ -112,6 +114,12 @@ def test_cook_toom_without_enough_points():
         (nn.Conv2D(64, 5, algorithm="im2col"), 64, Im2col),
         (nn.Conv2D(2, 3, algorithm="winograd"), 1, Winograd),
         (nn.Conv2D(64, 5, algorithm="rowwise"), 64, Rowwise),
+        (nn.Conv2D(64, 1), 64, Pointwise),
+        (nn.Conv2D(64, 1, 2), 3, Pointwise),
+        (nn.Conv2D(64, 3, dilation=2), 64, Im2col),
+        (nn.Conv2D(64, 3, groups=64), 64, Depthwise),
+        (nn.Conv2D(128, 3, groups=64), 64, Grouped),
+        (nn.Conv2D(64, 3, groups=64, algorithm="im2col"), 64, Grouped),
     ],
 )
 def test_choice(layer, channels, expected):
@@ -124,6 +132,14 @@ def test_choice(layer, channels, expected):
         (nn.Conv2D(4, 4, algorithm="winograd"), "kernel 4"),
         (nn.Conv2D(4, 3, 2, algorithm="winograd"), "stride 2"),
         (nn.Conv2D(4, 3, algorithm="fft"), "'fft'"),
+        (nn.Conv2D(3, 3, algorithm="winograd", groups=3), "groups 3"),
+        (nn.Conv2D(3, 3, algorithm="rowwise", dilation=2), "dilation 2"),
+        (nn.Conv2D(3, 3, algorithm="pointwise"), "for kernels of 1, .* kernel 3"),
+        (nn.Conv2D(4, 3, groups=3), "3 channels and 4 filters cannot be shared out to 3 groups"),
+        (nn.Conv2D(4, 3, groups=2), "3 channels and 4 filters cannot be shared out to 2 groups"),
+        (nn.Conv2D(4, 3, groups=0), "0 groups"),
+        (nn.Conv2D(4, 3, dilation=0), "dilation 0; wanted at least 1"),
+        (nn.Conv2D(4, 3, padding="valid", dilation=4), "kernel of 9 does not fit into 8"),
     ],
 )
 def test_what_cannot_be_forced(layer, words):

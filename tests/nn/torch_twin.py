@@ -157,13 +157,11 @@ def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
             return [nn.LocalResponseNorm(size, layer.alpha * size, layer.beta, layer.bias)]
         case lite.Conv2D():
             pads = [_padding(size, layer) for size in shape[1:]]
+            options = shape[0], layer.filters, layer.kernel, layer.stride
+            more = {"groups": layer.groups, "dilation": layer.dilation}
             if all(before == after for before, after in pads):
-                even = tuple(before for before, _ in pads)
-                return [nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride, padding=even)]
-            return [
-                nn.ZeroPad2d((*pads[1], *pads[0])),
-                nn.Conv2d(shape[0], layer.filters, layer.kernel, layer.stride),
-            ]
+                return [nn.Conv2d(*options, padding=tuple(before for before, _ in pads), **more)]
+            return [nn.ZeroPad2d((*pads[1], *pads[0])), nn.Conv2d(*options, **more)]
         case lite.MaxPool2D():
             pads = [_padding(size, layer) for size in shape[1:]]
             if pads == [(0, 0), (0, 0)]:
@@ -218,7 +216,8 @@ def _padding(size: int, layer: lite.Conv2D | lite.MaxPool2D) -> tuple[int, int]:
     """(before, after) along one axis: TensorFlow's rule, the odd one after."""
     if layer.padding == "valid":
         return 0, 0
-    pad = max(0, (ceil(size / layer.stride) - 1) * layer.stride + layer.kernel - size)
+    reach = (layer.kernel - 1) * getattr(layer, "dilation", 1) + 1
+    pad = max(0, (ceil(size / layer.stride) - 1) * layer.stride + reach - size)
     return pad // 2, pad - pad // 2
 
 

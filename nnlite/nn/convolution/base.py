@@ -14,9 +14,9 @@ from nnlite.nn.parameters import Shape
 class Convolution(Layer, described=False):
     """x (H, W, n, C) -> y (H', W', n, filters), with `weight` (kernel, kernel, C, filters); one step of a `Conv2D`.
 
-    y[i, j, n, :] = sum over (u, v) of x[i*stride + u, j*stride + v, n, :] @ weight[u, v]
+    y[i, j, n, :] = sum over (u, v) of x[i*stride + u*dilation, j*stride + v*dilation, n, :] @ weight[u, v]
 
-    `rows` and `columns` are the windows along H and W.
+    `rows` and `columns` are the windows along H and W, as wide as the kernel reaches.
     """
 
     filters: int
@@ -24,6 +24,7 @@ class Convolution(Layer, described=False):
     stride: int
     rows: Window
     columns: Window
+    dilation: int = 1
     needs_output: ClassVar[bool] = False
 
     def prepare(self, p: Tensors, ws: Workspace) -> Tensors:

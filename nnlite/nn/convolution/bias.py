@@ -35,6 +35,7 @@ class ChannelBias(Layer, described=False):
         return y
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor:
+        dy = ws.contiguous("dy", dy)
         pixels = dy.reshape(-1, dy.shape[-1])
         np.matmul(ws.ones(len(pixels)), pixels, out=g["bias"])
         return dy

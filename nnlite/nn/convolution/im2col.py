@@ -27,13 +27,10 @@ class Im2col(Convolution, described=False):
         return y
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
-        g_matrix = g["weight"].reshape(-1, self.filters)
+        dy, g_matrix = ws.contiguous("dy", dy), g["weight"].reshape(-1, self.filters)
         partial = ws.temp("partial", g_matrix.shape)
         g_matrix[...] = 0
-        padded_dx = None
-        if ws.input_gradient:
-            padded_dx = ws.temp("padded_dx", (self.rows.padded, self.columns.padded, *x.shape[2:]))
-            padded_dx[...] = 0
+        padded_dx = self._empty_dx(x, ws) if ws.input_gradient else None
         for part, column_matrix in self._columns(x, ws):
             dy_part = dy[part].reshape(-1, self.filters)
             np.matmul(column_matrix.T, dy_part, out=partial)
@@ -52,13 +49,22 @@ class Im2col(Convolution, described=False):
         windows = self._window_view(padded)
         width = self.kernel * self.kernel * channels
         row_bytes = self.columns.count * n * width * padded.itemsize
-        step = max(1, min(self.rows.count, COLUMN_BYTES // row_bytes))
+        step = self._rows_of_part(row_bytes)
         buffer = ws.temp("columns", (step * self.columns.count * n, width))
         for start in range(0, self.rows.count, step):
             part = slice(start, min(start + step, self.rows.count))
             column_matrix = buffer[: (part.stop - start) * self.columns.count * n]
             np.copyto(column_matrix.reshape(windows[part].shape), windows[part])
             yield part, column_matrix
+
+    def _rows_of_part(self, row_bytes: int) -> int:
+        """How many rows of outputs are a part, if the columns of one take so many bytes."""
+        return max(1, min(self.rows.count, COLUMN_BYTES // row_bytes))
+
+    def _empty_dx(self, x: Tensor, ws: Workspace) -> Tensor:
+        padded_dx = ws.temp("padded_dx", (self.rows.padded, self.columns.padded, *x.shape[2:]))
+        padded_dx[...] = 0
+        return padded_dx
 
     def _pad(self, x: Tensor, ws: Workspace) -> Tensor:
         if (self.rows.padded, self.columns.padded) == x.shape[:2]:
@@ -77,14 +83,16 @@ class Im2col(Convolution, described=False):
         sh, sw, sn, sc = padded.strides
         _, _, n, channels = padded.shape
         shape = (self.rows.count, self.columns.count, n, self.kernel, self.kernel, channels)
-        return as_strided(padded, shape, (sh * self.stride, sw * self.stride, sn, sh, sw, sc), writeable=False)
+        s, d = self.stride, self.dilation
+        return as_strided(padded, shape, (sh * s, sw * s, sn, sh * d, sw * d, sc), writeable=False)
 
     def _add_columns(self, column_matrix: Tensor, padded_dx: Tensor, part: slice) -> None:
         """The adjoint of `_columns` ("col2im"): add every window back where it was read."""
         s, width, (_, _, n, channels) = self.stride, self.columns.count, padded_dx.shape
         windows = column_matrix.reshape(-1, width, n, self.kernel, self.kernel, channels)
         for u in range(self.kernel):
-            top = part.start * s + u
+            top = part.start * s + u * self.dilation
             for v in range(self.kernel):
-                target = padded_dx[top : top + len(windows) * s : s, v : v + width * s : s]
+                left = v * self.dilation
+                target = padded_dx[top : top + len(windows) * s : s, left : left + width * s : s]
                 np.add(target[: len(windows), :width], windows[:, :, :, u, v], out=target)

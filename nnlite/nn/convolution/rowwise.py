@@ -38,7 +38,7 @@ class Rowwise(Convolution, described=False):
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
         matrices = self._matrices(self._taps(x, ws))
-        dy_rows = dy.reshape(len(dy), -1, self.filters)
+        dy_rows = ws.contiguous("dy", dy).reshape(len(dy), -1, self.filters)
         of_rows = ws.temp("dW of each row", (len(dy), matrices.shape[1], self.filters))
         np.matmul(matrices, dy_rows, out=of_rows)
         np.matmul(ws.ones(len(dy)), of_rows.reshape(len(dy), -1), out=g["weight"].reshape(-1))

@@ -25,13 +25,17 @@ class Window:
     count: int  #: number of windows
 
     @classmethod
-    def along(cls, size: int, kernel: int, stride: int, padding: str, what: str) -> Window:
-        """The windows of one axis. Raises StructureError when there is none."""
+    def along(cls, size: int, kernel: int, stride: int, padding: str, what: str, dilation: int = 1) -> Window:
+        """The windows of one axis, as wide as a kernel whose entries are `dilation` apart. Raises StructureError when
+        there is none."""
+        if dilation < 1:
+            raise StructureError(f"{what}: dilation {dilation}; wanted at least 1")
         if kernel < 1 or stride < 1 or padding not in PADDINGS:
             raise StructureError(
                 f"{what}: kernel {kernel}, stride {stride}, padding {padding!r}; wanted kernel and stride of at "
                 f"least 1 and a padding of {' or '.join(PADDINGS)}"
             )
+        kernel = (kernel - 1) * dilation + 1
         if padding == "valid":
             count = (size - kernel) // stride + 1
             if count < 1:

@@ -11,7 +11,9 @@ import numpy as np
 from nnlite.errors import StructureError
 from nnlite.nn.convolution.base import Convolution
 from nnlite.nn.convolution.bias import ChannelBias
+from nnlite.nn.convolution.grouped import Depthwise, Grouped
 from nnlite.nn.convolution.im2col import Im2col
+from nnlite.nn.convolution.pointwise import Pointwise
 from nnlite.nn.convolution.rowwise import Rowwise
 from nnlite.nn.convolution.tiles import OUTPUTS
 from nnlite.nn.convolution.window import Window
@@ -20,7 +22,12 @@ from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
 
-ALGORITHMS: dict[str, type[Convolution]] = {"im2col": Im2col, "rowwise": Rowwise, "winograd": Winograd}
+ALGORITHMS: dict[str, type[Convolution]] = {
+    "im2col": Im2col,
+    "rowwise": Rowwise,
+    "winograd": Winograd,
+    "pointwise": Pointwise,
+}
 WINOGRAD_KERNELS = (3, 5)
 TRANSFORM_COST = 2.2  # of one number, in multiplications of a plain convolution; measured
 FEW_CHANNELS = 16  # up to here rowwise beats im2col; it keeps `kernel` copies of x until backward
@@ -30,14 +37,17 @@ FEW_CHANNELS = 16  # up to here rowwise beats im2col; it keeps `kernel` copies o
 class Conv2D(Layer):
     """Cross-correlation with `filters` kernels: x (H, W, n, C) -> y (H', W', n, filters).
 
-    weight (kernel, kernel, C, filters), bias (filters,). Padding "same" or "valid", see `window.Window`.
+    weight (kernel, kernel, C / groups, filters), bias (filters,). Padding "same" or "valid", see `window.Window`.
 
-    y[i, j, n, :] = bias + sum over (u, v) of x[i*stride + u, j*stride + v, n, :] @ weight[u, v]
+    y[i, j, n, :] = bias + sum over (u, v) of x[i*stride + u*dilation, j*stride + v*dilation, n, :] @ weight[u, v]
 
-    `algorithm` says how the sum is computed: "im2col" (the plain way), "rowwise" (few channels), "winograd"
-    (stride 1, kernel 3 or 5), or "auto", which takes what is fastest for the shape. In float32 "winograd" rounds
-    about five times as much as the others (2e-6 of the result); where that decides a ReLU or a pooling between two
-    nearly equal numbers, a gradient takes the other of two right ways.
+    With `groups`, channels and filters are shared out in order, and a filter reads the channels of its own group; as
+    many groups as channels and filters is a depthwise convolution.
+
+    `algorithm` says how the sum is computed: "im2col" (the plain way), "rowwise" (few channels), "pointwise" (kernel
+    1), "winograd" (stride 1, kernel 3 or 5), or "auto", which takes what is fastest for the shape. In float32
+    "winograd" rounds about five times as much as the others (2e-6 of the result); where that decides a ReLU or a
+    pooling between two nearly equal numbers, a gradient takes the other of two right ways.
     """
 
     filters: int
@@ -47,26 +57,44 @@ class Conv2D(Layer):
     weight: Initializer = He()
     bias: Initializer = Constant(0.0)
     algorithm: str = "auto"
+    groups: int = 1
+    dilation: int = 1
     needs_output: ClassVar[bool] = False
 
     def windows(self, shape: Shape) -> tuple[Window, Window]:
         """The windows along H and W for images of `shape` (C, H, W)."""
         if len(shape) != 3:
             raise StructureError(f"Conv2D wants images (C, H, W), got {shape}")
-        self._check()
-        rows, columns = (Window.along(size, self.kernel, self.stride, self.padding, "Conv2D") for size in shape[1:])
+        self._check(shape[0])
+        rows, columns = (
+            Window.along(size, self.kernel, self.stride, self.padding, "Conv2D", self.dilation) for size in shape[1:]
+        )
         return rows, columns
 
-    def _check(self) -> None:
+    def _check(self, channels: int) -> None:
         """Raise StructureError for options that cannot be."""
         if self.filters < 1:
             raise StructureError(f"Conv2D needs at least 1 filter, got {self.filters}")
         if self.algorithm not in ("auto", *ALGORITHMS):
             raise StructureError(f"Conv2D: algorithm {self.algorithm!r}; wanted auto, {', '.join(ALGORITHMS)}")
-        if self.algorithm == "winograd" and (self.stride != 1 or self.kernel not in WINOGRAD_KERNELS):
+        if self.groups < 1 or channels % self.groups or self.filters % self.groups:
             raise StructureError(
-                f"Conv2D: algorithm 'winograd' is for stride 1 and kernels of 3 or 5, got stride {self.stride}, "
-                f"kernel {self.kernel}: leave it at 'auto'"
+                f"Conv2D: {channels} channels and {self.filters} filters cannot be shared out to {self.groups} groups"
+            )
+        self._check_algorithm()
+
+    def _check_algorithm(self) -> None:
+        wants = {
+            "winograd": ("stride 1 and kernels of 3 or 5", self.stride == 1 and self.kernel in WINOGRAD_KERNELS),
+            "pointwise": ("kernels of 1", self.kernel == 1),
+        }
+        what, is_fit = wants.get(self.algorithm, ("any kernel", True))
+        if self.algorithm not in ("auto", "im2col"):
+            what, is_fit = f"{what}, one group and no dilation", is_fit and self.groups == self.dilation == 1
+        if not is_fit:
+            raise StructureError(
+                f"Conv2D: algorithm {self.algorithm!r} is for {what}, got stride {self.stride}, kernel {self.kernel}, "
+                f"groups {self.groups}, dilation {self.dilation}: leave it at 'auto'"
             )
 
     def output_shape(self, shape: Shape) -> Shape:
@@ -74,10 +102,12 @@ class Conv2D(Layer):
         return (self.filters, rows.count, columns.count)
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
+        self.windows(shape)
         area = self.kernel * self.kernel
-        fans = area * shape[0], area * self.filters
+        channels, filters = shape[0] // self.groups, self.filters // self.groups
+        fans = area * channels, area * filters
         return {
-            "weight": Parameter((self.kernel, self.kernel, shape[0], self.filters), self.weight, *fans),
+            "weight": Parameter((self.kernel, self.kernel, channels, self.filters), self.weight, *fans),
             "bias": Parameter((self.filters,), self.bias, *fans),
         }
 
@@ -87,10 +117,18 @@ class Conv2D(Layer):
 
     def convolution(self, shape: Shape) -> Convolution:
         """The sum without the bias, by the algorithm chosen, for images of `shape` (C, H, W)."""
-        name = self.algorithm if self.algorithm != "auto" else self._fastest(shape[0])
-        return ALGORITHMS[name](self.filters, self.kernel, self.stride, *self.windows(shape))
+        options = self.filters, self.kernel, self.stride, *self.windows(shape), self.dilation
+        if self.groups == shape[0] == self.filters > 1 and self.algorithm == "auto":
+            return Depthwise(*options)
+        if self.groups > 1:
+            return Grouped(*options, self.groups)
+        return ALGORITHMS[self.algorithm if self.algorithm != "auto" else self._fastest(shape[0])](*options)
 
     def _fastest(self, channels: int) -> str:
+        if self.kernel == 1:
+            return "pointwise"
+        if self.dilation > 1:
+            return "im2col"
         if self.stride == 1 and self.kernel in WINOGRAD_KERNELS:
             points = (OUTPUTS + self.kernel - 1) ** 2
             plain = self.kernel**2 * channels * self.filters

@@ -43,7 +43,7 @@ class LocalResponseNorm(Layer):
         return shape
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
-        y = ws.output(x.shape)
+        x, y = ws.contiguous("x", x), ws.output(x.shape)
         shrink = ws.keep("shrink", x.shape)  # s**-beta
         slope = ws.keep("slope", x.shape)  # x * s**-(beta + 1)
         bands = self._bands(x.shape[3], self.alpha, ws)
@@ -62,7 +62,7 @@ class LocalResponseNorm(Layer):
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor:
         bands = self._bands(x.shape[3], 2 * self.alpha * self.beta, ws)
-        dx = ws.temp("dx", x.shape)
+        x, dy, dx = ws.contiguous("x", x), ws.contiguous("dy", dy), ws.temp("dx", x.shape)
         shrink, slope = ws.keep("shrink", x.shape), ws.keep("slope", x.shape)
         for x_part, dy_part, dx_part, shrink_part, slope_part in _parts(x, dy, dx, shrink, slope):
             spread = ws.temp("scale", x_part.shape)

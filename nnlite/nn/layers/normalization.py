@@ -230,10 +230,7 @@ def _check_epsilon(layer: Layer, epsilon: float) -> None:
 
 def _pixels(x: Tensor, name: str, ws: Workspace) -> Tensor:
     """x (H, W, n, C) as (H * W, n * C); copied only if it does not lie so."""
-    if not x.flags.c_contiguous:
-        copy = ws.temp(f"{name}, copied", x.shape)
-        np.copyto(copy, x)
-        x = copy
+    x = ws.contiguous(name, x)
     return x.reshape(x.shape[0] * x.shape[1], -1)
 
 

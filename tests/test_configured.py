@@ -62,7 +62,10 @@ def fake(shape, num_classes):
 @pytest.mark.parametrize(
     ("space", "words"),
     [
-        (Space(unit=Int(1, 2)), "names 'unit', which is neither of learning_rate, momentum, batch_size"),
+        (
+            Space(unit=Int(1, 2)),
+            "names 'unit', which is neither of learning_rate, weight_decay, clip_norm, momentum",
+        ),
         (Space(unit=Int(1, 2)), r"argument of its network function \(units, rate\)"),
         (Space(batch_size=Int(1, 2), batches_per_epoch=Int(1, 2)), "has both batch_size and batches_per_epoch"),
     ],

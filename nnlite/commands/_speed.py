@@ -68,7 +68,7 @@ def stepper(network: nn.Sequential, optimizer: nn.Optimizer, rows: int) -> Calla
         one, y = batcher.batch(number)
         masks = np.random.default_rng([0, 0, number, 2]) if network.is_random else None
         network.loss_and_gradient(weights, one, y, out=gradient, rng=masks)
-        optimizer.update_inplace(weights, gradient, slots, number)
+        optimizer.step_inplace(weights, gradient, slots, number, network.layout)
 
     for _ in range(3):  # makes its memory
         step()

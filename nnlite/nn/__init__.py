@@ -34,13 +34,14 @@ from nnlite.nn.losses import (
     SoftmaxCrossEntropy,
 )
 from nnlite.nn.network import Evaluation, Sequential
-from nnlite.nn.optimizers import SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
+from nnlite.nn.optimizers import LAMB, SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
 from nnlite.nn.parameters import Layout
-from nnlite.nn.schedules import Cosine, Exponential, Schedule, StepDecay
+from nnlite.nn.schedules import Cosine, Exponential, OneCycle, PiecewiseLinear, Schedule, StepDecay, Warmup
 
 __all__ = [
     "ELU",
     "GELU",
+    "LAMB",
     "SGD",
     "Adam",
     "AveragePool2D",
@@ -76,8 +77,10 @@ __all__ = [
     "Momentum",
     "Nesterov",
     "Normal",
+    "OneCycle",
     "Optimizer",
     "Parameter",
+    "PiecewiseLinear",
     "RMSProp",
     "ReLU",
     "Residual",
@@ -89,6 +92,7 @@ __all__ = [
     "Softplus",
     "StepDecay",
     "Tanh",
+    "Warmup",
     "Workspace",
     "check_layer",
     "check_network",

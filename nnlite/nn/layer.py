@@ -37,12 +37,14 @@ PROMISES = ("needs_input", "needs_output", "in_place", "increasing", "takes_maxi
 
 @dataclass(frozen=True)
 class Parameter:
-    """One tensor that a layer learns: its shape, how it starts, and its fans for the initializer."""
+    """One tensor that a layer learns: its shape, how it starts, its fans for the initializer, and whether an
+    optimizer's weight decay is meant for it (a bias or a gain has no reason to be small)."""
 
     shape: Shape
     initializer: Initializer
     fan_in: int = 1
     fan_out: int = 1
+    decays: bool = True
 
 
 class Workspace:

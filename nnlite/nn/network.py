@@ -74,7 +74,9 @@ class Sequential(metaclass=PythonNumbers):
         self.shapes, self.parameters = list(self.architecture.shapes), list(self.architecture.parameters)
         self.output_shape = self.architecture.output_shape
         self.loss.check(self.output_shape)
-        self.layout = Layout({name: parameter.shape for name, parameter in self.architecture.named_parameters()})
+        named = dict(self.architecture.named_parameters())
+        undecayed = {name for name, parameter in named.items() if not parameter.decays}
+        self.layout = Layout({name: parameter.shape for name, parameter in named.items()}, undecayed)
         self.is_random = any(says(layer, "random") for layer in self.layers)  #: whether training needs an rng
         self._executions: dict[np.dtype[Any], Execution] = {}
 

@@ -6,7 +6,8 @@ weights. `gradient` is used up: the formulas below are ordered so that it double
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from math import isfinite, sqrt
 from typing import ClassVar
 
@@ -15,21 +16,34 @@ import numpy as np
 from nnlite.described import Described
 from nnlite.errors import StructureError
 from nnlite.nn.layer import Tensor
-from nnlite.nn.parameters import aligned_zeros
+from nnlite.nn.parameters import Layout, aligned_zeros
 from nnlite.nn.schedules import Schedule
 
 
 @dataclass(frozen=True)
 class Optimizer(Described):
-    """Base class. `learning_rate` is a number or a `Schedule`."""
+    """Base class: `step_inplace` clips the gradient, lets weights decay, and takes the step of `update_inplace`.
+
+    learning_rate: a number or a `Schedule`.
+    weight_decay: before a step, w -= rate * weight_decay * w, apart from the gradient and from what the optimizer
+        remembers of it (Loshchilov & Hutter 2017, arXiv:1711.05101; `Adam(rate, weight_decay=0.01)` is AdamW). Biases,
+        and gains of normalizations, do not decay.
+    clip_norm: a gradient longer than this is shortened to it (Pascanu et al. 2012, arXiv:1211.5063).
+    """
 
     learning_rate: float | Schedule
+    weight_decay: float = field(default=0.0, kw_only=True)
+    clip_norm: float | None = field(default=None, kw_only=True)
     slot_names: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        rate = self.learning_rate
+        rate, name = self.learning_rate, type(self).__name__
         if isinstance(rate, (int, float)) and not (isfinite(rate) and rate > 0):
-            raise StructureError(f"{type(self).__name__}: learning_rate {rate} is not a positive number")
+            raise StructureError(f"{name}: learning_rate {rate} is not a positive number")
+        if not (isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise StructureError(f"{name}: weight_decay {self.weight_decay}; wanted a number of 0 or more")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise StructureError(f"{name}: clip_norm {self.clip_norm}; wanted a positive number, or None")
 
     def rate(self, step: int) -> float:
         """The learning rate of `step`, counted from 0."""
@@ -42,6 +56,20 @@ class Optimizer(Described):
     def slots(self, num_parameters: int, dtype: type = np.float32) -> Tensor:
         """Fresh state: zeros (num_slots, P)."""
         return aligned_zeros((len(self.slot_names), num_parameters), dtype)
+
+    def step_inplace(self, weights: Tensor, gradient: Tensor, slots: Tensor, step: int, layout: Layout) -> None:
+        """Take a step with the weights (P,) of a network of that layout; `gradient` (P,) is overwritten."""
+        self._clip_inplace(gradient)
+        if self.weight_decay:
+            for part in layout.decayed:
+                weights[part] *= weights.dtype.type(1 - self.rate(step) * self.weight_decay)
+        self.update_inplace(weights, gradient, slots, step)
+
+    def _clip_inplace(self, gradient: Tensor) -> None:
+        if self.clip_norm is not None:
+            norm = sqrt(float(np.vdot(gradient, gradient)))
+            if norm > self.clip_norm:
+                gradient *= gradient.dtype.type(self.clip_norm / norm)
 
     def update_inplace(self, weights: Tensor, gradient: Tensor, slots: Tensor, step: int) -> None:
         """Move `weights` (P,) against `gradient` (P,), which is overwritten. `step` counts from 0."""
@@ -139,12 +167,17 @@ class Adam(Optimizer):
         _check_decay(self, "beta2", self.beta2)
 
     def update_inplace(self, weights: Tensor, gradient: Tensor, slots: Tensor, step: int) -> None:
-        number = weights.dtype.type
-        rate = number(self.rate(step) / (1 - self.beta1 ** (step + 1)))
+        for part in self._directions_inplace(gradient, slots, step, self.rate(step)):
+            weights[part] -= gradient[part]
+
+    def _directions_inplace(self, gradient: Tensor, slots: Tensor, step: int, rate: float) -> Iterator[slice]:
+        """Replace the gradient by rate * m' / (sqrt(s') + epsilon): the parts of it, as each is made."""
+        number = gradient.dtype.type
+        scale = number(rate / (1 - self.beta1 ** (step + 1)))
         unbias = number(1 / sqrt(1 - self.beta2 ** (step + 1)))
         beta1, beta2, epsilon = number(self.beta1), number(self.beta2), number(self.epsilon)
-        for part in chunks(weights.size):  # eighteen passes over four vectors: keep them in cache
-            w, g, m, s = weights[part], gradient[part], slots[0, part], slots[1, part]
+        for part in chunks(gradient.size):  # eighteen passes over four vectors: keep them in cache
+            g, m, s = gradient[part], slots[0, part], slots[1, part]
             m -= g
             m *= beta1
             m += g  # β1 (m - g) + g
@@ -156,8 +189,38 @@ class Adam(Optimizer):
             g *= unbias
             g += epsilon
             np.divide(m, g, out=g)
-            g *= rate
-            w -= g
+            g *= scale
+            yield part
+
+
+@dataclass(frozen=True)
+class LAMB(Adam):
+    """r = m' / (sqrt(s') + epsilon) + weight_decay * w;  w -= rate * r * ||w|| / ||r||, tensor by tensor
+
+    with m' and s' of `Adam`, for large batches (You et al. 2019, arXiv:1904.00962). A tensor of norm 0 moves by
+    rate * r.
+    """
+
+    epsilon: float = 1e-6
+
+    def step_inplace(self, weights: Tensor, gradient: Tensor, slots: Tensor, step: int, layout: Layout) -> None:
+        self._clip_inplace(gradient)
+        for name, part in layout.slices.items():
+            weight_decay = 0.0 if name in layout.undecayed else self.weight_decay
+            self._move_inplace(weights[part], gradient[part], slots[:, part], step, weight_decay)
+
+    def update_inplace(self, weights: Tensor, gradient: Tensor, slots: Tensor, step: int) -> None:
+        """The step of one tensor, (P,), which decays."""
+        self._move_inplace(weights, gradient, slots, step, self.weight_decay)
+
+    def _move_inplace(self, w: Tensor, g: Tensor, slots: Tensor, step: int, weight_decay: float) -> None:
+        for part in self._directions_inplace(g, slots, step, 1.0):
+            if weight_decay:
+                g[part] += w.dtype.type(weight_decay) * w[part]
+        norm, length = (sqrt(float(np.vdot(vector, vector))) for vector in (w, g))
+        trust = norm / length if norm > 0 and length > 0 else 1.0
+        g *= w.dtype.type(self.rate(step) * trust)
+        w -= g
 
 
 CHUNK = 1 << 15  # entries of each vector that a chunked update works on: 4 x 128 KB fit into L2

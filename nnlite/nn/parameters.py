@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from math import prod
 
 import numpy as np
@@ -42,13 +42,23 @@ def aligned_copy(array: Array, dtype: DTypeLike = np.float32) -> NDArray[np.gene
     return copy
 
 
+def _joined(parts: Iterable[slice]) -> list[slice]:
+    """Parts of a vector in order; those that touch as one."""
+    joined: list[slice] = []
+    for part in parts:
+        start = joined.pop().start if joined and joined[-1].stop == part.start else part.start
+        joined.append(slice(start, part.stop))
+    return joined
+
+
 class Layout(Mapping[str, Shape]):
     """Ordered names and shapes of tensors that lie one after the other in a vector of `size` entries (P).
 
-    It is a read-only mapping of names to shapes, so it can be handed wherever shapes are wanted.
+    It is a read-only mapping of names to shapes, so it can be handed wherever shapes are wanted. `undecayed` are the
+    names of tensors for which an optimizer's weight decay is not meant.
     """
 
-    def __init__(self, shapes: Mapping[str, Shape]):
+    def __init__(self, shapes: Mapping[str, Shape], undecayed: Collection[str] = ()):
         self._shapes = {name: tuple(shape) for name, shape in shapes.items()}
         self.slices: dict[str, slice] = {}
         start = 0
@@ -56,6 +66,8 @@ class Layout(Mapping[str, Shape]):
             self.slices[name] = slice(start, start + prod(shape))
             start += prod(shape)
         self.size = start
+        self.undecayed = frozenset(undecayed)
+        self.decayed = _joined(part for name, part in self.slices.items() if name not in undecayed)  #: where it is
 
     def __getitem__(self, name: str) -> Shape:
         return self._shapes[name]

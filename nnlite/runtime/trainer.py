@@ -217,7 +217,8 @@ class Trainer:
         seed = [self.spec.seed, self.worker, self.step, MASKS]
         rng = np.random.default_rng(seed) if self.network.is_random else None
         loss = self.network.loss_and_gradient(self.state.weights, x, y, out=self.gradient, rng=rng)
-        self.optimizer.update_inplace(self.state.weights, self.gradient, self.state.slots, self.step)
+        state, layout = self.state, self.network.layout
+        self.optimizer.step_inplace(state.weights, self.gradient, state.slots, self.step, layout)
         so_far = self.trained
         self.trained = Progress(False, so_far.num_samples + len(y), so_far.loss_sum + loss * len(y))
         self.step += 1

@@ -223,5 +223,29 @@ def test_optimizers(optimizer):
         assert difference(weights, theirs.detach().numpy()) < 1e-10, step
 
 
+@pytest.mark.parametrize("clip_norm", [None, 0.5])
+def test_adamw_and_clipping(clip_norm):
+    """Of a network whose weights decay and whose biases do not."""
+    network, rng = models.mlp((1, 3, 3), 4, (5,)), np.random.default_rng(3)
+    optimizer = nn.Adam(0.05, weight_decay=0.3, clip_norm=clip_norm)
+    weights = network.init(rng).astype(np.float64)
+    twin, slots = TorchTwin(network, weights), optimizer.slots(weights.size, np.float64)
+    named = list(twin.module.named_parameters())
+    groups = [
+        {"params": [p for name, p in named if name.endswith("weight")], "weight_decay": 0.3},
+        {"params": [p for name, p in named if name.endswith("bias")], "weight_decay": 0.0},
+    ]
+    theirs = torch.optim.AdamW(groups, 0.05)
+    for step in range(10):
+        x, y = batch_for(network, 6, rng)
+        _, gradient = gradient_of(network, weights, x, y)
+        optimizer.step_inplace(weights, gradient, slots, step, network.layout)
+        twin.loss_and_gradient(x, y)
+        if clip_norm:
+            torch.nn.utils.clip_grad_norm_([p for _, p in named], clip_norm)
+        theirs.step()
+        assert difference(weights, twin.weights()) < 1e-6, step  # torch adds 1e-6 to the norm
+
+
 def _slope(weights, curvature):
     return curvature * weights + np.sin(3 * weights)

@@ -13,6 +13,7 @@ from nnlite.nn import models
 from tests.nn.helpers import Gains, laws, networks, small_models, through_json
 
 # For every class of nnlite that can be described, an object whose every field differs from its default.
+BOUNDS = {"weight_decay": 0.1, "clip_norm": 2.0}
 EXAMPLES = [
     nn.Dense(3, nn.Glorot(), nn.Constant(0.1)),
     nn.Conv2D(4, 3, 2, "valid", nn.Normal(0.2), nn.Constant(0.3), "im2col", 2, 3),
@@ -43,14 +44,18 @@ EXAMPLES = [
     nn.Glorot(),
     nn.Normal(0.7),
     nn.Constant(-2.5),
-    nn.SGD(0.3),
-    nn.Momentum(0.2, 0.8),
-    nn.Nesterov(nn.Cosine(0.4, 100, 0.01, 3), 0.7),
-    nn.RMSProp(nn.Exponential(0.1, 50, 0.2), 0.8, 1e-5),
-    nn.Adam(nn.StepDecay(0.1, 5, 0.5), 0.8, 0.99, 1e-6),
+    nn.SGD(0.3, **BOUNDS),
+    nn.Momentum(0.2, 0.8, **BOUNDS),
+    nn.Nesterov(nn.Cosine(0.4, 100, 0.01, 3), 0.7, **BOUNDS),
+    nn.RMSProp(nn.Exponential(0.1, 50, 0.2), 0.8, 1e-5, **BOUNDS),
+    nn.Adam(nn.StepDecay(0.1, 5, 0.5), 0.8, 0.99, 1e-6, **BOUNDS),
     nn.StepDecay(0.1, 5, 0.5),
     nn.Exponential(0.1, 50, 0.2),
     nn.Cosine(0.4, 100, 0.01, 3),
+    nn.LAMB(0.1, 0.8, 0.99, 1e-5, **BOUNDS),
+    nn.Warmup(nn.Cosine(0.4, 100), 5),
+    nn.PiecewiseLinear([(0, 0.1), (5, 0.2)]),
+    nn.OneCycle(0.4, 100, 0.2, 10.0, 100.0),
     data.Augment(True, 4),
 ]
 REFUSED = {"BatchNorm"}  # so that its description is refused with the same words
@@ -205,8 +210,8 @@ class Undecorated(nn.Momentum):
 class Renamed(nn.Momentum):
     """As above, under the names of the fields."""
 
-    def __init__(self, learning_rate, momentum=0.9, boost=1.0):
-        super().__init__(learning_rate, momentum)
+    def __init__(self, learning_rate, momentum=0.9, boost=1.0, **others):
+        super().__init__(learning_rate, momentum, **others)
         object.__setattr__(self, "boost", boost)
 
 

@@ -1,5 +1,7 @@
 """One suite for every optimizer: it goes down, keeps its state where the caller says, and may be cut in chunks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from nnlite import nn
 from nnlite.errors import StructureError
 from nnlite.nn import optimizers
 
-OPTIMIZERS = [nn.SGD(0.1), nn.Momentum(0.02), nn.Nesterov(0.02), nn.RMSProp(0.02), nn.Adam(0.05)]
+OPTIMIZERS = [nn.SGD(0.1), nn.Momentum(0.02), nn.Nesterov(0.02), nn.RMSProp(0.02), nn.Adam(0.05), nn.LAMB(0.02)]
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
 every_dtype = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 
@@ -62,9 +64,9 @@ def test_every_slot_is_used(optimizer):
 
 
 @every_dtype
-@every_optimizer
+@pytest.mark.parametrize("optimizer", OPTIMIZERS[:-1], ids=lambda o: type(o).__name__)
 def test_weights_are_independent(optimizer, dtype):
-    """Updating a vector is updating its parts, entry by entry."""
+    """Updating a vector is updating its parts, entry by entry; but for LAMB, which looks at a tensor as a whole."""
     whole = train(optimizer, drawn(dtype), np.cos, 6)[0]
     parts = [train(optimizer, part, np.cos, 6)[0] for part in np.split(drawn(dtype), [1, 40, 41])]
     np.testing.assert_allclose(whole, np.concatenate(parts), rtol=1e-6)
@@ -165,3 +167,99 @@ def test_a_learning_rate_is_positive(optimizer, rate):
 def test_decays_lie_between_0_and_1(kind, name, value):
     with pytest.raises(StructureError, match=f"{kind.__name__}: {name} {value} is not between 0 and 1"):
         kind(0.1, **{name: value})
+
+
+# ---- a network's weights: what decays, and how long a gradient may be
+
+NETWORK = nn.Sequential(
+    [
+        nn.Residual([nn.Conv2D(4, 3), nn.GroupNorm(2), nn.ReLU()]),
+        nn.Conv2D(2, 1),
+        nn.Flatten(),
+        nn.Dense(5),
+        nn.LayerNorm(),
+        nn.Dense(3),
+    ],
+    (4, 3, 3),
+)
+
+
+def whole_step(optimizer, weights, gradient, num_steps=1):
+    """Weights after some steps with the layout of NETWORK and the same gradient."""
+    weights, slots = weights.copy(), optimizer.slots(weights.size, weights.dtype)
+    for step in range(num_steps):
+        optimizer.step_inplace(weights, gradient.copy(), slots, step, NETWORK.layout)
+    return weights
+
+
+@every_dtype
+@every_optimizer
+def test_without_decay_and_clipping_a_step_is_its_formula(optimizer, dtype):
+    weights, gradient = drawn(dtype, NETWORK.layout.size), np.cos(drawn(dtype, NETWORK.layout.size))
+    if isinstance(optimizer, nn.LAMB):
+        wanted = [
+            train(optimizer, weights[p], lambda w, p=p: gradient[p].copy(), 3)[0]
+            for p in NETWORK.layout.slices.values()
+        ]
+        np.testing.assert_allclose(whole_step(optimizer, weights, gradient, 3), np.concatenate(wanted), rtol=1e-6)
+    else:
+        wanted = train(optimizer, weights, lambda w: gradient.copy(), 3)[0]
+        assert np.array_equal(whole_step(optimizer, weights, gradient, 3), wanted)
+
+
+@every_dtype
+@pytest.mark.parametrize("optimizer", OPTIMIZERS[:-1], ids=lambda o: type(o).__name__)
+def test_weights_decay_and_biases_and_gains_do_not(optimizer, dtype):
+    """Without a gradient only the decay is left, whatever the optimizer makes of gradients."""
+    weights = drawn(dtype, NETWORK.layout.size)
+    decaying = replace(optimizer, weight_decay=0.2)
+    found = whole_step(decaying, weights, np.zeros_like(weights), 2)
+    factor = (1 - optimizer.learning_rate * 0.2) ** 2
+    before, after = NETWORK.layout.views(weights), NETWORK.layout.views(found)
+    for name in NETWORK.layout:
+        decays = name.endswith("weight")
+        np.testing.assert_allclose(after[name], before[name] * (factor if decays else 1), rtol=1e-6, err_msg=name)
+    assert sum(name.endswith("weight") for name in NETWORK.layout) == 4
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 20.0])
+@every_optimizer
+def test_a_long_gradient_is_shortened(optimizer, scale):
+    weights, gradient = drawn(size=NETWORK.layout.size), np.cos(drawn(size=NETWORK.layout.size))
+    gradient *= scale / np.linalg.norm(gradient)
+    found = whole_step(replace(optimizer, clip_norm=1.0), weights, gradient)
+    np.testing.assert_allclose(found, whole_step(optimizer, weights, gradient / max(1.0, scale)), rtol=1e-9)
+
+
+def test_lamb_is_its_formula():
+    """Tensor by tensor: Adam's direction, the decay of what decays, and a length that is a share of the weights'."""
+    optimizer = nn.LAMB(0.1, 0.8, 0.9, 1e-3, weight_decay=0.3)
+    weights = drawn(size=NETWORK.layout.size)
+    weights[NETWORK.layout.slices["dense1/bias"]] = 0
+    gradients = np.random.default_rng(1).standard_normal((3, weights.size))
+    found, slots = weights.copy(), optimizer.slots(weights.size, np.float64)
+    m, s = np.zeros((2, weights.size))
+    for step, gradient in enumerate(gradients):
+        optimizer.step_inplace(found, gradient.copy(), slots, step, NETWORK.layout)
+        m, s = 0.8 * m + 0.2 * gradient, 0.9 * s + 0.1 * gradient**2
+        direction = m / (1 - 0.8 ** (step + 1)) / (np.sqrt(s / (1 - 0.9 ** (step + 1))) + 1e-3)
+        for name, part in NETWORK.layout.slices.items():
+            w = weights[part]
+            r = direction[part] + 0.3 * name.endswith("weight") * w
+            trust = np.linalg.norm(w) / np.linalg.norm(r) if np.any(w) else 1.0
+            weights[part] = w - 0.1 * trust * r
+        np.testing.assert_allclose(found, weights, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"weight_decay": -0.1}, r"weight_decay -0\.1; wanted a number of 0 or more"),
+        ({"weight_decay": float("nan")}, "weight_decay nan"),
+        ({"clip_norm": 0.0}, r"clip_norm 0\.0; wanted a positive number, or None"),
+    ],
+)
+@every_optimizer
+def test_decay_and_clipping_that_cannot_be(optimizer, options, words):
+    with pytest.raises(StructureError, match=f"{type(optimizer).__name__}: {words}"):
+        replace(optimizer, **options)

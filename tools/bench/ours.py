@@ -26,7 +26,7 @@ def make(workload: Workload, variant: str) -> Callable[[], object]:
 
     def step() -> float:
         loss = network.loss_and_gradient(weights, x, y, out=gradient, rng=rng)
-        optimizer.update_inplace(weights, gradient, slots, 0)
+        optimizer.step_inplace(weights, gradient, slots, 0, network.layout)
         return loss
 
     return step

@@ -108,7 +108,7 @@ class Conv2D(Layer):
         fans = area * channels, area * filters
         return {
             "weight": Parameter((self.kernel, self.kernel, channels, self.filters), self.weight, *fans),
-            "bias": Parameter((self.filters,), self.bias, *fans),
+            "bias": Parameter((self.filters,), self.bias, *fans, decays=False),
         }
 
     def steps(self, shape: Shape) -> Sequence[Layer]:

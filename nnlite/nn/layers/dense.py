@@ -37,7 +37,7 @@ class Dense(Layer):
         fans = shape[0], self.units
         return {
             "weight": Parameter((shape[0], self.units), self.weight, *fans),
-            "bias": Parameter((self.units,), self.bias, *fans),
+            "bias": Parameter((self.units,), self.bias, *fans, decays=False),
         }
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:

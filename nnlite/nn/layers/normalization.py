@@ -46,7 +46,7 @@ class GroupNorm(Layer):
         return shape
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        return {"gain": Parameter(shape[:1], self.gain), "bias": Parameter(shape[:1], self.bias)}
+        return _gain_and_bias(shape[:1], self.gain, self.bias)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         y, pixels = ws.output(x.shape), _pixels(x, "x", ws)
@@ -168,7 +168,7 @@ class LayerNorm(Layer):
         return shape
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
-        return {"gain": Parameter(shape, self.gain), "bias": Parameter(shape, self.bias)}
+        return _gain_and_bias(shape, self.gain, self.bias)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         z, y = ws.keep("z", x.shape), ws.output(x.shape)
@@ -221,6 +221,10 @@ class BatchNorm(Layer):
             "BatchNorm is not offered: its statistics depend on the block of samples that a worker happens to see, and "
             "averaged over workers they are nobody's. Take GroupNorm(groups), which normalizes each sample by itself"
         )
+
+
+def _gain_and_bias(shape: Shape, gain: Initializer, bias: Initializer) -> dict[str, Parameter]:
+    return {"gain": Parameter(shape, gain, decays=False), "bias": Parameter(shape, bias, decays=False)}
 
 
 def _check_epsilon(layer: Layer, epsilon: float) -> None:

@@ -1,6 +1,6 @@
 """Small real runs and the SHA-256 of what they come to, in a process with arithmetic that many machines share.
 
-`python -m tests.golden` prints them as JSON; `python -m tests.golden --record` adds them to `golden.json`, under
+`python -m tests.golden` prints them as JSON; `python -m tests.golden record` adds them to `golden.json`, under
 the fingerprint of this machine's arithmetic. Record only weights that are meant to be new.
 """
 
@@ -75,7 +75,7 @@ SEARCH = ("c", "--trials", "3", "--rounds", "3", "--validation", "0.5", "--paral
 def results() -> dict[str, str]:
     """What each run comes to, and a "fingerprint" of the arithmetic that it depends on: in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.golden", "--here"], cwd=REPOSITORY, env={**os.environ, **ARITHMETIC},
+        [sys.executable, "-m", "tests.golden", "here"], cwd=REPOSITORY, env={**os.environ, **ARITHMETIC},
         stdout=subprocess.PIPE, text=True, check=True,
     )  # fmt: skip
     found: dict[str, str] = json.loads(done.stdout)
@@ -135,7 +135,7 @@ def _digest(path: str) -> str:
 
 def main(how: str | None) -> None:
     """Print or record the results."""
-    if how == "--here":
+    if how == "here":
         with tempfile.TemporaryDirectory() as folder:
             os.chdir(folder)
             print(json.dumps(dict(_results_here())))
@@ -143,7 +143,7 @@ def main(how: str | None) -> None:
         return
     found = results()
     print(json.dumps(found, indent=1))
-    if how == "--record":
+    if how == "record":
         table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
         table[found.pop("fingerprint")] = found
         TABLE.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n")

@@ -29,7 +29,7 @@ def test_the_arithmetic_of_this_machine_is_a_known_one(found, recorded):
     if found["fingerprint"] not in recorded:
         pytest.skip(
             f"no weights are recorded for arithmetic {found['fingerprint'][:12]}: two runs are compared instead; "
-            "`python -m tests.golden --record`, on a version known to be good"
+            "`python -m tests.golden record`, on a version known to be good"
         )
     assert recorded[found["fingerprint"]].keys() == found.keys() - {"fingerprint"}
 

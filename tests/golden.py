@@ -50,15 +50,15 @@ case = replace(cases.CASES[NAME], dataset=DATASETS[NAME])
 DOWNPOUR = ("--protocol", "downpour", "--push-every", "3", "--pull-every", "3")
 RUNS = {
     "a, averaging, 1 worker": ("a", "--steps-per-round", "20", "--rounds", "2"),
-    "a, averaging, 2 workers": ("a", "--steps-per-round", "20", "--rounds", "2", "--workers", "2"),
+    "a, averaging, 2 workers": ("a", "--steps-per-round", "20", "--rounds", "2", "--workers", "2", "--scale", "none"),
     "a, downpour, 1 worker": ("a", "--steps-per-round", "20", "--rounds", "2", *DOWNPOUR),
     "b, averaging, 1 worker": ("b", "--batch-size", "25", "--rounds", "1"),
-    "b, averaging, 2 workers": ("b", "--batch-size", "20", "--rounds", "1", "--workers", "2"),
+    "b, averaging, 2 workers": ("b", "--batch-size", "20", "--rounds", "1", "--workers", "2", "--scale", "none"),
     "b, averaging, 1 worker, 2 threads": ("b", "--batch-size", "40", "--rounds", "1", "--threads", "2"),
     "b, averaging, 1 worker, augmented": ("b", "--batch-size", "50", "--rounds", "1", "--augment", "flip,crop:4"),
     "b, downpour, 1 worker": ("b", "--batch-size", "50", "--rounds", "2", *DOWNPOUR),
     "c, averaging, 1 worker": ("c", "--steps-per-round", "20", "--rounds", "2"),
-    "c, averaging, 2 workers": ("c", "--steps-per-round", "20", "--rounds", "2", "--workers", "2"),
+    "c, averaging, 2 workers": ("c", "--steps-per-round", "20", "--rounds", "2", "--workers", "2", "--scale", "none"),
     "c, downpour, 1 worker": ("c", "--steps-per-round", "20", "--rounds", "2", *DOWNPOUR),
     "c, cosine": ("c", "--steps-per-round", "20", "--rounds", "2", "--schedule", "cosine"),
     **{
@@ -66,7 +66,7 @@ RUNS = {
         for name in ("sgd", "nesterov", "rmsprop", "adam")
     },
     "emnist, averaging, 1 worker": ("emnist", "--rounds", "3"),
-    "emnist, averaging, 2 workers": ("emnist", "--rounds", "3", "--workers", "2"),
+    "emnist, averaging, 2 workers": ("emnist", "--rounds", "3", "--workers", "2", "--scale", "none"),
     "emnist, downpour, 1 worker": ("emnist", "--rounds", "3", *DOWNPOUR),
 }
 SEARCH = ("c", "--trials", "3", "--rounds", "3", "--validation", "0.5", "--parallel", "1")

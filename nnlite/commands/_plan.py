@@ -14,7 +14,7 @@ from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import COMBINES, PROTOCOLS, RunSpec
 from nnlite.runs import job
 from nnlite.runs import plan as planning
-from nnlite.runs.job import SCHEDULES, Job
+from nnlite.runs.job import SCALES, SCHEDULES, Job
 
 T = TypeVar("T")
 Group = argparse._ArgumentGroup
@@ -64,6 +64,12 @@ def add_learning(how: Group) -> None:
     """The options that decide what is learned, in the same time."""
     how.add_argument("--learning-rate", type=float, metavar="R")
     how.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate: cosine lets it end near 0 (constant)")
+    how.add_argument(
+        "--scale",
+        choices=SCALES,
+        default="auto",
+        help="rate, batch and rounds follow the number of workers, unless they are given (auto), or not (none)",
+    )
     how.add_argument("--seed", type=int, default=0, help="same seed, same weights (default 0)")
 
 

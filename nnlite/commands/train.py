@@ -21,7 +21,7 @@ from nnlite.commands._signals import is_terminated
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
-from nnlite.runs import initial_weights, lifecycle, model_file
+from nnlite.runs import initial_weights, lifecycle, model_file, scaling
 from nnlite.runtime import trainer
 from nnlite.store import Store, open_store
 
@@ -187,6 +187,7 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
         "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
         "optimizer": repr(optimizer),
+        **({"scaling": scaling.shown(spec, optimizer)} if spec.num_workers > 1 else {}),
         "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
         "protocol": _protocol(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",

@@ -36,7 +36,7 @@ from nnlite.nn.losses import (
 from nnlite.nn.network import Evaluation, Sequential
 from nnlite.nn.optimizers import LAMB, SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
 from nnlite.nn.parameters import Layout
-from nnlite.nn.schedules import Cosine, Exponential, OneCycle, PiecewiseLinear, Schedule, StepDecay, Warmup
+from nnlite.nn.schedules import Cosine, Exponential, OneCycle, PiecewiseLinear, Scaled, Schedule, StepDecay, Warmup
 
 __all__ = [
     "ELU",
@@ -84,6 +84,7 @@ __all__ = [
     "RMSProp",
     "ReLU",
     "Residual",
+    "Scaled",
     "Schedule",
     "Sequential",
     "SiLU",

@@ -151,3 +151,20 @@ class OneCycle(Schedule):
 
 def _half_cosine(start: float, end: float, done: float) -> float:
     return end + (start - end) * (1 + cos(pi * done)) / 2
+
+
+@dataclass(frozen=True)
+class Scaled(Schedule):
+    """Another schedule, times `factor`."""
+
+    schedule: Schedule
+    factor: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.schedule, Schedule):
+            raise StructureError(f"Scaled: schedule = {self.schedule!r:.80}; wanted a schedule")
+        if not (isfinite(self.factor) and self.factor > 0):
+            raise StructureError(f"Scaled: factor {self.factor}, wanted a positive number")
+
+    def at(self, step: int) -> float:
+        return self.factor * self.schedule.at(step)

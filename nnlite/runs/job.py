@@ -14,6 +14,7 @@ from nnlite.numbers import PythonNumbers
 from nnlite.protocol.records.spec import PROTOCOLS
 
 SCHEDULES = ("constant", "cosine")
+SCALES = ("auto", "none")
 PROTOCOL_OF = {  # the fields that only one of the protocols has
     "quorum": "averaging",
     "push_every": "downpour",
@@ -41,6 +42,7 @@ class Job(metaclass=PythonNumbers):
     optimizer: str | None = None
     learning_rate: float | None = None
     schedule: str | None = None  #: one of SCHEDULES
+    scale: str = "auto"  #: one of SCALES: whether several workers learn otherwise than one, see `scaling`
     seed: int = 0
     eval_every: int | None = None
     protocol: str = "averaging"
@@ -68,6 +70,8 @@ class Job(metaclass=PythonNumbers):
             raise UsageError("rounds and epochs both say how long: leave one out")
         if self.schedule not in (None, *SCHEDULES):
             raise UsageError(f"no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}")
+        if self.scale not in SCALES:
+            raise UsageError(f"no scale {self.scale!r}; there are {', '.join(SCALES)}")
         if self.protocol not in PROTOCOLS:
             raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
         for name, protocol in PROTOCOL_OF.items():

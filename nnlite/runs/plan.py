@@ -14,7 +14,9 @@ from nnlite.data import Augment, Dataset, Values
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import DataSpec, RunSpec
 from nnlite.protocol.records.tree import Tree
+from nnlite.runs import scaling
 from nnlite.runs.job import PROTOCOL_OF, Job
+from nnlite.runs.scaling import Scaling
 from nnlite.store.naming import absolute, is_near
 
 DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless the job says otherwise
@@ -80,11 +82,14 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
     if dataset is None:
         dataset = cases.dataset(case, job.dataset, Path(job.data) if job.data else None)
     network = cases.network(case, dataset)
-    batch_size = job.batch_size if job.batch_size is not None else case.batch_size
+    scaled = _scaling(job, case)
+    batch_size = scaled.batch_size if scaled else job.batch_size if job.batch_size is not None else case.batch_size
     per_epoch = -(-len(dataset.train) // (max(1, job.workers) * max(1, batch_size)))  # steps of a worker
-    num_rounds = _num_rounds(job, case, per_epoch)
+    steps_per_round = _steps_per_round(job, scaled, per_epoch)
+    num_rounds = _num_rounds(job, case, per_epoch, steps_per_round)
     optimizer, augment = cases.optimizer(case, job.optimizer, job.learning_rate), _augment(job, case, dataset)
-    optimizer = _scheduled(job, optimizer, num_rounds * (job.steps_per_round or per_epoch))
+    optimizer = _scheduled(job, optimizer, num_rounds * (steps_per_round or per_epoch), scaled)
+    per_pass = _rounds_per_pass(job, steps_per_round, per_epoch)
     spec = specify(
         case,
         network,
@@ -98,11 +103,12 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         batch_size=batch_size,
         protocol=job.protocol,
         **{name: getattr(job, name) for name in PROTOCOL_OF},
-        eval_every=_eval_every(job),
+        eval_every=_eval_every(job, per_pass),
         threads=job.threads,
-        steps_per_round=job.steps_per_round,
+        steps_per_round=steps_per_round,
         target_accuracy=job.target_accuracy,
-        checkpoint_every=job.checkpoint_every or (DURABLE_EVERY[job.protocol] if job.checkpoint_store else 0),
+        checkpoint_every=job.checkpoint_every
+        or (per_pass * DURABLE_EVERY[job.protocol] if job.checkpoint_store else 0),
         checkpoint_store=absolute(job.checkpoint_store),
         max_attempts=job.max_attempts,
         max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
@@ -132,7 +138,35 @@ def data_store(job: Job) -> str | None:
     return job.checkpoint_store if forgets else None
 
 
-def _eval_every(job: Job) -> int | None:
+def _scaling(job: Job, case: Case) -> Scaling | None:
+    """What several workers do otherwise than one."""
+    if job.scale == "none" or job.workers <= 1:
+        return None
+    return scaling.of(job.workers, case.batch_size, job.protocol, is_cheap(job.store), job.batch_size)
+
+
+def is_cheap(store: str) -> bool:
+    """Whether a request to a store costs neither money nor much time."""
+    return is_near(store) or store.startswith("memcached://")
+
+
+def _steps_per_round(job: Job, scaled: Scaling | None, per_epoch: int) -> int | None:
+    """As given; or, where nobody has said how many rounds there are to be, as the number of workers asks for."""
+    if job.steps_per_round is not None or job.rounds is not None or scaled is None:
+        return job.steps_per_round
+    steps = scaled.steps_per_round
+    return steps if steps is not None and steps < per_epoch else None
+
+
+def _rounds_per_pass(job: Job, steps_per_round: int | None, per_epoch: int) -> int:
+    """How many rounds are a pass over the data, where nobody has said how long a round is to be; else 1."""
+    return round(per_epoch / steps_per_round) if steps_per_round and job.steps_per_round is None else 1
+
+
+def _eval_every(job: Job, per_pass: int) -> int | None:
+    """Rounds, `per_pass` of which are a pass over the data."""
+    if job.eval_every is None and job.protocol == "averaging":
+        return per_pass
     if job.eval_every is None and job.protocol == "downpour":
         return 1 if job.target_accuracy is not None else 0
     return job.eval_every
@@ -147,23 +181,23 @@ def _augment(job: Job, case: Case, dataset: Dataset) -> Augment | None:
     return augment
 
 
-def _num_rounds(job: Job, case: Case, per_epoch: int) -> int:
+def _num_rounds(job: Job, case: Case, per_epoch: int, steps_per_round: int | None) -> int:
     """Rounds as given; or as many as make up the epochs; or the case's."""
     if job.rounds is not None:
         return job.rounds
     epochs = job.epochs if job.epochs is not None else case.num_rounds
-    if job.steps_per_round is None:
+    if steps_per_round is None:
         return epochs
-    return -(-epochs * per_epoch // max(1, job.steps_per_round))
+    return -(-epochs * per_epoch // max(1, steps_per_round))
 
 
-def _scheduled(job: Job, optimizer: nn.Optimizer, num_steps: int) -> nn.Optimizer:
+def _scheduled(job: Job, optimizer: nn.Optimizer, num_steps: int, scaled: Scaling | None) -> nn.Optimizer:
     """The optimizer with the job's schedule: cosine falls to nothing over a worker's steps, along half a cosine."""
-    start = optimizer.learning_rate
-    if job.schedule is None:
-        return optimizer
-    if isinstance(start, nn.Schedule):
+    start, is_given = optimizer.learning_rate, job.learning_rate is not None
+    if job.schedule is not None and isinstance(start, nn.Schedule):
         raise UsageError("schedule: the case's optimizer has one of its own; leave it out, or give a learning rate")
-    return (
-        optimizer if job.schedule == "constant" else optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))
-    )
+    if scaled is not None and not (is_given and job.schedule):
+        return scaled.scheduled(optimizer, num_steps, is_given, job.schedule == "constant")
+    if job.schedule != "cosine" or isinstance(start, nn.Schedule):
+        return optimizer
+    return optimizer.with_learning_rate(nn.Cosine(start, max(1, num_steps)))

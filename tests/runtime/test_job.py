@@ -28,7 +28,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "schedule": ("constant", "cosine"), "seed": ("0", "7", "4294967295"), "eval_every": ("1", "3"),
     "protocol": ("averaging", "downpour"), "push_every": ("1", "20"), "pull_every": ("1", "20"),
     "max_staleness": ("1", "4"), "staleness_aware": ("true", "false"), "wire": ("float32", "float16", "topk:1%"),
-    "combine": ("mean", "sum"),
+    "combine": ("mean", "sum"), "scale": ("auto", "none"),
     "quorum": ("1",), "max_attempts": ("1", "20"), "max_minutes": ("0.5", "60"), "trace": ("true", "false"),
     "threads": ("1", "2"), "workers": ("1", "3", "4"), "tree": ("1,2,4",), "run": ("a-run",),
     "store": ("memcached://127.0.0.1:11211/nnlite", "s3://bucket/nnlite?region=eu-west-1"),

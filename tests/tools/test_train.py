@@ -250,7 +250,20 @@ def test_whoever_reads_may_leave(case_file, start):
 @pytest.mark.parametrize(("length", "steps"), [(("--rounds", 4, "--steps-per-round", 3), 12), (("--epochs", 2), 12)])
 def test_with_a_cosine_the_learning_rate_ends_with_the_last_step(length, steps, train, case_file):
     def rates(*flags):
-        argv = ("--case", case_file(), "--workers", 2, "--learning-rate", 0.5, *length, *flags, "--dry-run", "--json")
+        argv = (
+            "--case",
+            case_file(),
+            "--workers",
+            2,
+            "--scale",
+            "none",
+            "--learning-rate",
+            0.5,
+            *length,
+            *flags,
+            "--dry-run",
+            "--json",
+        )
         optimizer = nn.Optimizer.from_config(json.loads(train(*argv).out)["optimizer"])
         return [optimizer.rate(step) for step in range(steps)]
 

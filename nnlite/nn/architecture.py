@@ -10,7 +10,13 @@ from nnlite.nn.layer import Layer, Parameter
 from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.parameters import Shape
 
-SHORT = {"Conv2D": "conv", "MaxPool2D": "pool", "LocalResponseNorm": "lrn"}  # names of kinds, where not the class's
+SHORT = {  # names of kinds, where not the class's
+    "Conv2D": "conv",
+    "MaxPool2D": "pool",
+    "AveragePool2D": "averagepool",
+    "GlobalAveragePool2D": "globalpool",
+    "LocalResponseNorm": "lrn",
+}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
 from nnlite.numbers import PythonNumbers
 
+USUAL = {("groups", 1), ("dilation", 1), ("shortcut", None)}  # options that `summary` leaves out
 PREDICT_BATCH = 256  # samples at a time when only predicting
 
 
@@ -228,6 +229,6 @@ def _times(shape: Shape) -> str:
 
 
 def _options(layer: Layer) -> str:
-    """The hyper-parameters of a layer that are plain values, as in ``filters=64 kernel=5``."""
+    """The hyper-parameters of a layer that are plain values, as in ``filters=64 kernel=5``, without USUAL ones."""
     plain = {k: v for k, v in layer.config().items() if k != "is" and not isinstance(v, (dict, list))}
-    return " ".join(f"{k}={v}" for k, v in plain.items() if v is not None)
+    return " ".join(f"{k}={v}" for k, v in plain.items() if (k, v) not in USUAL)

@@ -139,13 +139,19 @@ def small_models() -> dict[str, nn.Sequential]:
         "cifar_cnn": models.cifar_cnn((2, 9, 8), 4),
         "mlp": models.mlp((1, 5, 4), 6, (7, 5)),
         "emnist_mlp": models.emnist_mlp((1, 4, 4), 5, 8, 0.3),
+        "linear": models.linear((1, 3, 3), 4),
+        "svm": models.svm((1, 3, 3), 4),
+        "lenet": models.lenet((1, 12, 11), 4),
+        "vgg11": models.vgg11((2, 8, 7), 3, 2, 2),
+        "resnet": models.resnet((2, 7, 6), 3, 8, 4, 2),
+        "mobilenet": models.mobilenet((2, 6, 7), 3, 4, 2),
     }
 
 
 def batch_for(network: nn.Sequential, num_samples: int, rng, dtype=np.float64):
     """(x, y) that fit the network's input and loss."""
     x = rng.standard_normal((num_samples, *network.input_shape)).astype(dtype)
-    if isinstance(network.loss, nn.SoftmaxCrossEntropy):
+    if isinstance(network.loss, (nn.SoftmaxCrossEntropy, nn.Hinge)):
         return x, rng.integers(0, network.output_shape[0], num_samples)
     return x, rng.choice(np.array([-1, 1], np.int8), (num_samples, *network.output_shape))
 

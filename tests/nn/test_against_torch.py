@@ -17,6 +17,7 @@ from tests.nn.helpers import (
     networks,
     paddings,
     seeds,
+    small_models,
     through,
 )
 
@@ -136,6 +137,19 @@ def test_whole_networks(case, num_samples, dtype):
     with torch.no_grad():
         outputs = twin.module(torch.from_numpy(x)).numpy()
     assert difference(network.predict(weights, x), outputs) < tolerance
+
+
+@dtypes
+@pytest.mark.parametrize("name", ["linear", "svm", "lenet", "vgg11", "resnet", "mobilenet"])
+def test_well_known_networks(name, dtype):
+    network, rng = small_models()[name], np.random.default_rng(0)
+    weights = (network.init(rng) + 0.05 * rng.standard_normal(network.layout.size)).astype(dtype)
+    x, y = batch_for(network, 6, rng, dtype)
+    twin, tolerance = TorchTwin(network, weights), TOLERANCES[dtype]
+    loss, gradient = gradient_of(network, weights, x, y, rng)
+    assert loss == pytest.approx(twin.loss_and_gradient(x, y), rel=tolerance)
+    assert difference(gradient, twin.gradient()) < tolerance
+    assert np.array_equal(twin.weights(), weights)
 
 
 @laws

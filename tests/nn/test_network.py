@@ -6,14 +6,40 @@ import numpy as np
 import pytest
 
 from nnlite import nn
+from nnlite.errors import StructureError
 from nnlite.nn import models
 from tests.nn.helpers import Gains, batch_for, gradient_of, small_models
+
+
+def convs(area, *channels_filters):
+    """Parameters of convolutions, each with a bias and a normalization."""
+    return sum((area * channels + 3) * filters for channels, filters in channels_filters)
+
 
 COUNTS = {  # by hand: (inputs + 1) * outputs of every layer
     "a": (models.bits_mlp, 21 * 100 + 4 * 101 * 100 + 101),
     "b": (models.cifar_cnn, 76 * 64 + 1601 * 64 + 4097 * 384 + 385 * 192 + 193 * 10),
     "c": (models.mlp, 785 * 64 + 65 * 64 + 65 * 10),
     "emnist": (models.emnist_mlp, 785 * 100 + 101 * 47),
+    "linear": (models.linear, 785 * 10),
+    "svm": (models.svm, 785 * 10),
+    "lenet": (models.lenet, 26 * 6 + 151 * 16 + 401 * 120 + 121 * 84 + 85 * 10),
+    "resnet": (
+        models.resnet,
+        convs(9, (3, 16), *[(16, 16)] * 4, (16, 32), *[(32, 32)] * 3, (32, 64), *[(64, 64)] * 3)
+        + convs(1, (16, 32), (32, 64))
+        + 65 * 10,
+    ),
+    "mobilenet": (
+        models.mobilenet,
+        convs(9, (3, 32), *[(1, c) for c in (32, 64, 128, 128, 256)])
+        + convs(1, (32, 64), (64, 128), (128, 128), (128, 256), (256, 256))
+        + 257 * 10,
+    ),
+    "vgg11": (
+        models.vgg11,
+        convs(9, (3, 64), (64, 128), (128, 256), (256, 256), (256, 512), *[(512, 512)] * 3) + 513 * 10,
+    ),
 }
 
 
@@ -72,8 +98,9 @@ def test_images_flatten_channel_first():
 
 @pytest.mark.parametrize("name", small_models())
 def test_a_step_against_the_gradient_goes_down(name):
+    """A little away from the beginning, where the ReLUs behind a residual block are at their kink."""
     network, rng = small_models()[name], np.random.default_rng(0)
-    weights = network.init(rng).astype(np.float64)
+    weights = network.init(rng) + 0.05 * rng.standard_normal(network.layout.size)
     x, y = batch_for(network, 16, rng)
     loss, gradient = gradient_of(network, weights, x, y, np.random.default_rng(1))
     step = 1e-5 / np.linalg.norm(gradient)
@@ -112,3 +139,41 @@ def test_repr_says_what_it_is():
     assert "Dense(units=7" in text
     assert "(1, 5, 4)" in text
     assert "SoftmaxCrossEntropy" in text
+
+
+def test_a_residual_network_begins_as_its_shortcuts():
+    """Each block's body ends in a gain of zero; the gradient of that gain is not zero, so that it can grow."""
+    network = models.resnet((3, 8, 8), 4, 14, 8)
+    rng = np.random.default_rng(0)
+    weights, gradient = network.init(rng), network.empty()
+    x, y = batch_for(network, 5, rng, np.float32)
+    network.loss_and_gradient(weights, x, y, out=gradient)
+    w, g = network.layout.views(weights), network.layout.views(gradient)
+    blocks = [name for name in network.names if name.startswith("residual")]
+    assert len(blocks) == 6
+    for block in blocks:
+        assert not w[f"{block}/groupnorm2/gain"].any()
+        assert g[f"{block}/groupnorm2/gain"].any()
+        assert not g[f"{block}/conv1/weight"].any()
+    assert [block for block in blocks if f"{block}/shortcut/conv1/weight" in w] == ["residual3", "residual5"]
+
+
+@pytest.mark.parametrize("depth", [2, 9, 16])
+def test_depths_that_a_residual_network_cannot_have(depth):
+    with pytest.raises(StructureError, match=f"resnet: depth {depth}; wanted 8, 14, 20 or another 6 n"):
+        models.resnet(depth=depth)
+
+
+@pytest.mark.parametrize("name", ["linear", "svm", "lenet", "vgg11", "resnet", "mobilenet"])
+def test_well_known_networks_learn(name):
+    """Twenty steps on one batch, with weight decay and a warm-up."""
+    network, rng = small_models()[name], np.random.default_rng(0)
+    weights, gradient = network.init(rng), network.empty()
+    x, y = batch_for(network, 12, rng, np.float32)
+    optimizer = nn.Adam(nn.Warmup(nn.Cosine(0.02, 40), 3), weight_decay=0.01, clip_norm=5.0)
+    slots, losses = optimizer.slots(weights.size), []
+    for step in range(20):
+        losses.append(network.loss_and_gradient(weights, x, y, out=gradient))
+        optimizer.step_inplace(weights, gradient, slots, step, network.layout)
+    assert losses[-1] < 0.7 * losses[0]
+    assert network.evaluate(weights, x, y).accuracy > 0.5

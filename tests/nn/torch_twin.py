@@ -51,7 +51,7 @@ class TorchTwin:
 
     def targets(self, y: np.ndarray) -> Tensor:
         """Labels or targets as the torch loss wants them."""
-        if isinstance(self.network.loss, lite.SoftmaxCrossEntropy):
+        if isinstance(self.network.loss, (lite.SoftmaxCrossEntropy, lite.Hinge)):
             return torch.from_numpy(y.astype(np.int64))
         return torch.from_numpy(y.astype(np.float64)).to(self.dtype)
 
@@ -177,6 +177,8 @@ def loss_of(loss: lite.Loss) -> Callable[[Tensor, Tensor], Tensor]:
     """outputs (N, K), targets -> mean loss."""
     if isinstance(loss, lite.SoftmaxCrossEntropy):
         return nn.CrossEntropyLoss(label_smoothing=loss.label_smoothing)
+    if isinstance(loss, lite.Hinge):
+        return lambda outputs, y: _hinge(outputs, y, loss.squared)
     if isinstance(loss, lite.MeanSquaredError):
         return lambda outputs, y: nn.functional.mse_loss(outputs, y.reshape(outputs.shape))
     if isinstance(loss, lite.Huber):
@@ -192,6 +194,12 @@ def loss_of(loss: lite.Loss) -> Callable[[Tensor, Tensor], Tensor]:
     if isinstance(loss, lite.HalfSquaredError):
         return lambda outputs, y: 0.5 * (outputs - y.reshape(outputs.shape)).square().sum() / len(outputs)
     raise TypeError(f"no twin for {loss}")
+
+
+def _hinge(outputs: Tensor, labels: Tensor, squared: bool) -> Tensor:
+    signs = 2 * nn.functional.one_hot(labels, outputs.shape[1]) - 1
+    short = (1 - signs * outputs).clamp(min=0)
+    return (short.square() if squared else short).sum() / len(outputs)
 
 
 def optimizer_of(optimizer: lite.Optimizer, parameters: list[Tensor]) -> torch.optim.Optimizer:

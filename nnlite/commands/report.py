@@ -118,7 +118,6 @@ def rows(report: Report) -> Iterator[dict[str, Any]]:
         "partial": report.record.is_partial,
         "seconds": report.seconds,
         "test_accuracy": report.accuracy,
-        "initial_test_accuracy": report.initial_accuracy,
         "samples": report.samples,
         "images_per_s": report.images_per_s,
         "workers": report.spec.num_workers,

@@ -36,13 +36,15 @@ def trace(report: Report) -> bytes:
             end_us = max(min(_us(lane.at(span.end_s)), replaced_us), begin_us)
             reached_us[worker] = end_us
             same = {"name": span.kind, "cat": "nnlite", "pid": 0, "tid": worker}
-            more = {"attempt": attempt, "round": number(span.round), "samples": span.samples, "reads": span.reads}
+            more = {"attempt": attempt, "samples": span.samples, "reads": span.reads}
             more |= {"writes": span.writes, "bytes_in": span.bytes_in, "bytes_out": span.bytes_out}
+            more |= {} if span.round in report.closing else {"round": number(span.round)}
             events.append({**same, "ph": "B", "ts": begin_us, "args": more})
             events.append({**same, "ph": "E", "ts": end_us})
-    for round, at_s in sorted(report.closed_s.items()):
-        name = f"round {number(round)} closed"
-        events.append({"name": name, "cat": "nnlite", "ph": "i", "s": "p", "pid": 0, "tid": 0, "ts": _us(at_s)})
+    for point in report.points:
+        if point.end_s is not None:
+            name, at_us = f"round {point.number} closed", _us(point.end_s)
+            events.append({"name": name, "cat": "nnlite", "ph": "i", "s": "p", "pid": 0, "tid": 0, "ts": at_us})
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"run": run}}).encode()
 
 

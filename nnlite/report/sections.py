@@ -37,9 +37,7 @@ Curve = list[tuple[float | None, int, float]]
 
 def accuracies(report: Report) -> Curve:
     """(seconds, samples, test accuracy) of every checkpoint that was scored."""
-    first = report.initial_accuracy
-    before: Curve = [] if first is None else [(0.0, 0, first)]
-    return before + [(p.end_s, p.samples, p.accuracy) for p in report.points if p.accuracy is not None]
+    return [(p.end_s, p.samples, p.accuracy) for p in report.points if p.accuracy is not None]
 
 
 def losses(report: Report) -> Curve:

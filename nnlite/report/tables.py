@@ -114,8 +114,8 @@ class Report:
         return max((lane.end_s for lane in self.lanes), default=0.0)
 
     @cached_property
-    def closed_s(self) -> dict[int, float]:
-        """round -> when it was closed."""
+    def _closed_s(self) -> dict[int, float]:
+        """The protocol's round -> when it was closed."""
         closed: dict[int, float] = {}
         for lane in self.lanes:
             for mark in lane.invocation.marks:
@@ -127,8 +127,13 @@ class Report:
     # ---- learning
 
     @cached_property
+    def closing(self) -> set[int]:
+        """What the protocol counts as a round, and people do not: that in which the last weights were only scored."""
+        return {values["round"] for values in self.record.summaries if not values["num_samples"]}
+
+    @cached_property
     def _scored(self) -> dict[int, float | None]:
-        """The protocol's round -> test accuracy of the weights that it began with."""
+        """Number of a round -> test accuracy of the weights after it: the protocol scores what a round begins with."""
         return {values["round"]: values.get("accuracy") for values in self.record.summaries}
 
     @cached_property
@@ -136,9 +141,9 @@ class Report:
         """What came out of every round that is closed."""
         points, samples, begin_s = [], 0, None
         for values in self.record.summaries:
-            if not values["num_samples"]:  # the final weights are scored: no round
+            if values["round"] in self.closing:
                 continue
-            end_s = self.closed_s.get(values["round"])
+            end_s = self._closed_s.get(values["round"])
             if end_s is None and values.get("seconds") is not None:
                 end_s = (begin_s or 0.0) + values["seconds"]
             late = (values["mean_staleness"], values["max_staleness"])
@@ -149,7 +154,7 @@ class Report:
                     samples,
                     samples + values["num_samples"],
                     values.get("loss"),
-                    self._scored.get(values["round"] + 1),  # they are scored when the next round begins
+                    self._scored.get(number(values["round"])),
                     late if None not in late else None,
                     values["num_updates"] or 0,
                 )
@@ -159,15 +164,10 @@ class Report:
         return points
 
     @property
-    def initial_accuracy(self) -> float | None:
-        """Of the weights before round 1, if they were scored."""
-        return self._scored.get(0)
-
-    @property
     def accuracy(self) -> float | None:
         """The newest that was measured."""
         known = [point.accuracy for point in self.points if point.accuracy is not None]
-        return known[-1] if known else self.initial_accuracy
+        return known[-1] if known else None
 
     @property
     def samples(self) -> int:

@@ -19,6 +19,7 @@ from nnlite.telemetry import format
 from nnlite.telemetry.format import Span
 from tests.runtime import small
 
+CLOSING_S = ((format.PULL, 0.1), (format.EVALUATE, 0.05), (format.PUSH, 0.1), (format.WAIT, 0.4))
 ROUND_S = ((format.PULL, 0.1), (format.EVALUATE, 0.05), (format.TRAIN, 1.0), (format.PUSH, 0.1), (format.WAIT, 0.4))
 
 
@@ -35,8 +36,8 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
         store.put(keys.summary(round), contribution.summary(round, tally, 1.7).to_json(keys.summary(round)))
     for worker in range(num_workers):
         lines, at_s = [Span(format.INIT, 0.0, 0.5)], 0.5
-        for round in range(num_rounds):
-            for kind, mean_s in ROUND_S:
+        for round in range(num_rounds + 1):
+            for kind, mean_s in ROUND_S if round < num_rounds else CLOSING_S:
                 seconds = mean_s * rng.uniform(0.8, 1.2)
                 lines.append(Span(kind, at_s, seconds, round, samples=100 * (kind == format.TRAIN), reads=1))
                 at_s += seconds

@@ -12,7 +12,7 @@ from nnlite.report.tables import Report
 from nnlite.telemetry import format
 from nnlite.telemetry.format import Span
 from nnlite.telemetry.reading import read
-from tests.report.made import made, put
+from tests.report.made import CLOSING_S, made, put
 
 
 def tracks(data: bytes):
@@ -57,6 +57,17 @@ def test_a_zombie_does_not_cross_its_successor():
     put(store, keys, 0, 2, [[Span(format.TRAIN, 0.0, 2.0)]], 1e9 + 4)
     closed = tracks(chrome.trace(Report(read(store, "small"))))
     assert closed[0] == [(0, 4_000_000, "train"), (4_000_000, 6_000_000, "train")]
+
+
+def test_rounds_are_those_that_people_count():
+    """Each is closed once, and the spans of the closing evaluation belong to none."""
+    store, _ = made(2, 4)
+    events = json.loads(chrome.trace(Report(read(store, "small"))))["traceEvents"]
+    assert [event["name"] for event in events if event["ph"] == "i"] == [f"round {n} closed" for n in (1, 2, 3, 4)]
+    spans = [event for event in events if event["ph"] == "B"]
+    assert {span["args"]["round"] for span in spans if "round" in span["args"]} == {1, 2, 3, 4}
+    without = [span["name"] for span in spans if "round" not in span["args"]]
+    assert sorted(without) == sorted(2 * [kind for kind, _ in CLOSING_S])
 
 
 @pytest.mark.parametrize(

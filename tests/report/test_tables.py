@@ -43,7 +43,7 @@ def test_big_runs_are_quick_and_small():
     assert time.process_time() - began_s < 20
     assert len(html) < 5_000_000
     assert len(report.lanes) == 200
-    assert len(re.findall(r"M\d+ \d+h\d+v", html)) == 200 * (50 * 5 + 1)
+    assert len(re.findall(r"M\d+ \d+h\d+v", html)) == 200 * (1 + 50 * 5 + 4)
     assert len(chrome.trace(report)) > 200 * 50 * 5 * 100
 
 
@@ -161,6 +161,15 @@ def test_who_kept_others_waiting_is_found_without_clocks():
         put(store, KEYS, worker, 1, [lines, []], 1e9 + 3600 * (worker == 1))
     rows = report_of(store).workers
     assert [(row.rounds_last, row.held_up_s) for row in rows] == [(0, 0.0), (4, 32.0), (0, 0.0)]
+
+
+def test_the_closing_evaluation_is_no_round():
+    """It has spans and waits as a round has, is closed as one, and is told of nowhere as one."""
+    store, _ = made(3, 4)
+    report = report_of(store)
+    assert report.closing == {4}
+    assert [point.number for point in report.points] == [1, 2, 3, 4]
+    assert sum(row.rounds_last for row in report.workers) == 4
 
 
 def test_an_interruption_is_not_drawn():

@@ -41,7 +41,9 @@ def add_work(parser: argparse.ArgumentParser) -> Group:
         metavar="DIR",
         help="where dataset files are (or NNLITE_DATA); else they are fetched",
     )
-    what.add_argument("--augment", type=_augment, metavar="HOW", help="none, or flip and/or crop:PIXELS: flip,crop:4")
+    what.add_argument(
+        "--augment", type=_augment, metavar="HOW", help="none, or some of flip, crop:PIXELS, cutout:PIXELS: flip,crop:4"
+    )
     how = parser.add_argument_group("how")
     length = how.add_mutually_exclusive_group()
     length.add_argument("--rounds", type=int, help="train, average, adopt: so many times")

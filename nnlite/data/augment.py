@@ -1,4 +1,4 @@
-"""Augmentation: random flips and shifts of images, drawn from a generator that the caller gives."""
+"""Augmentation: random flips, shifts and holes in images, drawn from a generator that the caller gives."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ class Augment(Described):
 
     flip: mirror it left to right, every other time.
     crop: shift it by up to so many pixels each way; black (0) moves in.
-    Raises UsageError for a negative crop.
+    cutout: blacken a square of so many pixels a side, anywhere, also partly outside (DeVries & Taylor 2017,
+        arXiv:1708.04552).
+    Raises UsageError for a negative number of pixels.
     """
 
     flip: bool = False
     crop: int = 0
+    cutout: int = 0
 
     def __post_init__(self) -> None:
-        if self.crop < 0:
-            raise UsageError(f"crop is a number of pixels, 0 or more, not {self.crop}")
+        for name in ("crop", "cutout"):
+            if getattr(self, name) < 0:
+                raise UsageError(f"{name} is a number of pixels, 0 or more, not {getattr(self, name)}")
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Augment:
@@ -48,6 +52,8 @@ class Augment(Described):
         if self.flip:
             mirrored = rng.random(len(x)) < 0.5
             out[mirrored] = out[mirrored, :, :, ::-1]
+        if self.cutout:
+            self._blacken_inplace(out, rng)
         return out
 
     def _shift(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -59,3 +65,12 @@ class Augment(Described):
         # (n, C, 2*crop+1, 2*crop+1, H, W) -> (n, C, H, W): one window an image
         shifted: np.ndarray = windows[np.arange(n), :, top, left]
         return shifted
+
+    def _blacken_inplace(self, x: np.ndarray, rng: np.random.Generator) -> None:
+        """One square an image, whose middle is a pixel of it."""
+        n, _, height, width = x.shape
+        top, left = (rng.integers(0, size, (n, 1)) - self.cutout // 2 for size in (height, width))
+        rows, columns = np.arange(height), np.arange(width)
+        across = (columns >= left) & (columns < left + self.cutout)
+        down = (rows >= top) & (rows < top + self.cutout)
+        np.copyto(x, 0, where=(down[:, :, None] & across[:, None, :])[:, None])

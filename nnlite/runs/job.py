@@ -100,16 +100,16 @@ def tree(text: str) -> tuple[int, ...]:
 
 
 def augmentation(text: str) -> Augment:
-    """none, flip, crop:4, or flip,crop:4. Raises UsageError."""
+    """none, or flip, crop:4 and cutout:8, or some of them. Raises UsageError."""
     if text == "none":
         return Augment()
-    flip, crop = False, 0
+    found: dict[str, Any] = {}
     for part in text.split(","):
-        found = re.fullmatch(r"flip|crop:(\d{1,9})", part, re.ASCII)
-        if found is None:
-            raise UsageError(f"{text[:80]!r}: wanted none, flip, crop:PIXELS, or flip,crop:PIXELS")
-        flip, crop = flip or part == "flip", int(found[1] or crop)
-    return Augment(flip, crop)
+        match = re.fullmatch(r"(flip)|(crop|cutout):(\d{1,9})", part, re.ASCII)
+        if match is None:
+            raise UsageError(f"{text[:80]!r}: wanted none, flip, crop:PIXELS, cutout:PIXELS, or several: flip,crop:4")
+        found[match[1] or match[2]] = match[1] is not None or int(match[3])
+    return Augment(**found)
 
 
 def _text(name: str, value: Any) -> str:

@@ -43,9 +43,42 @@ def test_outcomes_are_exactly_the_flips_and_shifts_all_equally_likely(augment, d
     assert all(abs(count - mean) < 5 * mean**0.5 for count in counts.values())
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 11])
+def test_holes_are_the_squares_around_every_pixel_all_equally_likely(size, dtype):
+    image, n = IMAGE.astype(dtype), 9_000
+    _, height, width = image.shape
+    expected: dict[bytes, int] = {}
+    for row in range(height):
+        for column in range(width):
+            one = image.copy()
+            for i in range(height):
+                for j in range(width):
+                    if 0 <= i - row + size // 2 < size and 0 <= j - column + size // 2 < size:
+                        one[:, i, j] = 0
+            expected[one.tobytes()] = expected.get(one.tobytes(), 0) + 1
+    out = Augment(cutout=size)(np.broadcast_to(image, (n, *image.shape)), np.random.default_rng(2))
+    counts: dict[bytes, int] = {}
+    for one in out:
+        counts[one.tobytes()] = counts.get(one.tobytes(), 0) + 1
+    assert counts.keys() == expected.keys()
+    for one, ways in expected.items():
+        mean = n * ways / (height * width)
+        assert abs(counts[one] - mean) < 5 * mean**0.5
+
+
+def test_without_a_hole_draws_are_what_they_were():
+    """A hole is drawn last, so flips and shifts are those of the same seed without one."""
+    x = np.stack([IMAGE] * 50)
+    plain = Augment(True, 2)(x, np.random.default_rng(3))
+    holed = Augment(True, 2, 2)(x, np.random.default_rng(3))
+    assert np.array_equal(np.where(holed == 0, 0, plain), holed)
+    assert (holed != plain).any()
+
+
 def test_the_argument_is_not_changed_and_not_handed_out():
     x = np.stack([IMAGE] * 4)
-    for augment in (Augment(), Augment(flip=True), Augment(crop=1)):
+    for augment in (Augment(), Augment(flip=True), Augment(crop=1), Augment(cutout=2)):
         out = augment(x, np.random.default_rng(0))
         assert not np.shares_memory(out, x)
         np.testing.assert_array_equal(x, np.stack([IMAGE] * 4))
@@ -54,6 +87,8 @@ def test_the_argument_is_not_changed_and_not_handed_out():
 def test_what_cannot_be_meant_is_refused():
     with pytest.raises(UsageError):
         Augment(crop=-1)
+    with pytest.raises(UsageError, match="cutout is a number of pixels, 0 or more, not -3"):
+        Augment(cutout=-3)
     with pytest.raises(UsageError):
         Augment(crop=5)(IMAGE[None], np.random.default_rng(0))
     with pytest.raises(UsageError):

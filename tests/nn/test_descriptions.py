@@ -57,7 +57,7 @@ EXAMPLES = [
     nn.PiecewiseLinear([(0, 0.1), (5, 0.2)]),
     nn.OneCycle(0.4, 100, 0.2, 10.0, 100.0),
     nn.Scaled(nn.StepDecay(0.1, 5, 0.5), 2.0),
-    data.Augment(True, 4),
+    data.Augment(True, 4, 8),
 ]
 REFUSED = {"BatchNorm"}  # so that its description is refused with the same words
 BASES = {"Layer", "Composite", "Loss", "Initializer", "Optimizer", "Schedule"}

@@ -3,6 +3,7 @@
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from lambda_pkg.environment import MEMORY_MB
@@ -49,7 +50,7 @@ def _work(
     payload: Payload, function: Function, remaining_s: Callable[[], float], init_s: float
 ) -> dict[str, Any]:  # fmt: skip
     def invoke(worker: int, attempt: int) -> None:
-        function.invoke(Payload(payload.run, payload.store, worker, attempt).to_json())
+        function.invoke(replace(payload, worker=worker, attempt=attempt).to_json())
 
     who = {"run": payload.run, "worker": payload.worker, "attempt": payload.attempt}
     metrics = {"init_ms": init_s * 1000, "failed": 0}

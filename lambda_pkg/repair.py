@@ -17,11 +17,12 @@ from nnlite.store import open_store
 def repair(visit: Visit, function: Function, remaining_s: Callable[[], float]) -> dict[str, Any]:
     """Look after the detached runs; with none left, let the schedule rest."""
 
-    def invoke(run: str, url: str, worker: int, attempt: int) -> None:
-        function.invoke(Payload(run, url, worker, attempt).to_json())
+    def start(payload: Payload) -> None:
+        function.invoke(payload.to_json())
 
+    patience_s = max(0.0, remaining_s() - 10.0)
     with open_store(visit.store) as home:
-        left = detached.visit(home, invoke, max(0.0, remaining_s() - 10.0), lambda e, v: tell(e, {"run": "", **v}))
+        left = detached.visit(home, start, patience_s, lambda e, v: tell(e, {"run": "", **v}))
         if not left:
             schedule.disable(function.account, visit.rule)
             if detached.runs(home):  # somebody has detached one meanwhile

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from nnlite import data, nn
+from nnlite.case_file import CaseFile
 from nnlite.errors import NnliteError, StructureError, UsageError
 from nnlite.nn import models
 from nnlite.space import Space
@@ -91,13 +90,13 @@ CASES = {
 }
 
 
-def find(name: str) -> tuple[Case, Path | None]:
+def find(name: str) -> tuple[Case, CaseFile | None]:
     """The case of that name, or in that file (and then, the file). Raises UsageError when there is none."""
     if name in CASES:
         return CASES[name], None
-    path = Path(name)
-    if path.suffix == ".py":
-        return load_file(path), path.resolve()
+    if Path(name).suffix == ".py":
+        file = CaseFile.read(name)
+        return run(file), file
     raise UsageError(f"no case {name!r}; there are {', '.join(CASES)}, or give a file of your own: --case my_case.py")
 
 
@@ -106,21 +105,14 @@ def load_file(path: str | Path) -> Case:
 
     Raises UsageError when there is no such file, when it fails, or when it defines no `case`.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UsageError(f"no case file {path}")
-    module_spec = importlib.util.spec_from_file_location(f"case_file_{path.stem}", path)
-    if module_spec is None or module_spec.loader is None:
-        raise UsageError(f"{path} is not a Python file")
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module  # dataclasses look their module up
-    try:
-        module_spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"case file {path} fails: {type(error).__name__}: {error}") from error
-    case = getattr(module, "case", None)
+    return run(CaseFile.read(path))
+
+
+def run(file: CaseFile) -> Case:
+    """Run a case file that was read. -> its `case`. Raises UsageError as `load_file` does."""
+    case = getattr(file.run(), "case", None)
     if not isinstance(case, Case):
-        raise UsageError(f"case file {path} defines no `case = nnlite.cases.Case(...)`")
+        raise UsageError(f"case file {file.path} defines no `case = nnlite.cases.Case(...)`")
     return case
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from nnlite import cases, data, nn
+from nnlite.case_file import CaseFile
 from nnlite.cases import Case
 from nnlite.errors import NnliteError, UsageError
 from nnlite.records import Range, Record
@@ -87,14 +88,13 @@ def _numbers(case: Case) -> list[str]:
 # ---- described as JSON
 
 
-def about(case: Case, dataset: str | None, file: Path | None) -> dict[str, Any]:
+def about(case: Case, dataset: str | None) -> dict[str, Any]:
     """What of a case no configuration decides, as JSON values. `dataset`: its name, or None for the case's own
-    function; `file`: the case file, if it is needed for that, or for layers of its own."""
+    function."""
     chosen = dataset or (case.dataset if isinstance(case.dataset, str) else None)
     return {
         "case": case.name,
         "title": case.title,
-        "case_file": str(file) if file else None,
         "dataset": chosen,
         "augment": case.augment.config() if case.augment else None,
     }
@@ -120,19 +120,25 @@ class Tuned(Record, what="a case as tools.tune writes it", error=UsageError, ind
 
 
 def describe(
-    about: Mapping[str, Any], network: Mapping[str, Any], optimizer: Mapping[str, Any], batch_size: int, num_rounds: int
+    about: Mapping[str, Any],
+    network: Mapping[str, Any],
+    optimizer: Mapping[str, Any],
+    batch_size: int,
+    num_rounds: int,
+    case_file: str | None = None,
 ) -> bytes:
-    """A case as JSON, ready for `tools.train --case FILE.json`."""
+    """A case as JSON, ready for `tools.train --case FILE.json`. case_file: the path of the file that defines its
+    dataset, or layers of its own."""
     decided = {"network": network, "optimizer": optimizer, "batch_size": batch_size, "num_rounds": num_rounds}
-    return json.dumps({**about, **decided}, indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps({**about, **decided, "case_file": case_file}, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def find(name: str) -> tuple[Case, Path | None]:
+def find(name: str) -> tuple[Case, CaseFile | None]:
     """As `cases.find`, and of a JSON file that `describe` wrote."""
     return load(Path(name)) if name.endswith(".json") else cases.find(name)
 
 
-def load(path: Path) -> tuple[Case, Path | None]:
+def load(path: Path) -> tuple[Case, CaseFile | None]:
     """Read what `describe` wrote: the case, and the file it came from. Raises UsageError for anything else."""
     try:
         found = Tuned.from_json(path.read_bytes(), str(path))

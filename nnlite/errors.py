@@ -100,5 +100,9 @@ class Unasked(RunError):
     """An invocation that its run cannot have asked for: it is refused, and the run goes on as if it had never been."""
 
 
+class NotOfThisRun(Unasked):
+    """A specification that is not the one that an invocation was started for: somebody has replaced it."""
+
+
 class RunNotFound(RunError):
     """No such run in the store. To an invocation of it: the store has forgotten the run, until somebody restores it."""

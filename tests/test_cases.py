@@ -60,7 +60,8 @@ def test_a_file_of_one_s_own(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(FILE)
     case, found = cases.find(str(path))
-    assert (case.name, found) == ("own", path.resolve())
+    assert found is not None
+    assert (case.name, found.path) == ("own", path.resolve())
     network = case.network((6,), 1)
     assert cases.has_own_classes(network.layers)
     assert not cases.has_own_classes(network.layers[:1])

@@ -93,7 +93,7 @@ def test_a_configuration_that_cannot_be_built_says_which(configuration, words):
 def test_a_case_as_json_comes_back(tmp_path):
     made = configured.configure(CASES["c"], {"hidden": [12, 9], "learning_rate": 0.02}, fake((1, 28, 28), 10))
     path = tmp_path / "best.json"
-    about = configured.about(replace(CASES["c"], augment=data.Augment(False, 2)), "fashion-sample", None)
+    about = configured.about(replace(CASES["c"], augment=data.Augment(False, 2)), "fashion-sample")
     path.write_bytes(configured.describe(about, made.network.config(), made.optimizer.config(), 33, 4))
     case, file = configured.find(str(path))
     assert file is None

@@ -139,7 +139,7 @@ DECODERS = [
     of_class(Outcome, Outcome(1, 0, 3, 0.5, 0.25, 0.5, 100)),
     of_class(Summary, Summary(1, 0.5, 100, 0.25, 0.5, 0.75)),
     of_class(Evaluation, Evaluation(1, 100, 200, 0.5, None)),
-    of_class(Payload, Payload("r", "s3://b/p", 0, 1)),
+    of_class(Payload, Payload("r", "s3://b/p", 0, 1, "a" * 64)),
     of_class(Profile, Profile(*[0.1] * 7)),
     of_class(simulated.Profile, simulated.Profile(
         simulated.ASSUMED["s3"], simulated.ComputeProfile(1.0, 1.0, 1.0, 1.0, 1.0), "c", 10, 1.0)),

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # nnlite is copied into this fol
 from nnlite.errors import UsageError
 from nnlite.invoker.openfaas import function, signing
 from nnlite.runs import progress, unattended
+from nnlite.runtime.workers import read_spec
 from nnlite.store import open_store
 
 NURSE = progress.Nurse()  # remembers from call to call
@@ -39,7 +40,7 @@ def begin(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
     chosen = unattended.choices(os.environ, heard.values, heard.name)
     dataset, spec = unattended.plan(chosen, settings.invocation)
     with open_store(settings.store_url()) as store:
-        platform = settings.platform(spec.run, store.url)
+        platform = settings.platform(spec.run, store.url, spec.sha256)
         if unattended.begin(store, spec, dataset):
             platform.start((worker, 1) for worker in range(spec.num_workers))
     return {"event": "begun", "run": spec.run, "workers": spec.num_workers, "rounds": spec.num_rounds}
@@ -53,5 +54,6 @@ def ask(settings: function.Settings, run: Any) -> dict[str, Any]:
         told = progress.progress(store, run)
         if told["status"] == "running":
             named = [os.environ.get(name) or None for name in ("checkpoint_store", "data_store")]
-            NURSE.look(store, run, settings.platform(run, store.url).invoke, *named)
+            platform = settings.platform(run, store.url, read_spec(store, run).sha256)
+            NURSE.look(store, run, platform.invoke, *named)
     return {"event": "progress", **told}

@@ -23,7 +23,7 @@ def work(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
     if heard.values.keys() == {"check"}:
         return check(settings, heard.values["check"])
     payload = Payload.from_values(heard.values, "the call's body")
-    platform = settings.platform(payload.run, payload.store)
+    platform = settings.platform(payload.run, payload.store, payload.spec)
     reason = carry_out(payload, platform.invoke, settings.remaining_s())
     return {"event": "left", "worker": payload.worker, "attempt": payload.attempt, "reason": reason}
 

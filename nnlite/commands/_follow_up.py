@@ -14,9 +14,9 @@ from nnlite.commands._spelling import IN_A_CLONE, command
 # Names in `args` of the options that say where things are: they go on to every command that has them.
 AWS = ("stack_name", "region", "profile")
 WHERE = ("platform", "store", "data", *AWS, "gateway", "function", "invocation", "worker_store", "secret_file")
-RESUMED = (*WHERE, "checkpoint_store", "data_store", "out", "processes", "memory_mb", "arch", "prices")
+RESUMED = (*WHERE, "case", "checkpoint_store", "data_store", "out", "processes", "memory_mb", "arch", "prices")
 CARRIED = {"deploy": ("platform", *AWS, "gateway", "secret_file"), "--resume": RESUMED, "--release": AWS}
-FILES = {"data", "out", "prices", "secret_file"}
+FILES = {"case", "data", "out", "prices", "secret_file"}
 STORES = {"store", "checkpoint_store", "data_store", "worker_store"}
 _WRITTEN = re.compile(rf"{re.escape(IN_A_CLONE)}({'|'.join(COMMANDS)})\b(?!\.)((?: --\S+(?: [^-\s]\S*)?)*)")
 
@@ -60,7 +60,8 @@ def _options(name: str, args: argparse.Namespace, said: list[str]) -> Iterator[s
 
 def _values(action: argparse.Action, args: argparse.Namespace) -> Iterator[str]:
     """The value of one option, or nothing if it is what the other command assumes."""
-    name, value = action.dest, getattr(args, action.dest, None)
+    name = action.dest
+    value = getattr(args, "case_to_resume" if name == "case" else name, None)
     if value is None or (value == action.default and name != "store"):
         return
     if name == "store" and getattr(args, "store_is_assumed", False):

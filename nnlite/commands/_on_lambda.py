@@ -106,7 +106,7 @@ def adapt(args: argparse.Namespace, spec: RunSpec) -> RunSpec:
         )
     if spec.case_file is not None:
         raise UsageError(
-            f"{spec.case_file} defines layers or other parts of its own, which are not in the function's bundle: "
+            f"{spec.case_file.name} defines layers or other parts of its own, which are not in the function's bundle: "
             "use nnlite's own on Lambda, or --platform local"
         )
     if args.budget_usd is not None and not 0 < args.budget_usd < float("inf"):
@@ -218,7 +218,7 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
 
 def _platform(of: _Stack, spec: RunSpec, url: str) -> Invoker:
     def payload(worker: int, attempt: int) -> bytes:
-        return Payload(spec.run, url, worker, attempt).to_json()
+        return Payload(spec.run, url, worker, attempt, spec.sha256).to_json()
 
     return LambdaInvoker(spec.run, of.function, payload, of.outputs.get("Queue", ""))
 
@@ -245,5 +245,5 @@ def detach(args: argparse.Namespace, spec: RunSpec, store: Store) -> None:
     with open_store(of.outputs["Store"]) as home:
         trust.check_url(store.url, home.url)  # what the schedule would refuse, each minute
         trust.check_spec(spec, store.url)
-        detached.add(home, spec.run, args.store)
+        detached.add(home, spec.run, args.store, spec.sha256)
     schedule.enable(of.function.account, of.outputs["Schedule"])

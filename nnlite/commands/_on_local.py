@@ -14,7 +14,6 @@ from nnlite.estimating.conditions import Venue, local
 from nnlite.estimating.probe import VenueAt, check_cores, local_at
 from nnlite.invoker import processor
 from nnlite.invoker.base import Invoker
-from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.spec import Rates, RunSpec
 from nnlite.store import Store
 
@@ -82,7 +81,7 @@ def prepare(args: argparse.Namespace, spec: RunSpec) -> None:
 def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker | None:
     """Processes, or None for this one."""
     count = num_processes(args, spec)
-    return LocalInvoker(spec.run, store.url, count) if count else None
+    return local(count).open(spec, store) if count else None
 
 
 def goes_on_alone(args: argparse.Namespace, spec: RunSpec, store: Store) -> bool:

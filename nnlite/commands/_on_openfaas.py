@@ -158,7 +158,8 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
 def _platform(args: argparse.Namespace, spec: RunSpec, store_url: str) -> Any:
     from nnlite.invoker.openfaas.invoker import OpenFaaSInvoker
 
-    return OpenFaaSInvoker(_gateway(args), spec.run, args.worker_store or store_url, args.function, args.invocation)
+    store = args.worker_store or store_url
+    return OpenFaaSInvoker(_gateway(args), spec.run, store, args.function, spec.sha256, args.invocation)
 
 
 def _gateway(args: argparse.Namespace) -> Any:

@@ -8,10 +8,11 @@ from dataclasses import fields
 from typing import TypeVar
 
 from nnlite import cases, data
+from nnlite.case_file import CaseFile, has_run
 from nnlite.commands import _named
 from nnlite.data import catalog
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import COMBINES, PROTOCOLS, RunSpec
+from nnlite.protocol.records.spec import COMBINES, PROTOCOLS, OwnCode, RunSpec
 from nnlite.runs import job
 from nnlite.runs import plan as planning
 from nnlite.runs.job import SCALES, SCHEDULES, Job
@@ -122,6 +123,24 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     given = {f.name: getattr(args, f.name) for f in fields(Job) if hasattr(args, f.name)}
     with _named.wrong_if_named(args.data):
         return planning.plan(Job(**given))
+
+
+def name_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:
+    """Have the case file that defines parts of a run or search in every line that says how to go on with it. Raises
+    UsageError when this process has not run that file."""
+    args.case_to_resume = str(has_run(own.name, own.sha256, run).path) if own is not None else None
+
+
+def run_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:
+    """Of a run or search that goes on: run the case file that defines parts of it, as the command line names it. Raises
+    UsageError when it is missing, or not the one that it began with."""
+    if args.case is not None:
+        if own is None:
+            raise UsageError(f"--resume goes on with {run} as it began: leave --case out")
+        file = CaseFile.read(args.case)
+        file.check(own.sha256, run)
+        file.run()
+    name_code(args, own, run)
 
 
 def check_data(args: argparse.Namespace, dataset: data.Dataset) -> None:

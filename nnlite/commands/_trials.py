@@ -16,7 +16,7 @@ from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import SEARCH, RunSpec
 from nnlite.protocol.search.asha import Ladder, ladder
 from nnlite.protocol.search.spec import SAMPLERS, SearchSpec
-from nnlite.runs.plan import data_spec, pace, run_id, specify
+from nnlite.runs.plan import data_spec, own_code, pace, run_id, specify
 from nnlite.searches import lifecycle
 from nnlite.searches.lifecycle import Trial
 from nnlite.store.naming import absolute
@@ -83,7 +83,7 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
     seen = _without_validation(whole, args.validation)
     made = [configured.configure(case, configuration, seen) for configuration in drawn]
     own = any(cases.has_own_classes((m.network, m.optimizer, case.augment)) for m in made)
-    spec = adapt(replace(_spec(args, case, seen, rungs.rounds[-1]), case_file=str(file) if file and own else None))
+    spec = adapt(replace(_spec(args, case, seen, rungs.rounds[-1]), case_file=own_code(file) if own else None))
     trials = [
         Trial(c, lifecycle.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
         for n, (c, m) in enumerate(zip(drawn, made, strict=True))
@@ -100,7 +100,8 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
         test=data_spec(whole, None, spec.data.store),
         validation_rate=args.validation,
         space=space.described(),
-        about=configured.about(case, args.dataset, file if own or not isinstance(case.dataset, str) else None),
+        about=configured.about(case, args.dataset),
+        case_file=own_code(file) if own or not isinstance(case.dataset, str) else None,
         patience_s=PATIENCE_S if spec.rates.worker_second_usd else None,
     )
     return Plan(whole, seen, spec, search, trials)

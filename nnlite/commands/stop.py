@@ -9,7 +9,7 @@ from nnlite.commands import _aws, _where
 from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._spelling import command
-from nnlite.errors import NnliteError, RunError, StoreUnavailable, UsageError
+from nnlite.errors import NnliteError, RunError, RunNotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.invoker.aws.function import Function
 from nnlite.invoker.aws.stack import Stack
 from nnlite.protocol.records.head import RUNNING
@@ -20,6 +20,7 @@ from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
 
+REASON = "stopped by tools.stop"
 EXAMPLES = """examples:
   python -m tools.stop b-20260101-120000-3f2a
   python -m tools.stop --all --platform lambda
@@ -59,7 +60,13 @@ def _stopped(store: Store, name: str) -> bool:
 
 
 def _stop(store: Store, name: str, must_run: bool) -> None:
-    spec = read_spec(store, name)
+    try:
+        spec = read_spec(store, name)
+    except StoreUnavailable:
+        raise
+    except (RunNotFound, StoreError, RunError) as error:  # its workers look at the head: that is enough
+        _stop_by_head(store, name, error)
+        return
     before = standing(store, spec)
     if before is not None and store.url == spec.checkpoint_store and Surveyor(store, spec).look().is_copy:
         if must_run:
@@ -69,9 +76,18 @@ def _stop(store: Store, name: str, must_run: bool) -> None:
         if must_run:
             raise RunError(f"run {name} is {before.status if before else 'not begun'}: there is nothing to stop")
         return
-    after = perform(watcher.stop(spec, "stopped by tools.stop"), Performer(store))
+    after = perform(watcher.stop(name, REASON), Performer(store))
     status = after.status if after else "gone"
     print(f"{name}: {status}; its workers leave within seconds, its newest checkpoint stays")
+
+
+def _stop_by_head(store: Store, name: str, error: NnliteError) -> None:
+    """Stop a run whose specification is gone or damaged, and raise an error that says both; `error` if there is no
+    head to stop it by."""
+    after = perform(watcher.stop(name, REASON), Performer(store))
+    if after is None:
+        raise error
+    raise RunError(f"{error}; by its head, it is {after.status}: its workers leave within seconds")
 
 
 def _refuse_store(args: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from nnlite import data, nn, output
 from nnlite.commands import _cost, _named, _platforms
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
-from nnlite.commands._plan import add_options, check_data, plan, widths
+from nnlite.commands._plan import add_options, check_data, name_code, plan, run_code, widths
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
 from nnlite.commands._signals import is_terminated
@@ -52,6 +52,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     with _named.wrong_if_named(args.init):
         first = initial_weights.read(args.init, planned) if args.init else None
     spec = place.adapt(args, replace(planned, init=first.digest if first else None))
+    name_code(args, spec.case_file, spec.run)
     books = Books(args, spec, store, place)
     if args.dry_run:
         return _show_plan(spec, args, dataset, books)
@@ -67,6 +68,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     spec = lifecycle.find(store, args.resume, args.checkpoint_store, args.data_store)
     args.checkpoint_store, args.data_store = spec.checkpoint_store, spec.data.store  # of follow-ups
+    run_code(args, spec.case_file, spec.run)
     books = Books(args, spec, store, place)
     if args.dry_run:
         return _show_plan(spec, args, None, books)
@@ -244,7 +246,18 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
 
 # ---- the command line
 
-NOT_OF_THE_RUN = {"resume", "platform", "store", "checkpoint_store", "data_store", "out", "json", "dry_run", "debug"}
+NOT_OF_THE_RUN = {
+    "resume",
+    "case",
+    "platform",
+    "store",
+    "checkpoint_store",
+    "data_store",
+    "out",
+    "json",
+    "dry_run",
+    "debug",
+}
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,6 +16,7 @@ from nnlite.commands import _named, _platforms, _prices
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._leaderboard import Leaderboard, configuration
+from nnlite.commands._plan import name_code, run_code
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._trials import add_options, plan
 from nnlite.errors import RunError, StoreError, UsageError
@@ -37,7 +38,7 @@ EXAMPLES = """examples:
 """
 
 USUAL_PARALLEL = 8  # where somebody else's processors are used
-NOT_OF_THE_SEARCH = {"resume", "platform", "store", "data_store", "out", "json", "dry_run", "debug"}
+NOT_OF_THE_SEARCH = {"resume", "case", "platform", "store", "data_store", "out", "json", "dry_run", "debug"}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -53,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
 
 def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
     planned = plan(args, lambda spec: place.adapt(args, spec))
+    name_code(args, planned.search.case_file, planned.spec.run)
     spec, search, books = planned.spec, planned.search, Books(args, planned.spec, store, place)
     expected = books.expect_search(search, [trial.spec for trial in planned.trials])
     facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
@@ -69,6 +71,7 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
 
 def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     spec, search = searches.read(store, args.resume, args.data_store)
+    run_code(args, search.case_file, spec.run)
     standing, books = lifecycle.standing(store, spec), Books(args, spec, store, place)
     if args.dry_run:
         drawn = searches.configurations(store, spec.run, search.num_trials)
@@ -114,7 +117,8 @@ def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, se
     found, account = searches.result(books.store, books.spec), books.account(has_just_ended=seconds is not None)
     trial, outcome = found.trial.spec, found.outcome
     weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
-    text = configured.describe(search.about, trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
+    chosen = (trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
+    text = configured.describe(search.about, *chosen, case_file=books.args.case_to_resume)
     try:
         model_file.save(weights, found.model)
         output.write(described, [text])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnlite.case_file import has_run
 from nnlite.invoker.base import Invoker
 from nnlite.invoker.local import LocalInvoker
 from nnlite.invoker.processor import usable_cores
@@ -47,6 +48,11 @@ def local(processes: int, cpu_share: float | None = None) -> Venue:
     name = json.dumps(["local", *machine, os.environ.get("OPENBLAS_CORETYPE"), cpu_share])
 
     def open_here(spec: RunSpec, store: Store) -> Invoker:
-        return LocalInvoker(spec.run, store.url, processes, cpu_share=cpu_share)
+        case_file = None
+        if own := spec.case_file:
+            case_file = str(has_run(own.name, own.sha256, f"run {spec.run}").path), own.sha256
+        return LocalInvoker(
+            spec.run, store.url, processes, cpu_share=cpu_share, spec_sha256=spec.sha256, case_file=case_file
+        )
 
     return Venue(name, processes, open_here, share=cpu_share or 1.0)

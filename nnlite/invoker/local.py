@@ -33,7 +33,14 @@ class LocalInvoker(Invoker):
     """
 
     def __init__(
-        self, run: str, store_url: str, num_processes: int, blas_threads: int = 1, cpu_share: float | None = None
+        self,
+        run: str,
+        store_url: str,
+        num_processes: int,
+        blas_threads: int = 1,
+        cpu_share: float | None = None,
+        spec_sha256: str | None = None,
+        case_file: tuple[str, str] | None = None,
     ):
         if num_processes < 1:
             raise RunError(f"{num_processes} processes: wanted at least 1")
@@ -41,6 +48,8 @@ class LocalInvoker(Invoker):
         self.run, self.store_url = run, store_url
         self.num_processes, self.blas_threads = num_processes, blas_threads
         self.cpu_share = cpu_share  #: of one core, that each process may use; None: all it gets
+        self.spec_sha256 = spec_sha256  #: of the specification that workers are to find
+        self.case_file = case_file  #: path and SHA-256 of what defines the run's own layers, which workers run first
         self._processes: list[_Process] = []
         self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
 
@@ -90,8 +99,7 @@ class LocalInvoker(Invoker):
         except OSError as error:
             raise RunError(f"cannot start a worker process: {error}") from error
         payload = {"store": self.store_url, "run": self.run, "invocations": invocations, "began_s": began_s}
-        if self.cpu_share is not None:
-            payload["cpu_share"] = self.cpu_share
+        payload |= {"cpu_share": self.cpu_share, "spec": self.spec_sha256, "case_file": self.case_file}
         self._processes.append(_Process(popen, payload, self._hear, self._dead))
 
     def _hear(self, event: dict[str, Any]) -> None:

@@ -48,9 +48,24 @@ class OneOf:
         return f" like {' or '.join(self.texts)}"
 
 
+@dataclass(frozen=True)
+class Hexadecimal:
+    """So many of 0-9, a-f."""
+
+    num_digits: int
+
+    def check(self, value: Any) -> bool:
+        """Whether it is made of them."""
+        return len(value) == self.num_digits and not value.strip("0123456789abcdef")
+
+    def __str__(self) -> str:
+        return f" of {self.num_digits} hexadecimal digits"
+
+
 Count = Annotated[int, Range(0, EXACT)]
 Amount = Annotated[float, Range(0, float("inf"))]  #: of seconds, bytes, dollars; finite
 Share = Annotated[float, Range(0, 1)]
+Sha256 = Annotated[str, Hexadecimal(64)]
 
 
 def fit(kind: type[T], values: Any, partial: bool = False, others: bool = False) -> T:

@@ -8,77 +8,108 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from nnlite.errors import Conflict, NnliteError, NotFound, RunNotFound, StoreError
+from nnlite.protocol.records.spec import check_run
 from nnlite.protocol.roles.repairer import Repairer
+from nnlite.records import Count, Sha256, Unsound, fit, parse
 from nnlite.runs import trust
+from nnlite.runtime.invocation import Payload
 from nnlite.runtime.performer import Performer, Teller, perform, tell_nobody
 from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import ABSENT, Condition, Store, open_store
 
 KEY = "detached.json"
+Invoke = Callable[[Payload], object]
 
 
-def runs(home: Store) -> dict[str, str]:
-    """Run -> URL of its store, of all that are detached."""
+@dataclass(frozen=True)
+class Detached:
+    """Where a run that nobody watches is, and which it is."""
+
+    store: str  #: URL
+    spec: Sha256  #: of its specification
+
+
+def runs(home: Store) -> dict[str, Any]:
+    """Run -> what should be a Detached as JSON values, of all that are detached."""
     return _read(home)[0]
 
 
-def add(home: Store, run: str, url: str) -> None:
-    """Have it looked after."""
-    _change(home, lambda runs: {**runs, run: url})
+def add(home: Store, run: str, url: str, sha256: str) -> None:
+    """Have it looked after. sha256: of its specification."""
+    _change(home, lambda runs: {**runs, run: asdict(Detached(url, sha256))})
 
 
 def remove(home: Store, run: str) -> None:
     """Nobody need look after it any more."""
-    _change(home, lambda runs: {name: url for name, url in runs.items() if name != run})
+    _change(home, lambda runs: {name: entry for name, entry in runs.items() if name != run})
 
 
-def visit(
-    home: Store, invoke: Callable[[str, str, int, int], None], patience_s: float, tell: Teller = tell_nobody
-) -> int:
-    """Look after each of them for at most `patience_s`, and forget those that are over. -> how many are left
+def visit(home: Store, invoke: Invoke, patience_s: float, tell: Teller = tell_nobody) -> int:
+    """Look after each of them for at most `patience_s`, and forget those that are over, and entries that are none.
+    -> how many are left
 
-    invoke(run, url, worker, attempt) starts an invocation.
+    Whatever is wrong with one is told, and the others are looked after even so.
     """
-    for run, url in runs(home).items():
+    for run, entry in runs(home).items():
         try:
-            trust.check_url(url, home.url)
-            goes_on = _visit(run, url, invoke, patience_s, tell)
-        except NnliteError as error:  # of this run: the others are to be looked after even so
-            tell("unvisited", {"run": run, "reason": str(error)})
+            check_run(run)
+            of = fit(Detached, entry)
+        except (NnliteError, Unsound) as error:
+            tell("forgotten", {"run": run, "reason": f"its entry in {KEY} is damaged, or not ours: {error}"})
+            remove(home, run)
+            continue
+        try:
+            trust.check_url(of.store, home.url)
+            goes_on = _visit(run, of, invoke, patience_s, tell)
+        except Exception as error:  # there is nobody else to see it
+            kind = "" if isinstance(error, NnliteError) else f"{type(error).__name__}: "
+            tell("unvisited", {"run": run, "reason": f"{kind}{error}"})
             continue
         if not goes_on:
             remove(home, run)
     return len(runs(home))
 
 
-def _visit(run: str, url: str, invoke: Callable[[str, str, int, int], None], patience_s: float, tell: Teller) -> bool:
+def _visit(run: str, of: Detached, invoke: Invoke, patience_s: float, tell: Teller) -> bool:
     """-> whether the run goes on"""
-    with open_store(url) as store:
+    with open_store(of.store) as store:
         try:
-            spec = read_spec(store, run)
+            spec = read_spec(store, run, of.spec)
         except RunNotFound:  # its objects are gone
             return False
         trust.check_spec(spec, store.url)
-        performer = Performer(store, durable=open_durable(spec), invoke=lambda w, a: invoke(run, url, w, a), tell=tell)
+
+        def start(worker: int, attempt: int) -> None:
+            invoke(Payload(run, of.store, worker, attempt, of.spec))
+
+        performer = Performer(store, durable=open_durable(spec), invoke=start, tell=tell)
         return perform(Repairer(spec).program(patience_s), performer)
 
 
-def _read(home: Store) -> tuple[dict[str, str], int, Condition]:
+def _read(home: Store) -> tuple[dict[str, Any], int, Condition]:
     """The runs, how often that changed, and the version to swap it by."""
     try:
         found = home.get(KEY)
     except NotFound:
         return {}, 0, ABSENT
     try:
-        values = json.loads(found.data)
-        return dict(values["runs"]), int(values["counter"]), found.version
-    except (ValueError, TypeError, KeyError) as error:
+        values = fit(_List, parse(found.data))
+        return values.runs, values.counter, found.version
+    except Unsound as error:
         raise StoreError(f"{KEY} in {home.url} is damaged, or not ours ({error}): delete it") from None
 
 
-def _change(home: Store, how: Callable[[dict[str, str]], dict[str, str]]) -> None:
+@dataclass(frozen=True)
+class _List:
+    runs: dict[str, Any]
+    counter: Count
+
+
+def _change(home: Store, how: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     while True:
         before, counter, version = _read(home)
         after = how(before)

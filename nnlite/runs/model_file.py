@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -54,7 +53,7 @@ class TrainedModel:
         """What a run has trained. The file says the name of the case file whose classes it needs."""
         data = spec.data
         if spec.case_file is not None:
-            about = {**about, "case_file": Path(spec.case_file).name}
+            about = {**about, "case_file": spec.case_file.name}
         values = Values(data.dtype, data.low or 0.0, data.high or 0.0) if data.dtype is not None else None
         return cls(network, weights, data.mean, data.std, about, values)
 

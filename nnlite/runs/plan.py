@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import cases, configured, nn
+from nnlite.case_file import CaseFile
 from nnlite.cases import Case
 from nnlite.data import Augment, Dataset, Values
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import DataSpec, RunSpec
+from nnlite.protocol.records.spec import DataSpec, OwnCode, RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.runs import scaling
 from nnlite.runs.job import PROTOCOL_OF, Job
@@ -114,9 +115,14 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
         **pace(job.store, job.workers),
         trace=job.trace,
-        case_file=str(file) if file and cases.has_own_classes((network, optimizer, augment)) else None,
+        case_file=own_code(file) if cases.has_own_classes((network, optimizer, augment)) else None,
     )
     return dataset, spec
+
+
+def own_code(file: CaseFile | None) -> OwnCode | None:
+    """What a specification says of a case file."""
+    return OwnCode(file.name, file.sha256) if file is not None else None
 
 
 def pace(store: str, workers: int) -> dict[str, Any]:

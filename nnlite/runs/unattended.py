@@ -46,7 +46,7 @@ def adapt(spec: RunSpec, invocation: str, pace: Pace, tariff: Tariff, memory_mb:
     """
     if spec.case_file is not None:
         raise UsageError(
-            f"{spec.case_file} defines layers or other parts of its own, which are not in the functions' images: "
+            f"{spec.case_file.name} defines layers or other parts of its own, which are not in the functions' images: "
             "use nnlite's own on OpenFaaS, or --platform local"
         )
     if invocation == "async" and pace.wait_s is None:

@@ -10,7 +10,7 @@ from nnlite.errors import NnliteError, RunError, RunNotFound, StoreUnavailable, 
 from nnlite.protocol.records import head
 from nnlite.protocol.records.keys import Attempt, Keys, WorkerNumber
 from nnlite.protocol.records.spec import check_run
-from nnlite.records import Record
+from nnlite.records import Record, Sha256
 from nnlite.runtime.performer import Performer, Teller, no_deadline, perform, tell_nobody
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -28,6 +28,7 @@ class Payload(Record, what="a worker's payload", error=RunError):
     store: str  #: URL
     worker: WorkerNumber
     attempt: Attempt
+    spec: Sha256  #: of the run's specification
 
     def __post_init__(self) -> None:
         check_run(self.run)
@@ -46,8 +47,8 @@ def carry_out(
     invoke(worker, attempt) starts another one, and does not wait for it. remaining_s: until the platform ends us.
     before_s: seconds of start-up that are billed as well. shelf: where this process keeps shards between invocations.
     In the end `tell` hears of a "bill": what this invocation has cost.
-    Raises Unasked for a worker that the run does not have; NnliteError when the worker could not go on: the lease then
-    expires, and it is replaced.
+    Raises Unasked for a worker that the run does not have, or when its specification is not the one that the payload
+    is for; NnliteError when the worker could not go on: the lease then expires, and it is replaced.
     """
     is_cold = not _warm
     _warm.append(True)
@@ -55,7 +56,7 @@ def carry_out(
         near = Warm(store, shelf) if shelf is not None else store
         gauge = Gauge(time.monotonic() - before_s)
         try:
-            workers = Workers(near, payload.run, invoke, tell, None, remaining_s, gauge, is_cold)
+            workers = Workers(near, payload.run, invoke, tell, None, remaining_s, gauge, is_cold, payload.spec)
         except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
             raise StoreUnavailable(str(error)) from error
         if payload.worker >= workers.spec.num_workers:

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import Any
 
+from nnlite.case_file import CaseFile
 from nnlite.errors import NnliteError, RunNotFound, StoreUnavailable
 from nnlite.runtime.workers import Workers
 from nnlite.store import open_store
@@ -45,7 +46,13 @@ def _work(payload: dict[str, Any], here: list[Workers]) -> tuple[int, bool]:
         throttle = Throttle(payload["cpu_share"]) if payload.get("cpu_share") else None
         gauge = Gauge(payload.get("began_s", time.monotonic()), throttle)
         store = open_store(payload["store"])
-        workers = Workers(store, payload["run"], invoke=_tell_invoke, tell=_tell, gauge=gauge, is_cold=True)
+        if payload.get("case_file"):
+            path, sha256 = payload["case_file"]
+            file = CaseFile.read(path)
+            file.check(sha256, f"run {payload['run']}")
+            file.run()
+        of = (store, payload["run"], _tell_invoke, _tell)
+        workers = Workers(*of, gauge=gauge, is_cold=True, sha256=payload.get("spec"))
         here.append(workers)
         for worker, attempt in payload["invocations"]:
             workers.add(worker, attempt)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite import weights
+from nnlite.case_file import has_run
 from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
 from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
@@ -26,11 +27,12 @@ MASKS, INITIAL = 2, 3  # last words of seeds, for dropout and first weights; ord
 
 
 def build(spec: RunSpec) -> tuple[Sequential, Optimizer]:
-    """The network and the optimizer that a specification describes."""
-    if spec.case_file is not None:
-        from nnlite.cases import load_file
+    """The network and the optimizer that a specification describes.
 
-        load_file(spec.case_file)  # defines the user's own classes
+    Raises UsageError when it has classes of a case file that this process has not run.
+    """
+    if spec.case_file is not None:
+        has_run(spec.case_file.name, spec.case_file.sha256, f"run {spec.run}")
     return Sequential.from_config(spec.network, threads=spec.threads), Optimizer.from_config(spec.optimizer)
 
 

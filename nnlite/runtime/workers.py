@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from nnlite.errors import NnliteError, NotFound, RunNotFound
+from nnlite.errors import NnliteError, NotFound, NotOfThisRun, RunNotFound
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.records import lease
 from nnlite.protocol.records.keys import Keys
@@ -24,14 +25,24 @@ from nnlite.telemetry.usage_meter import Gauge, Meter
 from nnlite.telemetry.writer import TraceWriter
 
 
-def read_spec(store: Store, run: str) -> RunSpec:
-    """The specification of a run. Raises RunNotFound when the store has no such run."""
+def read_spec(store: Store, run: str, sha256: str | None = None) -> RunSpec:
+    """The specification of a run. sha256: of the one that is meant; None: whichever stands there.
+
+    Raises RunNotFound when the store has no such run, NotOfThisRun when it has another specification.
+    """
     check_run(run)
     key = Keys(run).spec
     try:
-        return RunSpec.of_run(run, store.get(key).data, key)
+        data = store.get(key).data
     except NotFound:
         raise RunNotFound(f"no run {run!r} in {store.url}: check the run's id and --store") from None
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, found):
+        raise NotOfThisRun(
+            f"{key} in {store.url} is not the specification that this worker was started for "
+            f"(SHA-256 {found[:12]}, expected {sha256:.12}): somebody has replaced it"
+        )
+    return RunSpec.of_run(run, data, key)
 
 
 def open_durable(spec: RunSpec) -> Store | None:
@@ -53,8 +64,9 @@ class Invocation:
 class Workers:
     """Some workers of a run, taking turns in this process. `invoke` starts others, elsewhere or here.
 
-    remaining_s: until the platform ends this process. gauge: counts what this process uses.
-    `is_cold`: the first invocation of this process, for which it was started.
+    remaining_s: until the platform ends this process. gauge: counts what this process uses. sha256: of the
+    specification that this process was started for. `is_cold`: the first invocation of this process, for
+    which it was started.
     """
 
     def __init__(
@@ -67,9 +79,10 @@ class Workers:
         remaining_s: Callable[[], float] = no_deadline,
         gauge: Gauge | None = None,
         is_cold: bool = False,
+        sha256: str | None = None,
     ):
         self._is_cold = is_cold
-        self.store, self.spec = store, read_spec(store, run)
+        self.store, self.spec = store, read_spec(store, run, sha256)
         self.gauge = gauge or Gauge()
         apart = self.spec.data.store
         self.data_store = open_store(apart) if apart else self.store

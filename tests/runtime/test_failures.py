@@ -251,7 +251,7 @@ def test_workers_of_rounds_too_short_to_look_up_in_see_that_their_run_was_stoppe
         thread.start()
     while lifecycle.standing(store, of).round < 3:
         time.sleep(0.01)
-    perform(watcher.stop(of, "enough"), Performer(store))
+    perform(watcher.stop(of.run, "enough"), Performer(store))
     for thread in threads:
         thread.join(20)
     assert reasons == ["the run is stopped: enough"] * num_workers

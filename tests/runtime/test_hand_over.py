@@ -24,14 +24,14 @@ OPTIMIZERS = [nn.SGD(0.05), nn.Momentum(0.05), nn.Adam(0.01)]
 def in_short_invocations(store: FileStore, of: RunSpec) -> list[Payload]:
     """Run to the end one invocation after the other, each of which has time for three slices. -> what was invoked"""
     lifecycle.begin(store, store, of, ROWS)
-    waiting, begun = deque(Payload(of.run, store.url, w, 1) for w in range(of.num_workers)), []
+    waiting, begun = deque(Payload(of.run, store.url, w, 1, of.sha256) for w in range(of.num_workers)), []
     while waiting:
         payload = waiting.popleft()
         begun.append(payload)
         left = itertools.chain([100.0, 100.0], itertools.repeat(0.0))
 
         def invoke(worker: int, attempt: int) -> None:
-            waiting.append(Payload(of.run, store.url, worker, attempt))
+            waiting.append(Payload(of.run, store.url, worker, attempt, of.sha256))
 
         carry_out(payload, invoke, remaining_s=lambda left=left: next(left))
     return begun

@@ -14,6 +14,7 @@ from nnlite.commands import _on_openfaas
 from nnlite.commands import train as tool
 from nnlite.data import Augment
 from nnlite.errors import UsageError
+from nnlite.protocol.records.spec import OwnCode
 from nnlite.runs import job, plan, unattended
 from nnlite.runs.job import Job
 from nnlite.runs.unattended import Pace
@@ -125,7 +126,7 @@ def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
         UsageError,
         match=r"mine\.py defines layers or other parts of its own, which are",
     ):
-        unattended.adapt(replace(spec, case_file="mine.py"), "sync", Pace(), prices)
+        unattended.adapt(replace(spec, case_file=OwnCode("mine.py", "0" * 64)), "sync", Pace(), prices)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from nnlite.commands import door
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import detached, lifecycle, progress
+from nnlite.runtime.workers import read_spec
 from nnlite.store.file import FileStore
 from tests.runtime import small
 from tests.web import Answer, Request, Web
@@ -105,8 +106,8 @@ def test_who_looks_after_runs_sends_nothing(which: str, evil: str, heard: list[R
     store, told = foreign(which, evil), list[object]()
     with pytest.raises(lifecycle.UsageError, match="on another server"):
         progress.Nurse().look(store, "theirs", lambda *_: None)
-    detached.add(store, "theirs", store.url)
-    detached.add(store, "other", evil)
+    detached.add(store, "theirs", store.url, read_spec(store, "theirs").sha256)
+    detached.add(store, "other", evil, "0" * 64)
     detached.visit(store, lambda *_: None, 0.0, lambda *event: told.append(event))
     assert len(told) == 2
     assert all("on another server" in str(event) for event in told)

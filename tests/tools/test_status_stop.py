@@ -12,6 +12,7 @@ from nnlite.commands import stop as stop_tool
 from nnlite.commands._command import run
 from nnlite.errors import UsageError
 from nnlite.protocol.records import lease
+from nnlite.protocol.records.head import STOPPED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.usage import Usage
 from nnlite.runs import lifecycle
@@ -83,9 +84,10 @@ def test_bad_input_is_one_line_with_the_next_step(tool, train, case_file):
         assert (done.code, says in done.err, done.err.count("\n"), done.out) == (code, True, 1, ""), (argv, done.err)
 
 
-@pytest.mark.parametrize("damage", ["spec gone", "head damaged", "lease damaged"])
+@pytest.mark.parametrize("damage", ["spec gone", "spec damaged", "head damaged", "lease damaged"])
 def test_one_damaged_run_keeps_no_other_from_being_seen_and_stopped(tool, tmp_path, damage):
-    """All runs of a store are stopped because they cost money: the damaged one is named, and the exit code is 1."""
+    """All runs of a store are stopped because they cost money: the damaged one is named, and the exit code is 1. It is
+    stopped as well, as far as its head can be read."""
     store = FileStore(tmp_path / "s")
     for name in ("first", "second", "third"):
         lifecycle.begin(store, store, replace(small.spec(ROWS, 1, 3), run=name), ROWS)
@@ -94,7 +96,8 @@ def test_one_damaged_run_keeps_no_other_from_being_seen_and_stopped(tool, tmp_pa
     if damage == "spec gone":
         store.delete(keys.spec)
     else:
-        store.put(keys.head if damage == "head damaged" else keys.lease(0), b"{")
+        key = {"spec damaged": keys.spec, "head damaged": keys.head, "lease damaged": keys.lease(0)}[damage]
+        store.put(key, b"{")
     seen = tool("status", "--store", store.url)
     assert (seen.code, [line.split()[0] for line in seen.out.splitlines()]) == (1, ["first", "third"])
     stopped = tool("stop", "--all", "--store", store.url)
@@ -104,6 +107,10 @@ def test_one_damaged_run_keeps_no_other_from_being_seen_and_stopped(tool, tmp_pa
         (line,) = done.err.splitlines()
         assert line.startswith("second: ")
     assert (stopped.code, "second: stopped" in named) == ((0, True) if damage == "lease damaged" else (1, False))
+    if damage != "head damaged":
+        assert Head.from_json(store.get(keys.head).data, keys.head).status == STOPPED
+        if damage != "lease damaged":
+            assert "by its head, it is stopped" in stopped.err
 
 
 # ---- who lives

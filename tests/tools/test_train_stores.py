@@ -117,7 +117,7 @@ def stopped(train, tmp_path):
                 opened.get(mine.head)
             of = read_spec(opened, "mine")
             lifecycle.complete(opened, of)
-            perform(watcher.stop(of, "interrupted"), Performer(opened))
+            perform(watcher.stop(of.run, "interrupted"), Performer(opened))
         return store
 
     return begin

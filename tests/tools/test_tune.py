@@ -210,7 +210,10 @@ def test_an_interrupted_search_goes_on(begun, tune, slow, undisturbed, how):
     if how != signal.SIGKILL:
         assert process.returncode == 128 + how
         store = shlex.quote(str(Path(".nnlite").absolute()))
-        assert err.splitlines()[-1] == f"interrupted: go on with python -m tools.tune --resume mine --store {store}"
+        assert (
+            err.splitlines()[-1]
+            == f"interrupted: go on with python -m tools.tune --resume mine --case {path} --store {store}"
+        )
     assert not Path("mine.json").exists()
     assert found(tune("--resume", "mine", "--json")) == undisturbed
 
@@ -278,7 +281,7 @@ def test_a_dry_run_shows_the_trials_and_begins_nothing(tune, path):
         (("--out", "."), "is a folder"),
         (("--out", "nowhere/best"), "there is no folder"),
         (("--optimizer", "lion"), "no optimizer 'lion'"),
-        (("--resume", "mine"), "leave --case out"),
+        (("--resume", "mine"), "leave --rounds out"),
     ],
 )
 def test_bad_input_is_one_line(tune, path, argv, words):

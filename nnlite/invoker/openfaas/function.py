@@ -75,11 +75,13 @@ class Settings:
             raise UsageError("the function has no `store`: name one under `environment` in stack.yaml")
         return self.store
 
-    def platform(self, run: str, store_url: str) -> OpenFaaSInvoker:
+    def platform(self, run: str, store_url: str, spec_sha256: str) -> OpenFaaSInvoker:
         """How this function starts other invocations of a run."""
         gateway = Gateway(self.gateway_url, secret=self.secret())
         timeout_s = self.exec_timeout_s + 15.0
-        return OpenFaaSInvoker(gateway, run, store_url, self.train_function, self.invocation, timeout_s=timeout_s)
+        return OpenFaaSInvoker(
+            gateway, run, store_url, self.train_function, spec_sha256, self.invocation, timeout_s=timeout_s
+        )
 
     def remaining_s(self) -> Callable[[], float]:
         """A clock that says how long this invocation may go on; it starts now."""

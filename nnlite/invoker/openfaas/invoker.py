@@ -35,6 +35,7 @@ class OpenFaaSInvoker(Invoker):
         run: str,
         store_url: str,
         function: str,
+        spec_sha256: str,
         style: str = "sync",
         patience_s: float = 60.0,
         timeout_s: float = 3600.0,
@@ -44,6 +45,7 @@ class OpenFaaSInvoker(Invoker):
         split_name(function.replace("{worker}", "1"))
         super().__init__()
         self.gateway, self.run, self.store_url, self.function = gateway, run, store_url, function
+        self.spec_sha256 = spec_sha256  #: of the specification that workers are to find
         self.style, self.patience_s, self.timeout_s = style, patience_s, timeout_s
         self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -125,6 +127,7 @@ class OpenFaaSInvoker(Invoker):
     def _carry(self, worker: int, attempt: int) -> None:
         """One invocation, from its call to its end; runs in a thread of its own."""
         payload = {"run": self.run, "store": self.store_url, "worker": worker, "attempt": attempt}
+        payload["spec"] = self.spec_sha256
         body, name = json.dumps(payload, sort_keys=True).encode(), self._name(worker)
         doubt: list[str] = []  # why the worker may have begun without our knowing
         try:

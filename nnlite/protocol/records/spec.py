@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from math import isfinite
@@ -12,7 +13,7 @@ from nnlite.protocol.downpour.wire import Wire
 from nnlite.protocol.records.keys import MOST_ROUNDS, MOST_WORKERS
 from nnlite.protocol.records.tree import Tree
 from nnlite.protocol.records.usage import Usage
-from nnlite.records import Amount, Count, Range, Record
+from nnlite.records import Amount, Count, Range, Record, Sha256
 
 FORMAT = 2  #: 2: every object says what it is, see `identity`
 PROTOCOLS = ("averaging", "downpour")
@@ -52,6 +53,19 @@ class DataSpec:
     dtype: str | None = None  #: of the rows: uint8 (pixels), int8 or float32; None: an older nnlite did not say
     low: float | None = None  #: the range of the rows of the train split; of pixels 0 to 255
     high: float | None = None
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """Which case file defines layers or other parts of a run's own. The code is in no store: each process that needs
+    it is started with the file, and compares the hash."""
+
+    name: str  #: without folders
+    sha256: Sha256
+
+    def __post_init__(self) -> None:
+        if not self.name.endswith(".py") or "/" in self.name or "\\" in self.name:
+            raise UsageError(f"{self.name!r:.80} is no name of a Python file")
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,7 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
     quorum: int | None = None  #: so many workers are enough to close a round that takes too long (averaging)
     checkpoint_store: str | None = None  #: URL of a store that forgets nothing, for every `checkpoint_every`th version
     rounds_per_invocation: int = 0  #: after so many the worker hands over to a new invocation; 0: never for that
-    case_file: str | None = None  #: a user's file whose own layers the workers must import
+    case_file: OwnCode | None = None  #: a user's file that defines layers or other parts of the network
     lease_ttl_s: float = 60.0
     straggler_timeout_s: float = 30.0
     hand_over_s: float = 5.0  #: before the platform's deadline, the next invocation is to take over
@@ -167,6 +181,12 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
                 f"samples: use at most {self.data.num_train} workers"
             )
         Tree.for_workers(self.num_workers, self.tree_widths)
+
+    @property
+    def sha256(self) -> str:
+        """Of this specification as it stands in the store. What starts a worker carries it, so that nobody can put
+        another one in its place."""
+        return hashlib.sha256(self.to_json()).hexdigest()
 
     @property
     def tree(self) -> Tree:

@@ -116,9 +116,9 @@ def _is_held(found: Found | None, key: str) -> bool:
     return found is not None and Lease.from_json(found.data, key).holder != OPEN
 
 
-def stop(spec: RunSpec, reason: str) -> Program[Head | None]:
-    """Stop a run: every worker leaves at its next beat, poll or slice; the checkpoints stay."""
-    return (yield from head.end(Keys(spec.run).head, STOPPED, reason))
+def stop(run: str, reason: str) -> Program[Head | None]:
+    """Stop a run: every worker leaves at its next beat, poll or slice; the checkpoints stay. None: it has no head."""
+    return (yield from head.end(Keys(run).head, STOPPED, reason))
 
 
 def reopen(spec: RunSpec) -> Program[dict[int, int]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from nnlite.errors import StoreError, UsageError
 from nnlite.protocol.records.keys import MOST_WORKERS
-from nnlite.protocol.records.spec import DataSpec
+from nnlite.protocol.records.spec import DataSpec, OwnCode
 from nnlite.protocol.search.asha import JobKey, Ladder, Schedule
 from nnlite.records import Amount, Count, Kept, Range, Record, Share
 
@@ -31,6 +31,7 @@ class SearchSpec(Record, what="a search's specification", indent=1):
     validation_rate: Share = 0.0  #: the part of the training split that trials are scored on
     space: dict[str, Any] = field(default_factory=dict)  #: in words, for people
     about: dict[str, Any] = field(default_factory=dict)  #: of the case, what no configuration decides
+    case_file: OwnCode | None = None  #: a user's file that defines its dataset, or layers of its own
     max_deaths: Count = 3  #: of workers in one stretch of training; then the trial has failed
     patience_s: Amount | None = None  #: an idle worker leaves after so long; None: it waits, as waiting costs nothing
 

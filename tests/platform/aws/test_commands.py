@@ -124,7 +124,7 @@ def test_detached_it_goes_on_alone_and_the_schedule_rests_when_it_is_over(stack,
     assert done.code == 0, done.err
     assert "python -m tools.status alone --follow --platform lambda" in done.err
     assert rule() == "ENABLED"
-    assert detached.runs(open_store(STORE)) == {"alone": STORE}
+    assert [(run, of["store"]) for run, of in detached.runs(open_store(STORE)).items()] == [("alone", STORE)]
     followed = call("status", "alone", *LAMBDA, "--follow")
     assert "done (all rounds done)" in followed.out.splitlines()[-1]
     event = {"action": "repair", "store": STORE, "rule": "nnlite-repair"}

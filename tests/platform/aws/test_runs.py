@@ -37,7 +37,7 @@ def spec(run: str, workers: int = 3, rounds: int = 4, **more) -> RunSpec:
 
 def platform(of: RunSpec, account, url: str = STORE) -> LambdaInvoker:
     queue = account.client("sqs").get_queue_url(QueueName="nnlite-lost")["QueueUrl"]
-    payload = lambda worker, attempt: Payload(of.run, url, worker, attempt).to_json()  # noqa: E731
+    payload = lambda worker, attempt: Payload(of.run, url, worker, attempt, of.sha256).to_json()  # noqa: E731
     return LambdaInvoker(of.run, Function(NAME, Account()), payload, queue, queue_every_s=0.5)
 
 

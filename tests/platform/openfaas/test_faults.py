@@ -36,7 +36,7 @@ def memcached() -> Iterator[Memcached]:
 def cluster(packed: Path, secrets: Path) -> Iterator[FakeGateway]:
     with running() as gateway:
         gateway.deploy("emnist-train", packed / "emnist-train", environment(secrets), replicas=WORKERS)
-        OpenFaaSInvoker(client(gateway), "r", "memcached://127.0.0.1:1/r", "emnist-train").scale(WORKERS)
+        OpenFaaSInvoker(client(gateway), "r", "memcached://127.0.0.1:1/r", "emnist-train", "0" * 64).scale(WORKERS)
         yield gateway
 
 
@@ -53,7 +53,7 @@ def spec(run: str, protocol: str, **more: Any) -> RunSpec:
 
 def train(cluster: FakeGateway, store: Store, of: RunSpec, style: str = "sync", story: Any = None) -> Head:
     lifecycle.begin(store, store, of, ROWS)
-    platform = OpenFaaSInvoker(client(cluster), of.run, store.url, "emnist-train", style)
+    platform = OpenFaaSInvoker(client(cluster), of.run, store.url, "emnist-train", of.sha256, style)
     driver = lifecycle.Driver(store, of, platform, tell=story or small.Story())
     return driver.drive(dict.fromkeys(range(of.num_workers), 1))
 
@@ -141,7 +141,7 @@ def test_the_shared_memcached_is_restarted(cluster, protocol, tmp_path):
         of = spec(f"restart-{protocol}", protocol, checkpoint_store=lasting, checkpoint_every=4)
         of = replace(of, data=replace(of.data, store=lasting))
         lifecycle.begin(store, open_store(lasting), of, ROWS)
-        platform = OpenFaaSInvoker(client(cluster), of.run, store.url, "emnist-train")
+        platform = OpenFaaSInvoker(client(cluster), of.run, store.url, "emnist-train", of.sha256)
         story = small.Story()
         driver = lifecycle.Driver(store, of, platform, tell=story)
         restarted = threading.Timer(0.5, shared.restart)

@@ -24,6 +24,7 @@ from tests.platform.openfaas.conftest import SECRET, client
 from tests.platform.openfaas.gateway import PASSWORD, USER, FakeGateway, running
 from tests.servers import free_ports
 
+SHA256 = "0" * 64  # of no specification: nobody asks
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
@@ -51,7 +52,7 @@ def test_functions_of_another_namespace_are_found_scaled_and_called(staging):
     gateway = client(staging)
     assert set(gateway.functions()) == {"emnist-train"}
     assert set(gateway.functions("staging")) == {"emnist-train.staging"}
-    platform = OpenFaaSInvoker(gateway, "r", "memory://x", "emnist-train.staging")
+    platform = OpenFaaSInvoker(gateway, "r", "memory://x", "emnist-train.staging", SHA256)
     platform.check(range(2))
     assert platform.timeout_s == 7 + 15
     platform.scale(2)
@@ -63,9 +64,9 @@ def test_functions_of_another_namespace_are_found_scaled_and_called(staging):
 def test_what_is_not_there_is_said_with_what_is(staging):
     gateway = client(staging)
     with pytest.raises(RunError, match=r"function 'emnist-train\.prod' is not deployed at .* \(there: nothing\)"):
-        OpenFaaSInvoker(gateway, "r", "memory://x", "emnist-train.prod").check(range(1))
+        OpenFaaSInvoker(gateway, "r", "memory://x", "emnist-train.prod", SHA256).check(range(1))
     with pytest.raises(RunError, match=r"'worker-1\.staging' is not deployed .*\(there: emnist-train\.staging\)"):
-        OpenFaaSInvoker(gateway, "r", "memory://x", "worker-{worker}.staging").check(range(2))
+        OpenFaaSInvoker(gateway, "r", "memory://x", "worker-{worker}.staging", SHA256).check(range(2))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_what_is_not_there_is_said_with_what_is(staging):
 )
 def test_what_no_function_can_be_called(name):
     with pytest.raises(UsageError, match="wanted letters a-z, digits and '-', like emnist-train"):
-        OpenFaaSInvoker(Gateway("http://127.0.0.1:1"), "r", "memory://x", name)
+        OpenFaaSInvoker(Gateway("http://127.0.0.1:1"), "r", "memory://x", name, SHA256)
 
 
 def test_names_are_split():

@@ -48,7 +48,7 @@ def train(
     """Begin a run and drive it to its end, as tools.train does."""
     times = {"max_poll_s": 0.03, "straggler_timeout_s": 3.0, "lease_ttl_s": 6.0}
     spec = replace(plan.plan(wanted, dataset)[1], wait_s=0.02 if style == "async" else None, **times)
-    platform = OpenFaaSInvoker(client(cluster), spec.run, store.url, "emnist-train", style)
+    platform = OpenFaaSInvoker(client(cluster), spec.run, store.url, "emnist-train", spec.sha256, style)
     platform.check(range(spec.num_workers))
     platform.scale(spec.num_workers)
     lifecycle.begin(store, store, spec, dataset)

@@ -383,7 +383,7 @@ def test_a_run_is_stopped_from_outside(cluster, memcached):
     assert code == 200, begun
     with open_store(f"memcached://{memcached.address}/tools") as store:
         spec = read_spec(store, begun["run"])
-        perform(watcher.stop(spec, "stopped by a test"), Performer(store))
+        perform(watcher.stop(spec.run, "stopped by a test"), Performer(store))
         assert lifecycle.standing(store, spec).status == "stopped"
     assert setup(cluster, json.dumps({"run": begun["run"]}).encode())[1]["status"] == "stopped"
 

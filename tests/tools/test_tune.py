@@ -210,10 +210,8 @@ def test_an_interrupted_search_goes_on(begun, tune, slow, undisturbed, how):
     if how != signal.SIGKILL:
         assert process.returncode == 128 + how
         store = shlex.quote(str(Path(".nnlite").absolute()))
-        assert (
-            err.splitlines()[-1]
-            == f"interrupted: go on with python -m tools.tune --resume mine --case {path} --store {store}"
-        )
+        where = f"--case {slow} --store {store}"
+        assert err.splitlines()[-1] == f"interrupted: go on with python -m tools.tune --resume mine {where}"
     assert not Path("mine.json").exists()
     assert found(tune("--resume", "mine", "--json")) == undisturbed
 

@@ -161,14 +161,14 @@ def test_nothing_comes_between_the_last_words(store, tmp_path):
     """Told to end again and again, also while it closes, a process gives its last account all the same."""
     program = """
 import os, signal
-from nnlite.runtime import process, workers
+from nnlite.runtime import local_process, workers
 end = workers.Workers._end
 def told(self, *args):
     for _ in range(3):
         os.kill(os.getpid(), signal.SIGTERM)
     end(self, *args)
 workers.Workers._end = told
-process.main()
+local_process.main()
 """
     local_process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

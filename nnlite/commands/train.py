@@ -246,7 +246,18 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
 
 # ---- the command line
 
-NOT_OF_THE_RUN = set("resume case platform store checkpoint_store data_store out json dry_run debug".split())
+NOT_OF_THE_RUN = {
+    "resume",
+    "case",
+    "platform",
+    "store",
+    "checkpoint_store",
+    "data_store",
+    "out",
+    "json",
+    "dry_run",
+    "debug",
+}
 
 
 def _parser() -> argparse.ArgumentParser:

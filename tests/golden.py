@@ -30,7 +30,8 @@ ARITHMETIC = {  # of any x86-64 processor since 2013, whatever else this one has
 CASES = """
 from dataclasses import replace
 import numpy as np
-from nnlite import cases, data
+from nnlite import cases, data, nn
+from nnlite.nn import models
 
 sample = data.load("fashion-sample", download=False)
 
@@ -43,8 +44,14 @@ def few(name, num_classes, change):
 def framed(x):
     return np.pad(x, ((0, 0), (0, 0), (2, 2), (2, 2))).repeat(3, axis=1)
 
+def resnet(shape, num_classes):
+    return models.resnet(shape, num_classes, depth=8, width=8, groups=4)
+
 DATASETS = {"b": few("framed", 10, framed), "emnist": few("letters", 47, lambda x: x)}
-case = replace(cases.CASES[NAME], dataset=DATASETS[NAME])
+DATASETS["resnet"] = DATASETS["b"]
+adam = nn.Adam(nn.Warmup(nn.Cosine(0.01, 12), 2), weight_decay=0.01, clip_norm=1.0)
+ALL = {**cases.CASES, "resnet": replace(cases.CASES["b"], network=resnet, optimizer=adam)}
+case = replace(ALL[NAME], dataset=DATASETS[NAME])
 """
 
 DOWNPOUR = ("--protocol", "downpour", "--push-every", "3", "--pull-every", "3")
@@ -67,6 +74,8 @@ RUNS = {
     },
     "emnist, averaging, 1 worker": ("emnist", "--rounds", "3"),
     "emnist, averaging, 2 workers": ("emnist", "--rounds", "3", "--workers", "2", "--scale", "none"),
+    "resnet, averaging, 2 workers": ("resnet", "--batch-size", "25", "--rounds", "2", "--workers", "2"),
+    "resnet, downpour, 1 worker": ("resnet", "--batch-size", "25", "--rounds", "2", *DOWNPOUR),
     "emnist, downpour, 1 worker": ("emnist", "--rounds", "3", *DOWNPOUR),
 }
 SEARCH = ("c", "--trials", "3", "--rounds", "3", "--validation", "0.5", "--parallel", "1")
@@ -99,7 +108,7 @@ def fingerprint() -> str:
 
 def _results_here() -> Iterator[tuple[str, str]]:
     yield "fingerprint", fingerprint()
-    for name in ("b", "emnist"):
+    for name in ("b", "emnist", "resnet"):
         Path(f"{name}.py").write_text(f"NAME = {name!r}\n{CASES}")
     for number, (name, (case, *options)) in enumerate(RUNS.items()):
         _command("train", *_case(case), *options, "--run", f"r{number}", "--out", f"{number}.safetensors")
@@ -109,8 +118,9 @@ def _results_here() -> Iterator[tuple[str, str]]:
 
 
 def _case(name: str) -> tuple[str, ...]:
-    files = {"b": ("b.py",), "emnist": ("emnist.py",), "c": ("c", "--dataset", "fashion-sample")}
-    return ("--case", *files.get(name, (name,)))
+    if name == "c":
+        return ("--case", "c", "--dataset", "fashion-sample")
+    return ("--case", name if name == "a" else f"{name}.py")
 
 
 def _command(*words: str) -> None:

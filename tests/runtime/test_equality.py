@@ -45,6 +45,21 @@ NETWORKS = {
         nn.Sequential([nn.Conv2D(3, 3), nn.ReLU(), nn.MaxPool2D(2, 2), nn.Flatten(), nn.Dense(4)], small.SHAPE),
         nn.RMSProp(0.01),
     ),
+    "residual": (
+        nn.Sequential(
+            [
+                nn.Conv2D(4, 3),
+                nn.Residual([nn.Conv2D(4, 3, groups=4), nn.GroupNorm(2), nn.SiLU(), nn.Dropout(0.2)], nn.Conv2D(4, 1)),
+                nn.GlobalAveragePool2D(),
+                nn.Flatten(),
+                nn.LayerNorm(),
+                nn.Dense(4),
+            ],
+            small.SHAPE,
+            nn.SoftmaxCrossEntropy(0.1),
+        ),
+        nn.LAMB(nn.Warmup(nn.Cosine(0.02, 9), 2), weight_decay=0.1, clip_norm=1.0),
+    ),
 }
 
 

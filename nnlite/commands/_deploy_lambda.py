@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from nnlite import output
 from nnlite.commands import _aws, _named
 from nnlite.commands._ask import confirm
 from nnlite.commands._follow_up import follow_up
+from nnlite.commands._json import say
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.aws import bundle as bundles
 from nnlite.invoker.aws import limits
@@ -95,7 +95,7 @@ def _deploy(
 def _show_outputs(stack: Stack, args: argparse.Namespace) -> None:
     outputs = dict(stack.outputs())
     if args.json:
-        print(json.dumps({"event": "deployed", "stack": stack.name, **outputs}))
+        say("deployed", stack=stack.name, **outputs)
         return
     for name, value in sorted(outputs.items()):
         print(f"{name.lower():<10} {value}")
@@ -110,8 +110,7 @@ def _dry_run(stack: Stack, before: dict[str, str], parameters: dict[str, str], a
     both = sorted(parameters.keys() & before.keys())
     other = {name: [before[name], parameters[name]] for name in both if parameters[name] != before[name]}
     if args.json:
-        values = {"event": "planned", "stack": stack.name, "changes": changes.changes, "parameters": other}
-        print(json.dumps({**values, "policy": _policy(stack)}))
+        say("planned", stack=stack.name, changes=changes.changes, parameters=other, policy=_policy(stack))
         return 0
     print("nothing would change" if changes.is_empty else "\n".join(changes.changes))
     for name, (old, new) in other.items():
@@ -158,7 +157,7 @@ def _delete(stack: Stack, args: argparse.Namespace) -> int:
 def _tell_of_deletion(event: str, text: str, stack: Stack, count: int, args: argparse.Namespace) -> None:
     _say(text)
     if args.json:
-        print(json.dumps({"event": event, "stack": stack.name, "objects": count}))
+        say(event, stack=stack.name, objects=count)
 
 
 def _bucket_name(stack: Stack) -> str:
@@ -192,7 +191,7 @@ def _write_bundle(args: argparse.Namespace) -> int:
     bundle = bundles.build(target)
     output.write(out, [bundle.data], "a bundle")
     if args.json:
-        print(json.dumps({"event": "built", "file": str(out), "sha256": bundle.digest, "bytes": len(bundle.data)}))
+        say("built", file=str(out), sha256=bundle.digest, bytes=len(bundle.data))
     else:
         print(f"{out}: {bundle.describe()}")
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import shutil
@@ -15,6 +14,7 @@ from typing import Any
 from nnlite import cases, output, places
 from nnlite.commands import _images, _named, _stack
 from nnlite.commands._ask import confirm
+from nnlite.commands._json import say
 from nnlite.commands._spelling import command
 from nnlite.errors import RunError
 from nnlite.invoker import sources
@@ -156,8 +156,8 @@ def _tell(
     """What was made, or would be; and the commands that are still to be run."""
     if args.json:
         images = {name: function["image"] for name, function in stack["functions"].items()}
-        values = {"event": event, "gateway": stack["provider"]["gateway"], "images": images}
-        values |= {"folder": str(Path(args.build_dir).absolute()), "secret_file": str(secret_file)}
-        print(json.dumps({**values, "commands": [shlex.join(line) for line in lines]}))
+        values = {"folder": str(Path(args.build_dir).absolute()), "secret_file": str(secret_file)}
+        still = [shlex.join(line) for line in lines]
+        say(event, gateway=stack["provider"]["gateway"], images=images, **values, commands=still)
     elif lines:
         print("\n".join([f"cd {shlex.quote(args.build_dir)}", *(shlex.join(line) for line in lines)]))

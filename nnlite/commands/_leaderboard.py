@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from nnlite.commands._json import say
 from nnlite.protocol.search.result import OK, Result, leaderboard
 from nnlite.protocol.search.spec import SearchSpec
 
@@ -64,8 +64,7 @@ class Leaderboard:
         self.seconds += values["seconds"]
         self.usd += values["usd"]
         if self.as_json:
-            told = {"event": "trial", **values, "configuration": self.configurations[result.trial]}
-            print(json.dumps(told), flush=True)
+            say("trial", **values, configuration=self.configurations[result.trial])
             return
         self._wipe()
         print(self._line(result, values["seconds"]), flush=True)

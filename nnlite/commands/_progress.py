@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from nnlite.commands._json import say
 from nnlite.protocol.counting import number
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
@@ -68,7 +68,7 @@ class Progress:
         only_scored = values["num_samples"] == 0
         if self._seen >= self._samples_per_line or (only_scored and self._sums.num_samples):
             self._flush(None if only_scored else values["accuracy"])
-            self._waiting = {"event": "round", "round": self._next, **self._sums.values()}
+            self._waiting = {"round": self._next, **self._sums.values()}
             self._sums, self._seen = _Sums(), self._seen % self._samples_per_line
             self._next += 1
             if self._bar is not None:
@@ -79,7 +79,10 @@ class Progress:
     def _evaluation(self, values: dict[str, Any]) -> None:
         """A checkpoint that was scored on the way (downpour)."""
         if self.as_json:
-            print(json.dumps({"event": "evaluation", **values}), flush=True)
+            say(
+                "evaluation", evaluation=values["evaluation"], checkpoint=values["version"], steps=values["steps"],
+                test_accuracy=values["accuracy"], test_loss=values["score_loss"],
+            )  # fmt: skip
         else:
             self._print(f"after {values['steps']:,} steps  test accuracy {values['accuracy']:.4f}")
 
@@ -88,7 +91,7 @@ class Progress:
             return
         values, self._waiting = {**self._waiting, "test_accuracy": accuracy}, None
         if self.as_json:
-            print(json.dumps(values), flush=True)
+            say("round", **values)
             return
         shown = "" if accuracy is None else f"  test accuracy {accuracy:.4f}"
         self._print(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlite.commands._json import say
 from nnlite.data import catalog
 from nnlite.data.dataset import Dataset, Split
 from nnlite.errors import DataNotFound, UsageError
@@ -31,8 +31,8 @@ def list_(args: argparse.Namespace) -> int:
         entry = catalog.entry(name)
         found, where = _whereabouts(name, args)
         if args.json:
-            _print_json(
-                name=name, title=entry.title, train=entry.official[0], test=entry.official[1],
+            say(
+                "dataset", name=name, title=entry.title, train=entry.official[0], test=entry.official[1],
                 num_classes=entry.num_classes, found=found, where=where,
             )  # fmt: skip
         else:
@@ -69,7 +69,7 @@ def check(args: argparse.Namespace) -> int:
         "digest": dataset.digest(),
     }
     if args.json:
-        _print_json(**facts)
+        say("checked", **facts)
         return 0
     for key, value in facts.items():
         text = " ".join(str(v) for v in value) if isinstance(value, list) else str(value)
@@ -95,7 +95,7 @@ def fetch(args: argparse.Namespace) -> int:
         with _Bar() as bar:
             folder = catalog.fetch(name, cache_dir=args.cache, progress=bar.update, on_file=bar.start)
         if args.json:
-            _print_json(name=name, folder=str(folder))
+            say("fetched", name=name, folder=str(folder))
         else:
             print(f"{name}: {folder}")
     return 0
@@ -111,7 +111,7 @@ def show(args: argparse.Namespace) -> int:
     title = dataset.class_names[label] if dataset.class_names else str(label)
     lines = picture(split.x[args.index])
     if args.json:
-        _print_json(name=dataset.name, index=args.index, label=label, title=title, lines=lines)
+        say("row", name=dataset.name, index=args.index, label=label, title=title, lines=lines)
     else:
         print(f"{dataset.name} {'test' if args.test else 'train'} {args.index}: {title}", *lines, sep="\n")
     return 0
@@ -128,10 +128,6 @@ def picture(row: np.ndarray) -> list[str]:
 def _load(args: argparse.Namespace) -> Dataset:
     with _Bar() as bar:
         return catalog.load(args.name, data_dir=args.data, cache_dir=args.cache, progress=bar.update)
-
-
-def _print_json(**facts: Any) -> None:
-    print(json.dumps(facts))
 
 
 class _Bar:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any
 
 from nnlite.commands import _cost, _curve, _named, _platforms, _prices
 from nnlite.commands._ask import confirm
+from nnlite.commands._json import say
 from nnlite.commands._optimum import Hunt, probe_seconds
 from nnlite.commands._plan import add_work, check_data, plan
 from nnlite.cost.bill import Cost
@@ -52,7 +52,10 @@ def main(args: argparse.Namespace) -> int:
     limits = Limits(args, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
     limits.introduce(spec)
     if args.dry_run:
-        print(json.dumps(limits.values(spec)) if args.json else "nothing was started (--dry-run)")
+        if args.json:
+            say("plan", **limits.values(spec))
+        else:
+            print("nothing was started (--dry-run)")
         return 0
     limits.ask()
     with place.probing(args, spec) as at:
@@ -124,7 +127,6 @@ class Limits:
     def values(self, spec: RunSpec) -> dict[str, Any]:
         """The same for programs."""
         return {
-            "event": "plan",
             "case": spec.case,
             "dataset": spec.data.name,
             "batch_size": spec.batch_size,
@@ -163,8 +165,8 @@ class _Told:
         self.count += 1
         too_small = probed.seconds == float("inf")
         if self.as_json:
-            values = {"event": "probe", "memory_mb": probed.memory_mb, "workers": probed.num_workers}
-            print(json.dumps({**values, "seconds": None if too_small else round(probed.seconds, 5)}), flush=True)
+            seconds = None if too_small else round(probed.seconds, 5)
+            say("probe", memory_mb=probed.memory_mb, workers=probed.num_workers, seconds=seconds)
             return
         workers = f"{probed.num_workers} worker{'s' if probed.num_workers > 1 else ''}"
         out = f"needs {probed.usage.peak_mb:.0f} MB: too small" if too_small else f"{probed.seconds:.3f} s a round"
@@ -177,7 +179,7 @@ def _conclude(
     default, probing = hunt.default(), hunt.probing_cost()
     saving = 1 - chosen.score(args.objective) / default.score(args.objective)
     if args.json:
-        print(json.dumps(_values(hunt, chosen, default, confirmed, saving, probing)))
+        say("choice", **_values(hunt, chosen, default, confirmed, saving, probing))
         return
     search, curve = hunt.search, hunt.search.curve
     print()
@@ -233,7 +235,6 @@ def _values(
 
     search = hunt.search
     return {
-        "event": "choice",
         "objective": search.objective,
         "memory_mb": search.choice_mb,
         "within": search.tolerance,

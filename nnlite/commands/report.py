@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from nnlite import output
 from nnlite.commands import _named, _where
+from nnlite.commands._json import say
 from nnlite.errors import UsageError
 from nnlite.report import chrome, optimum, searches
 from nnlite.report.findings import caveats
@@ -43,8 +41,7 @@ def main(args: argparse.Namespace) -> int:
     for text in caveats(report):
         print(text, file=sys.stderr)
     if args.json:
-        for values in rows(report):
-            print(json.dumps(values))
+        _say(report)
     if args.trace:
         _write(Path(args.trace), chrome.trace(report))
     if args.png:
@@ -100,7 +97,7 @@ def _report_search(store: Store, search: Search, args: argparse.Namespace) -> in
     if args.json:
         for place, trial in enumerate(search.ranking, 1):
             values = {"place": place, "configuration": trial.configuration, "seconds": trial.seconds, "usd": trial.usd}
-            print(json.dumps({"event": "trial", **values, **(trial.last or {})}))
+            say("trial", **values, **(trial.last or {}))
     report = Report(read(store, search.name))
     if args.trace:
         _write(Path(args.trace), chrome.trace(report))
@@ -109,44 +106,44 @@ def _report_search(store: Store, search: Search, args: argparse.Namespace) -> in
     return 0
 
 
-def rows(report: Report) -> Iterator[dict[str, Any]]:
-    """The numbers of a report, an object a line: the run, its workers, its rounds."""
-    yield {
-        "event": "run",
-        "run": report.spec.run,
-        "status": report.status,
-        "partial": report.record.is_partial,
-        "seconds": report.seconds,
-        "test_accuracy": report.accuracy,
-        "samples": report.samples,
-        "images_per_s": report.images_per_s,
-        "workers": report.spec.num_workers,
-        "attempts": sum(report.record.attempts.values()),
-        "skipped_lines": report.record.num_skipped,
-        "seconds_by_kind": report.kinds,
-        "cost": report.record.account.values(),
-    }
+def _say(report: Report) -> None:
+    """The numbers of a report: the run, its workers, its rounds."""
+    say(
+        "run",
+        run=report.spec.run,
+        status=report.status,
+        partial=report.record.is_partial,
+        seconds=report.seconds,
+        test_accuracy=report.accuracy,
+        samples=report.samples,
+        images_per_s=report.images_per_s,
+        workers=report.spec.num_workers,
+        attempts=sum(report.record.attempts.values()),
+        skipped_lines=report.record.num_skipped,
+        seconds_by_kind=report.kinds,
+        cost=report.record.account.values(),
+    )
     for row in report.workers:
-        yield {
-            "event": "worker",
-            "worker": row.worker,
-            "attempts": row.attempts,
-            "deaths": row.deaths,
-            "samples": row.samples,
-            "seconds_by_kind": dict(row.seconds),
-            "rounds_last": row.rounds_last,
-            "held_up_s": row.held_up_s,
-        }
+        say(
+            "worker",
+            worker=row.worker,
+            attempts=row.attempts,
+            deaths=row.deaths,
+            samples=row.samples,
+            seconds_by_kind=dict(row.seconds),
+            rounds_last=row.rounds_last,
+            held_up_s=row.held_up_s,
+        )
     for point in report.points:
-        yield {
-            "event": "round",
-            "round": point.number,
-            "closed_s": point.end_s,
-            "samples": point.samples,
-            "loss": point.loss,
-            "test_accuracy": point.accuracy,
-            "staleness": point.staleness,
-        }
+        say(
+            "round",
+            round=point.number,
+            closed_s=point.end_s,
+            samples=point.samples,
+            loss=point.loss,
+            test_accuracy=point.accuracy,
+            staleness=point.staleness,
+        )
 
 
 def _write(path: Path, data: bytes) -> None:

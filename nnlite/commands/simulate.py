@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from nnlite import cases
 from nnlite.commands import _named
+from nnlite.commands._json import say
 from nnlite.commands._plan import widths
 from nnlite.commands._speed import measured
 from nnlite.commands._supposed import Supposed, rates
@@ -121,7 +121,7 @@ def _profile(args: argparse.Namespace, supposed: Supposed) -> Profile:
 def _show(row: Forecast, spec: RunSpec, args: argparse.Namespace, took_s: float) -> None:
     if args.json:
         values = {"protocol": spec.protocol, "store": args.store, "rounds": spec.num_rounds, "tree": spec.tree_widths}
-        print(json.dumps({**asdict(row), **values, "simulated_in_s": round(took_s, 3)}), flush=True)
+        say("forecast", **asdict(row), **values, simulated_in_s=round(took_s, 3))
         return
     staleness = f"{row.staleness_mean:.1f}" if spec.protocol == "downpour" else "-"
     print(

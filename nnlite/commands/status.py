@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 import time
@@ -11,9 +10,11 @@ import time
 from nnlite.commands import _where
 from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._cost import dollars, shown
+from nnlite.commands._json import say
 from nnlite.commands._spelling import command
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.records.head import RUNNING
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs.status import LATE, LOST, STATES, Survey, Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
@@ -49,7 +50,7 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> bool:
         print(f"{name}: {error}", file=sys.stderr)
         return False
     if args.json:
-        print(json.dumps(_values(Surveyor(store, spec), survey)))
+        _say(spec, survey)
         return True
     head = survey.head
     rounds = f"{head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
@@ -69,7 +70,10 @@ def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:
         known = surveyor.settled(survey) or time.monotonic() - began_s > surveyor.patience_s + 2 * POLL_S
         line = _line(surveyor, survey)
         if (is_over or known or args.follow) and line != last:
-            print(json.dumps(_values(surveyor, survey)) if args.json else line, flush=True)
+            if args.json:
+                _say(surveyor.spec, survey)
+            else:
+                print(line, flush=True)
             last = line
         if is_over or survey.is_copy or (known and not args.follow):
             return
@@ -99,14 +103,14 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     )
 
 
-def _values(surveyor: Surveyor, survey: Survey) -> dict[str, object]:
-    head, spec = survey.head, surveyor.spec
-    return {
-        "event": "status", "run": spec.run, "status": head.status, "reason": head.reason, "round": head.round,
-        "num_rounds": spec.num_rounds, "test_accuracy": head.accuracy, "platform": spec.rates.platform,
-        "workers": {state: survey.count(state) for state in STATES}, "attempts": survey.account.attempts,
-        "copy": survey.is_copy, "budget_usd": spec.budget_usd, "cost": survey.account.values(),
-    }  # fmt: skip
+def _say(spec: RunSpec, survey: Survey) -> None:
+    head = survey.head
+    say(
+        "status", run=spec.run, status=head.status, reason=head.reason, round=head.round, num_rounds=spec.num_rounds,
+        test_accuracy=head.accuracy, platform=spec.rates.platform,
+        workers={state: survey.count(state) for state in STATES}, attempts=survey.account.attempts,
+        copy=survey.is_copy, budget_usd=spec.budget_usd, cost=survey.account.values(),
+    )  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from nnlite import data, nn, output
 from nnlite.commands import _cost, _named, _platforms
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
+from nnlite.commands._json import say
 from nnlite.commands._plan import add_options, check_data, name_code, plan, run_code, widths
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
@@ -121,9 +122,8 @@ def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
         raise StoreError(f"{error}; the weights stay in the store: python -m tools.train --resume {spec.run}") from None
     account = books.account(has_just_ended=seconds is not None)
     if args.json:
-        values = {"event": "result", "run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result}
-        values |= {"seconds": round(seconds or 0.0, 3), "weights": str(out), "reason": last.reason}
-        print(json.dumps({**values, "cost": account.values()}))
+        values = {"run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result, "weights": str(out)}
+        say("result", **values, seconds=round(seconds or 0.0, 3), reason=last.reason, cost=account.values())
     else:
         _show_result(spec, last, out, seconds, books.shown(account.cost))
     return 0
@@ -148,7 +148,7 @@ def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
         "report": follow_up("report", args, spec.run),
     }
     if args.json:
-        print(json.dumps({"event": "detached", "run": spec.run, **lines}))
+        say("detached", run=spec.run, **lines)
         return
     print(f"{spec.run} goes on alone. See it: {lines['status']}", file=sys.stderr)
     print(f"stop it: {lines['stop']}", file=sys.stderr)
@@ -221,7 +221,7 @@ def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -
 def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None, books: Books) -> int:
     """--dry-run: what would be done, on stdout."""
     if args.json:
-        print(json.dumps({"event": "plan", **json.loads(spec.to_json())}))
+        say("plan", **json.loads(spec.to_json()))
         return 0
     books.introduce(dataset, start_nothing=True)
     for name, value in _facts(spec, args, dataset).items():

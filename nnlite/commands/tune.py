@@ -15,6 +15,7 @@ from nnlite import configured, output
 from nnlite.commands import _named, _platforms, _prices
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
+from nnlite.commands._json import say
 from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._plan import name_code, run_code
 from nnlite.commands._platforms import DEFAULT_STORE, Place
@@ -128,7 +129,7 @@ def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, se
     files = {"weights": str(weights), "case": str(described)}
     if books.args.json:
         values = _result(books.spec, search, last, found, seconds or 0.0, files)
-        print(json.dumps({**values, "cost": account.values()}))
+        say("result", **values, cost=account.values())
         return 0
     train = follow_up("train", books.args, "--case", described.absolute())
     _show_result(search, last, found, board, seconds, files, books.shown(account.cost), train)
@@ -140,7 +141,6 @@ def _result(
 ) -> dict[str, Any]:
     outcome = found.outcome
     return {
-        "event": "result",
         "search": spec.run,
         "trial": outcome.trial,
         "configuration": found.trial.configuration,
@@ -213,7 +213,7 @@ def _show(facts: dict[str, str]) -> int:
 
 def _show_json(search: SearchSpec, configurations: Sequence[dict[str, Any]]) -> int:
     """The same as one object: the search's specification, and what was drawn for each trial."""
-    print(json.dumps({"event": "plan", **json.loads(search.to_json()), "trials": configurations}))
+    say("plan", **json.loads(search.to_json()), trials=configurations)
     return 0
 
 

@@ -14,8 +14,8 @@ from nnlite.protocol.records.usage import Usage
 from tests.tools.conftest import Done
 
 FIELDS = {
-    "event", "objective", "memory_mb", "within", "certainty", "curve", "run", "default", "saving", "confirmed_s",
-    "predicted_s", "not_confirmed", "probing",
+    "event", "version", "objective", "memory_mb", "within", "certainty", "curve", "run", "default", "saving",
+    "confirmed_s", "predicted_s", "not_confirmed", "probing",
 }  # fmt: skip
 
 

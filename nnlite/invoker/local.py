@@ -14,15 +14,28 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, words
 from nnlite.invoker.base import Invocation, Invoker
 from nnlite.invoker.processor import blas_of
+from nnlite.invoker.recurring import recurs
 from nnlite.records import Count, Unsound, fit, parse
 
 MODULE = "nnlite.runtime.local_process"  # what a worker process runs
 # Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
 # library, so whatever lies beside an installed nnlite, such as a backport of a standard module, would come first, too.
-BOOT = "import sys; module, *sys.path[:] = sys.argv[1:]; import runpy; runpy.run_module(module, None, '__main__', True)"
+# What fails on import would fail in each process that took the place of this one: it says so, as a worker does.
+BOOT = """
+import sys
+module, *sys.path[:] = sys.argv[1:]
+try:
+    import importlib
+    main = importlib.import_module(module).main
+except Exception as error:
+    import json
+    print(json.dumps({"event": "unable", "kind": type(error).__name__, "message": str(error)}), flush=True)
+    sys.exit(1)
+sys.exit(main())
+"""
 
 
 class LocalInvoker(Invoker):
@@ -107,9 +120,22 @@ class LocalInvoker(Invoker):
             try:
                 self.invoke(event["worker"], event["attempt"])
             except RunError as error:  # we are in a listening thread: who waits for `events` has to know
-                self.events.put({"event": "error", "kind": "RunError", "message": str(error)})
+                self.events.put(_error(str(error)))
+        elif event["event"] == "unable":
+            self.events.put(self._unable(event.get("kind", ""), event.get("message", "")))
         else:
             self.events.put(event)
+
+    def _unable(self, kind: str, message: str) -> dict[str, Any]:
+        """What is told of a process that could not even begin: an error, if the next one would fail alike."""
+        says = f"a worker process cannot start: {words(kind)}: {words(message)}"
+        if not recurs(kind, message):
+            return {"event": "unavailable", "message": says}
+        return _error(f"{says}; install nnlite again for {sys.executable}, then go on by --resume")
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"event": "error", "kind": "RunError", "message": message}
 
 
 @dataclass(frozen=True)
@@ -119,6 +145,7 @@ class Heard:
     event: str
     worker: Count = 0
     attempt: Count = 0
+    kind: str = ""
     message: str = ""
 
 

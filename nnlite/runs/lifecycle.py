@@ -208,12 +208,13 @@ class Driver:
 
     def _casualties(self, platform: Invoker) -> list[tuple[int, int]]:
         """The dead; an error that a worker reported is raised here, as it would only come again."""
+        dead = platform.casualties()  # first: what they died of is among the events then
         while not platform.events.empty():
             event = platform.events.get()
             if event["event"] == "error":
                 raise RunError(event["message"])
             self.tell(event["event"], event)
-        return platform.casualties()
+        return dead
 
     def _end(self, status: str, reason: str) -> None:
         try:

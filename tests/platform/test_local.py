@@ -255,6 +255,58 @@ def test_what_is_no_message_is_passed_over(monkeypatch):
     platform.close()
 
 
+def without(monkeypatch, tmp_path, module: str, text: str) -> None:
+    """Let worker processes, and not this one, find `module` to be no more than `text`."""
+    at = tmp_path / "first" / module.replace(".", "/")
+    at.parent.mkdir(parents=True)
+    at.with_suffix(".py").write_text(text)
+    monkeypatch.syspath_prepend(at.parents[module.count(".")])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("def encode(:", r"SyntaxError: .*"),
+        ("", r"ImportError: cannot import name .*"),
+    ],
+)
+def test_a_worker_process_that_cannot_import_ends_the_run_at_once(monkeypatch, tmp_path, text, says):
+    """With its own message and what to do; no second process is tried."""
+    store, of = FileStore(tmp_path / "store"), small.spec(ROWS, 3, 100_000)
+    without(monkeypatch, tmp_path, "numpy", text + "\nfrom numpy import array")
+    spawned, popen = [], subprocess.Popen
+    monkeypatch.setattr(local.subprocess, "Popen", lambda *a, **k: spawned.append(popen(*a, **k)) or spawned[-1])
+    with pytest.raises(
+        RunError, match=rf"^a worker process cannot start: {says}; install nnlite again for .*--resume$"
+    ):
+        small.train(store, of, ROWS, num_processes=2)
+    assert len(spawned) == 2
+    assert all(process.poll() is not None for process in spawned)
+    head = lifecycle.standing(store, of)
+    assert (head.status, head.reason.partition(":")[0]) == ("failed", "a worker process cannot start")
+
+
+def test_a_worker_process_that_finds_no_room_for_a_library_is_replaced(monkeypatch, tmp_path):
+    """That may pass: the run comes through, as the second process of each worker has room."""
+    text = f"""
+import os, sys
+try:
+    os.mkdir(os.path.join({str(tmp_path)!r}, "tried"))
+except FileExistsError:
+    sys.path.remove({str(tmp_path / "first")!r})
+    del sys.modules["numpy"]
+    import numpy
+else:
+    raise ImportError("libopenblas.so: failed to map segment from shared object")
+"""
+    without(monkeypatch, tmp_path, "numpy", text)
+    store, of, story = FileStore(tmp_path / "store"), small.spec(ROWS, 1, 2), small.Story()
+    last = small.train(store, of, ROWS, num_processes=1, tell=story)
+    assert last.status == "done"
+    assert ["failed to map segment" in told["message"] for told in story.all("unavailable")] == [True]
+
+
 def test_an_invocation_that_cannot_be_started_is_an_error_and_not_silence(monkeypatch):
     program = 'print(\'{"event": "invoke", "worker": 1, "attempt": 2}\', flush=True)'
     platform = stand_in(monkeypatch, program)

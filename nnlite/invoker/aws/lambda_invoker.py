@@ -6,14 +6,18 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
+from nnlite.errors import words
 from nnlite.invoker.aws.account import explaining
 from nnlite.invoker.aws.function import Function
 from nnlite.invoker.base import Invocation, Invoker
+from nnlite.invoker.recurring import recurs
 from nnlite.records import Count, Unsound, fit, parse
 
 NUM_THREADS = 16
 QUEUE_EVERY_S = 5.0
+_AGAIN = "deploy it again (python -m tools.deploy), then go on by --resume"
 
 
 @dataclass(frozen=True)
@@ -89,22 +93,30 @@ class LambdaInvoker(Invoker):
             client = self.function.account.client("sqs")
             found = client.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10, VisibilityTimeout=20)
             for message in found.get("Messages", []):
-                invocation, why = _lost(message["Body"], self.run)
-                if invocation is None:
+                one = _lost(message["Body"], self.run)
+                if one is None:
                     continue
                 client.delete_message(QueueUrl=self.queue_url, ReceiptHandle=message["ReceiptHandle"])
-                self.events.put({"event": "lost", "worker": invocation[0], "attempt": invocation[1], "why": why})
-                lost.append(invocation)
+                self.events.put(self._event(one))
+                lost.append((one.requestPayload.worker, one.requestPayload.attempt))
         return lost
 
+    def _event(self, lost: Lost) -> dict[str, Any]:
+        """What is told of an event that Lambda gave up on: an error, if every attempt would fail alike."""
+        asked, answer = lost.requestPayload, lost.responsePayload or Answered()
+        kind, message = answer.errorType, answer.errorMessage
+        if recurs(kind, message):
+            says = f"{words(kind)}: {words(message)}" if kind else words(message)
+            message = f"the function {self.function.name} fails each time: {says}; {_AGAIN}"
+            return {"event": "error", "kind": "RunError", "message": message}
+        why = f"{lost.requestContext.condition}: {message}"
+        return {"event": "lost", "worker": asked.worker, "attempt": asked.attempt, "why": why}
 
-def _lost(body: str, run: str) -> tuple[Invocation | None, str]:
-    """Which invocation of this run a message is about, and why it was lost; None for one of others."""
+
+def _lost(body: str, run: str) -> Lost | None:
+    """A message about an invocation of this run; None for one of others."""
     try:
-        lost = fit(Lost, parse(body), partial=True, others=True)
+        lost: Lost = fit(Lost, parse(body), partial=True, others=True)
     except Unsound:
-        return None, ""
-    asked, answer = lost.requestPayload, lost.responsePayload or Answered()
-    if asked.run != run:
-        return None, ""
-    return (asked.worker, asked.attempt), f"{lost.requestContext.condition}: {answer.errorMessage}"
+        return None
+    return lost if lost.requestPayload.run == run else None

@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
+from nnlite.invoker.aws import template
 from tests.platform.aws.functions import Deployed, Functions
 from tests.servers import CREDENTIALS, s3_client
 from tests.web import Answer, Request, Web
@@ -47,7 +48,9 @@ class AwsAccount:
         # a machine where kernels of one kind of CPU are asked for gets them in its functions as well
         kernels = {name: value for name, value in os.environ.items() if name.startswith(("OPENBLAS_", "NPY_", "PATH"))}
         kernels.pop("OPENBLAS_NUM_THREADS", None)
-        self.functions = Functions(self._deployed, kernels | self.environment, folder, self._lost)
+        retries = re.search(r"MaximumRetryAttempts: (\d+)", template.whole())
+        assert retries is not None
+        self.functions = Functions(self._deployed, kernels | self.environment, folder, self._lost, int(retries[1]))
         self.concurrency_limit = 1000
         self.refusals: dict[str, Answer] = {}
         self.asked: list[str] = []  #: "service:what" of every request

@@ -59,15 +59,16 @@ class Record:
 class Functions:
     """All functions of an account.
 
-    deployed(name): the function, or None. lost(message): puts a message into the on-failure queue.
+    deployed(name): the function, or None. lost(message): puts a message into the on-failure queue. max_retries: of an
+    event whose function failed.
     """
 
     def __init__(
         self, deployed: Callable[[str], Deployed | None], environment: dict[str, str], folder: Path,
-        lost: Callable[[dict], None],
+        lost: Callable[[dict], None], max_retries: int,
     ) -> None:  # fmt: skip
         self.deployed, self.environment, self.folder, self.lost = deployed, environment, folder, lost
-        self.concurrency, self.max_retries, self.retry_s, self.max_age_s = 10, 2, 0.3, 60.0
+        self.concurrency, self.max_retries, self.retry_s, self.max_age_s = 10, max_retries, 0.3, 60.0
         self.faults, self.holds = Faults(), False  #: whether processes get the share of a core that memory buys
         self.records: list[Record] = []
         self.calls: list[tuple[float, dict]] = []  #: every call of Invoke that was taken, with its time
@@ -166,6 +167,14 @@ class Functions:
         end_s = time.monotonic() + timeout_s
         while self._num_busy and time.monotonic() < end_s:
             time.sleep(0.02)
+
+    def cool(self) -> None:
+        """End all processes that wait for events: the next ones start cold."""
+        self.idle()
+        with self._lock:
+            cooled, self._warm = self._warm, []
+        for _, container in cooled:
+            container.close()
 
     def reset(self) -> None:
         """End what is still under way, a little later, and forget it."""

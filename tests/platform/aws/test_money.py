@@ -231,11 +231,8 @@ def test_no_probe_is_begun_above_the_budget(optimize):
 def test_a_size_that_is_too_small_is_ruled_out(optimize, stack, monkeypatch):
     """The first function dies of its memory, and so does its successor."""
     monkeypatch.setattr("nnlite.estimating.probe.DEAD_S", 2.0)
-    stack.functions.faults.small_rate, stack.functions.faults.most, stack.functions.max_retries = 1.0, 2, 0
-    try:
-        done = optimize("--memory-mb", "300:1769", "--workers", "1", "--max-probes", 2, "--yes")
-    finally:
-        stack.functions.max_retries = 2
+    stack.functions.faults.small_rate, stack.functions.faults.most = 1.0, 2
+    done = optimize("--memory-mb", "300:1769", "--workers", "1", "--max-probes", 2, "--yes")
     assert done.code == 0, done.err
     assert "too small" in lines(done.err, "probe")[0]
     assert memory_mb() == DEPLOYED_MB

@@ -1,8 +1,10 @@
 """Whole runs on the test platform, with everything going wrong that may: the same bytes as at home, always."""
 
+import contextlib
 import json
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,6 +23,7 @@ from nnlite.runtime.invocation import Payload
 from nnlite.store import Store, open_store
 from nnlite.store.file import FileStore
 from tests.platform.aws.account import ACCOUNT, REGION
+from tests.platform.aws.cli import call
 from tests.platform.aws.functions import Faults
 from tests.runtime import small
 
@@ -139,7 +142,73 @@ def test_an_error_that_would_only_come_again_ends_the_run(stack):
     assert last.status == "failed"
     assert "shard datasets/tiny-0000000000000000" in last.reason
     stack.functions.idle()
-    assert [call[1]["attempt"] for call in stack.functions.calls] == [1]
+    assert [event["attempt"] for _, event in stack.functions.calls] == [1]
+
+
+@contextlib.contextmanager
+def spoilt(stack, name: str, text: str) -> Iterator[None]:
+    """The deployed bundle with another text in one of its files; for processes that start cold."""
+    path = stack.functions.deployed(NAME).root / name
+    before = path.read_bytes()
+    stack.functions.cool()
+    path.write_text(text)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        stack.functions.cool()
+
+
+ERRORS, HANDLER, MEMCACHED = "nnlite/errors.py", "lambda_pkg/handler.py", "pymemcache/__init__.py"
+BROKEN = {
+    "a module that is missing": (ERRORS, "import nowhere", "Runtime.ImportModuleError", "No module named 'nowhere'"),
+    "one that is missing later": (MEMCACHED, "import nowhere", "ModuleNotFoundError", "No module named 'nowhere'"),
+    "no Python": (HANDLER, "def handle(:", "Runtime.UserCodeSyntaxError", "Syntax error in module 'lambda_pkg."),
+    "no handler": (HANDLER, "", "Runtime.HandlerNotFound", "Handler 'handle' missing on module 'lambda_pkg.handler'"),
+    "the wrong processor": (HANDLER, "raise OSError(8, 'Exec format error', 'x.so')", "OSError", "Exec format error"),
+}
+
+
+@pytest.mark.parametrize("what", [*BROKEN])
+def test_a_function_that_can_only_fail_ends_the_run_at_once(stack, what):
+    """By its own words and what to do; nobody is replaced, and nothing runs any more."""
+    name, text, kind, says = BROKEN[what]
+    of, url = spec(f"hopeless-{[*BROKEN].index(what)}", lease_ttl_s=120.0, straggler_timeout_s=60.0), STORE
+    if "later" in what:  # the store is opened when the worker is at work
+        url = "memcached://127.0.0.1:1/nowhere"
+    store = open_store(STORE)
+    lifecycle.begin(store, store, of, ROWS)
+    driver = lifecycle.Driver(store, of, platform(of, stack, url))
+    with spoilt(stack, name, text):
+        with pytest.raises(RunError) as raised:
+            driver.drive(dict.fromkeys(range(of.num_workers), 1))
+        stack.functions.idle()
+    said = str(raised.value)
+    assert "\n" not in said
+    assert said.startswith(f"the function {NAME} fails each time: {kind}: ")
+    assert says in said
+    assert said.endswith("; deploy it again (python -m tools.deploy), then go on by --resume")
+    assert [event["attempt"] for _, event in stack.functions.calls] == [1] * of.num_workers
+    last = lifecycle.standing(store, of)
+    assert (last.status, last.reason) == ("failed", said)
+
+
+def test_the_command_says_so_in_one_line_and_ends_with_1(stack, tmp_path):
+    with spoilt(stack, ERRORS, "import nowhere"):
+        done = call(
+            "train", "--platform", "lambda", "--case", "c", "--dataset", "fashion-sample", "--workers", 2,
+            "--rounds", 1000, "--run", "hopeless", "--yes", "--out", tmp_path / "w.safetensors",
+        )  # fmt: skip
+        stack.functions.idle()
+    assert done.code == 1, done.err
+    (error,) = [line for line in done.err.splitlines() if line.startswith("error: ")]
+    assert error == (
+        f"error: the function {NAME} fails each time: Runtime.ImportModuleError: Unable to import module "
+        "'lambda_pkg.handler': No module named 'nowhere'; deploy it again (python -m tools.deploy), then go on "
+        "by --resume"
+    )
+    assert {record.outcome.how for record in stack.functions.records} == {"error"}
+    assert stack.functions.calls != []
 
 
 def test_lost_events_come_back_through_the_queue(stack):
@@ -185,7 +254,7 @@ def test_a_run_that_passes_its_budget_or_attempts_stops_and_nothing_is_invoked_a
     sent = len(stack.functions.calls)
     time.sleep(of.lease_ttl_s)
     assert len(stack.functions.calls) == sent
-    assert not any(call[1]["run"] != of.run for call in stack.functions.calls)
+    assert not any(event["run"] != of.run for _, event in stack.functions.calls)
 
 
 def test_a_function_that_is_cut_off_is_not_used(stack):

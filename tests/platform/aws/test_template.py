@@ -114,7 +114,7 @@ def test_everything_is_private_capped_and_goes_with_the_stack():
     (deny,) = resources["BucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     events = resources["WorkerEvents"]["Properties"]
-    assert events["MaximumRetryAttempts"] <= 2
+    assert events["MaximumRetryAttempts"] == 0  # Lambda would wait a minute, then two
     assert events["MaximumEventAgeInSeconds"] <= 600
     assert events["DestinationConfig"]["OnFailure"]["Destination"] == "LostEvents.Arn"
     assert resources["Worker"]["Properties"]["RecursiveLoop"] == "Allow"

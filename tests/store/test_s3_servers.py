@@ -260,15 +260,21 @@ def test_region_and_addressing_style_of_the_profile_are_heeded(monkeypatch: pyte
         ("AWS_ENDPOINT_URL", "no url", "boto3 cannot be used as it is configured: Invalid endpoint: no url"),
         ("AWS_REQUEST_CHECKSUM_CALCULATION", "often", "request_checksum_calculation"),
         ("AWS_PROFILE", "nobody", r"profile \(nobody\) could not be found; AWS_PROFILE names it"),
+        ("AWS_CONFIG_FILE", __file__, "Unable to parse config file"),
     ],
 )
+@pytest.mark.parametrize(
+    "first",
+    [lambda store: store.get("a"), lambda store: store.put("a", b"x"), promises.check, lambda store: store.folders("")],
+    ids=["get", "put", "check", "folders"],
+)
 def test_a_configuration_that_cannot_be_meant(
-    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+    first: Callable[[S3Store], object], name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its own words, and no question whether AWS is an S3 server."""
+    """Its own words, whatever is asked for first, and no question whether AWS is an S3 server."""
     monkeypatch.setenv(name, value)
     with pytest.raises((StoreError, UsageError), match=words) as caught:
-        S3Store("bucket").get("a")
+        first(S3Store("bucket"))
     assert "S3 server" not in str(caught.value)
 
 

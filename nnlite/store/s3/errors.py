@@ -108,7 +108,7 @@ def explained(error: Exception, verb: str, key: str, url: str, endpoint: str) ->
             return StoreUnavailable(f"{what}: the answer of {endpoint} broke off ({code}): try later")
         region = answer["Error"].get("Region") or headers.get("x-amz-bucket-region", "")
         return refusal(what, code, status, answer["Error"].get("Message", ""), region)
-    return _failure(error, what, endpoint)
+    return failure(error, what, endpoint)
 
 
 def refusal(what: str, code: str, status: int = 0, message: object = "", region: str = "") -> StoreError:
@@ -122,8 +122,8 @@ def refusal(what: str, code: str, status: int = 0, message: object = "", region:
     return StoreError(f"{says}; {advice}" if advice else says)
 
 
-def _failure(error: Exception, what: str, endpoint: str) -> StoreError:
-    """What went wrong between boto3 and the server."""
+def failure(error: Exception, what: str, endpoint: str) -> StoreError:
+    """What went wrong before, or between, boto3 and the server. what: could not be done, as in "cannot use s3://b/x"."""
     says = f"{what}: {words(error) or type(error).__name__}"
     if isinstance(error, _NO_CREDENTIALS):
         return StoreError(f"{says}; {_CREDENTIALS}")

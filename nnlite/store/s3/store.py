@@ -279,6 +279,12 @@ class S3Store(Store):
         with self._making:
             if self._client is None:
                 from nnlite.store.s3 import client
+                from nnlite.store.s3 import errors as s3_errors
 
-                self._client = client.make(**self._options)
+                try:
+                    self._client = client.make(**self._options)
+                except Exception as error:
+                    if not s3_errors.is_explained(error):
+                        raise
+                    raise s3_errors.failure(error, f"cannot use {self.url}", self._where()) from error
             return self._client

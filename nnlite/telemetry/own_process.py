@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import time
 from contextlib import suppress
@@ -19,10 +18,13 @@ def process_age_s() -> float:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far. On Linux from /proc: what getrusage says there is
-    never less than the size of the parent at the time of the fork."""
-    try:
+    """The largest resident size of this process so far; 0 where that cannot be told. On Linux from /proc: what
+    getrusage says there is never less than the size of the parent at the time of the fork."""
+    with suppress(OSError, IndexError):
         status = Path("/proc/self/status").read_text(encoding="ascii")
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
+    with suppress(ImportError):  # Windows has no such module
+        import resource
+
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return 0

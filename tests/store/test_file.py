@@ -435,7 +435,8 @@ file.FileStore(sys.argv[1]).put("a", b"new")
 def test_a_system_without_locks_is_one_line_of_a_command(root: Path, tmp_path: Path) -> None:
     code = """
 import os, sys
-sys.modules["fcntl"] = None
+for name in ("fcntl", "grp", "pwd", "resource", "termios"):
+    sys.modules[name] = None
 del os.O_NOFOLLOW, os.O_CLOEXEC, os.O_DIRECTORY, os.O_NONBLOCK  # which Windows has not either
 from nnlite.commands import door
 sys.exit(door.enter("train", ["--case", "c", "--dataset", "fashion-sample", "--store", sys.argv[1]]))

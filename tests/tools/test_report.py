@@ -73,7 +73,7 @@ def test_json_is_an_object_a_line(trained, report, tmp_path):
 
 
 def test_the_same_rounds_as_the_training_told(train, report, case_file):
-    """Number, accuracy, samples and the count of rounds, of one run, as train and report give them."""
+    """Number, accuracy, samples and cost, and the count of rounds, of one run, by train, report and status."""
     done = train("--case", case_file(), "--workers", 2, "--rounds", 4, "--run", "told", "--json")
     told = [json.loads(line) for line in done.out.splitlines()]
     shown = [json.loads(line) for line in report("told", "--json").out.splitlines()]
@@ -85,6 +85,10 @@ def test_the_same_rounds_as_the_training_told(train, report, case_file):
     assert rounds(shown) == rounds(told)
     assert shown[0]["test_accuracy"] == told[-1]["test_accuracy"] == rounds(shown)[-1][1]
     assert shown[0]["samples"] == [line["samples"] for line in shown if line["event"] == "round"][-1] == 4 * 120
+    seen = said_by(status, "told")
+    assert (seen["round"], seen["test_accuracy"]) == rounds(shown)[-1]
+    assert seen["round"] == told[-1]["rounds"]
+    assert_one_account(told[-1]["cost"], "told")
 
 
 @pytest.mark.parametrize(

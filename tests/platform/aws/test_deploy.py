@@ -8,6 +8,7 @@ import pytest
 
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
+from tests.tools.documented import check
 
 BUCKET = f"nnlite-{ACCOUNT}-{REGION}"
 CHANGES = ("ExecuteChangeSet", "DeleteStack", "CreateStack", "UpdateStack")
@@ -25,6 +26,7 @@ def test_a_second_time_it_does_nothing(stack, local_bundle):
     assert "nothing to change" in again.err
     assert changed(stack) == []
     (line,) = again.out.splitlines()
+    assert check("tools.deploy lambda", line) == {"deployed"}
     assert json.loads(line)["Store"] == f"s3://{BUCKET}/nnlite?region={REGION}"
 
 
@@ -57,7 +59,7 @@ def test_a_dry_run_of_delete_deletes_nothing(stack):
         done = call("deploy", "--delete", "--dry-run", "--json", *more)
         assert done.code == 0, done.err
         assert "would delete the stack nnlite in" in done.err
-        assert json.loads(done.out)["event"] == "would_delete"
+        assert check("tools.deploy lambda", done.out) == {"would_delete"}
     assert changed(stack) == []
     assert not any("Delete" in one for one in stack.asked)
 
@@ -70,7 +72,9 @@ def test_a_bundle_brings_its_runtime_along(stack, local_bundle, tmp_path):
         return call("deploy", "--bundle", tmp_path / "b.zip", "--dry-run", "--json", *more)
 
     before = {p["ParameterKey"]: p["ParameterValue"] for p in parameters(stack)}
-    planned = json.loads(plan(14, "aarch64").out)["parameters"]
+    said = plan(14, "aarch64").out
+    assert check("tools.deploy lambda", said) == {"planned"}
+    planned = json.loads(said)["parameters"]
     assert planned["Runtime"] == [before["Runtime"], "python3.14"]
     assert plan(14, "aarch64", "--python", "3.14", "--arch", "arm64").code == 0
     for more, said in ((("--python", "3.13"), "--python 3.13: "), (("--arch", "x86_64"), "--arch x86_64: ")):

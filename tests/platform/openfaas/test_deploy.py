@@ -21,6 +21,7 @@ from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.openfaas import credentials
 from tests.platform.openfaas.gateway import ROOT
+from tests.tools.documented import check
 
 FAAS = ROOT / "faas"
 OPENFAAS = ("--platform", "openfaas", "--image-prefix", "ghcr.io/you")
@@ -286,13 +287,16 @@ def test_a_folder_with_something_else_is_left_alone(deploy):
 
 
 def test_what_is_made_is_told_as_json(deploy, request):
-    planned, prepared = json.loads(deploy("--json", "--dry-run").out), json.loads(deploy("--json").out)
+    said = [deploy("--json", "--dry-run").out, deploy("--json").out]
+    assert check("tools.deploy openfaas", "".join(said)) == {"planned", "prepared"}
+    planned, prepared = map(json.loads, said)
     assert (planned.pop("event"), prepared.pop("event")) == ("planned", "prepared")
     assert planned == prepared
     assert planned["images"]["emnist-train"] == "ghcr.io/you/emnist-train:latest"
     assert planned["commands"][-1] == "faas-cli deploy -f stack.yaml --gateway http://127.0.0.1:8080"
     request.getfixturevalue("programs")
     done = deploy("--json", "--yes")
+    assert check("tools.deploy openfaas", done.out) == {"deployed"}
     deployed = json.loads(done.out)  # what the programs said is not in between
     assert (deployed["event"], deployed["commands"]) == ("deployed", [])
     assert "said" in done.err

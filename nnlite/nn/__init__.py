@@ -12,7 +12,7 @@
 from nnlite.described import Described
 from nnlite.nn.composite import Composite
 from nnlite.nn.gradcheck import GradientCheck, check_layer, check_network
-from nnlite.nn.initializers import Constant, Glorot, He, Initializer, Normal
+from nnlite.nn.initializers import Constant, Dirac, Glorot, He, Initializer, Normal
 from nnlite.nn.layer import Layer, Parameter, Workspace
 from nnlite.nn.layers.activations import ELU, GELU, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from nnlite.nn.layers.average_pool import AveragePool2D, GlobalAveragePool2D
@@ -53,6 +53,7 @@ __all__ = [
     "Cosine",
     "Dense",
     "Described",
+    "Dirac",
     "Dropout",
     "Evaluation",
     "Exponential",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import prod, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,3 +58,20 @@ class Constant(Initializer):
 
     def fill_inplace(self, out: NDArray[np.generic], rng: np.random.Generator, fan_in: int, fan_out: int) -> None:
         out[...] = self.value
+
+
+@dataclass(frozen=True)
+class Dirac(Initializer):
+    """A convolution (of stride 1, padding "same") or a dense layer that begins by passing its input on.
+
+    Filter f is 1 at the middle of channel f, of its own group, and 0 elsewhere. Filters without such a channel are 0.
+    """
+
+    def fill_inplace(self, out: NDArray[np.generic], rng: np.random.Generator, fan_in: int, fan_out: int) -> None:
+        out[...] = 0
+        area = prod(out.shape[:-2])
+        channels, filters = out.shape[-2:]
+        own = np.arange(filters) % (fan_out // area)  # number of the filter in its group
+        passed = np.flatnonzero(own < channels)
+        middle = out[tuple((size - 1) // 2 for size in out.shape[:-2])]
+        middle[own[passed], passed] = 1

@@ -44,6 +44,7 @@ EXAMPLES = [
     nn.Glorot(),
     nn.Normal(0.7),
     nn.Constant(-2.5),
+    nn.Dirac(),
     nn.SGD(0.3, **BOUNDS),
     nn.Momentum(0.2, 0.8, **BOUNDS),
     nn.Nesterov(nn.Cosine(0.4, 100, 0.01, 3), 0.7, **BOUNDS),

@@ -127,6 +127,14 @@ def test_choice(layer, channels, expected):
 
 
 @pytest.mark.parametrize(
+    ("kernel", "side", "expected"), [(3, 1, Im2col), (3, 2, Im2col), (3, 3, Winograd), (5, 1, Im2col), (5, 2, Winograd)]
+)
+def test_images_smaller_than_a_tile(kernel, side, expected):
+    """A tile takes 36 products for up to 16 outputs of 9 taps, or 64 for those of 25, however few of them there are."""
+    assert type(nn.Conv2D(64, kernel).convolution((64, side, side))) is expected
+
+
+@pytest.mark.parametrize(
     ("layer", "words"),
     [
         (nn.Conv2D(4, 4, algorithm="winograd"), "kernel 4"),

@@ -122,9 +122,11 @@ class Conv2D(Layer):
             return Depthwise(*options)
         if self.groups > 1:
             return Grouped(*options, self.groups)
-        return ALGORITHMS[self.algorithm if self.algorithm != "auto" else self._fastest(shape[0])](*options)
+        return ALGORITHMS[self.algorithm if self.algorithm != "auto" else self._fastest(shape)](*options)
 
-    def _fastest(self, channels: int) -> str:
+    def _fastest(self, shape: Shape) -> str:
+        """The algorithm for images of `shape` (C, H, W), without groups."""
+        channels = shape[0]
         if self.kernel == 1:
             return "pointwise"
         if self.dilation > 1:
@@ -132,9 +134,16 @@ class Conv2D(Layer):
         if self.stride == 1 and self.kernel in WINOGRAD_KERNELS:
             points = (OUTPUTS + self.kernel - 1) ** 2
             plain = self.kernel**2 * channels * self.filters
-            if plain > TRANSFORM_COST * points * (channels + self.filters):
+            if self._fills_tiles(shape, points) and plain > TRANSFORM_COST * points * (channels + self.filters):
                 return "winograd"
         return "rowwise" if channels <= FEW_CHANNELS else "im2col"
+
+    def _fills_tiles(self, shape: Shape, points: int) -> bool:
+        """Whether Winograd's tiles, of so many points, take fewer products than the sum: not for images of 1 or 2 rows
+        and columns, which are the corner of a tile."""
+        rows, columns = self.windows(shape)
+        tiles = -(-rows.count // OUTPUTS) * -(-columns.count // OUTPUTS)
+        return tiles * points < rows.count * columns.count * self.kernel**2
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         convolution = self.convolution((x.shape[3], *x.shape[:2]))

@@ -1,6 +1,7 @@
 """What commands say to programs: every object they print with --json, held against docs/json.md."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -68,6 +69,18 @@ def test_a_progress_tells_evaluations_and_rounds_that_diverged(capsys):
     progress.tell("round", {"round": 0, "num_samples": 96, "loss": float("nan"), "seconds": 1.0, "accuracy": None})
     progress.close()
     assert check("tools.train", capsys.readouterr().out) == {"evaluation", "round"}
+
+
+def test_what_is_said_only_where_a_cloud_is(capsys):
+    """How a run is followed that goes on alone, and that a stack is gone."""
+    from nnlite.commands import _deploy_lambda
+    from tests.runtime import small
+
+    args = train._parser().parse_args(["--json", "--platform", "lambda", "--detach"])
+    train._tell_how_to_follow(small.spec(small.dataset(96), 1, 2), args)
+    assert check("tools.train", capsys.readouterr().out) == {"detached"}
+    _deploy_lambda._tell_of_deletion("deleted", "gone", SimpleNamespace(name="nnlite"), 3, args)
+    assert check("tools.deploy lambda", capsys.readouterr().out) == {"deleted"}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ else than what was described is refused when it is described, before a run begin
 from __future__ import annotations
 
 import dataclasses
-from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+import types
+from collections.abc import Sequence
+from functools import cache, cached_property
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nnlite.errors import NnliteError, StructureError
 from nnlite.numbers import PythonNumbers
@@ -54,6 +56,7 @@ class Described(metaclass=PythonNumbers):
         _check_name(type(self))
         _check_fields(self)
         fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        _check_types(type(self), vars(self))
         return {"is": type(self).__name__, **fields}
 
     @classmethod
@@ -117,7 +120,58 @@ def _build(value: Any) -> Any:
         error = UnknownClass(f"unknown class {name!r:.80} in a description; known here: {known}")
         error.name = str(name)[:80]
         raise error
+    made = {key: _build(v) for key, v in fields.items()}
+    _check_types(_registry[name], made)
     try:
-        return _registry[name](**{key: _build(v) for key, v in fields.items()})
+        return _registry[name](**made)
     except TypeError as error:
         raise StructureError(f"the description of {name} does not fit: {error}") from error
+
+
+# ---- types of fields
+
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "nothing"}
+
+
+def _check_types(cls: type[Described], fields: dict[str, Any]) -> None:
+    """Raise StructureError for a field of another type than its annotation, or default, says."""
+    for name, hint in _hints(cls).items():
+        if name in fields and fields[name] is not getattr(cls, name, ...) and not _fits(hint, fields[name]):
+            raise StructureError(f"{cls.__name__}.{name}: expected {_wanted(hint)}, found {fields[name]!r:.80}")
+
+
+@cache
+def _hints(cls: type[Described]) -> dict[str, Any]:
+    """The annotations of a class; none where a user's name what only a type checker sees."""
+    try:
+        return get_type_hints(cls)
+    except (NameError, TypeError):
+        return {}
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    """Whether a value is what an annotation says. One that says nothing of JSON values takes any."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(one, value) for one in inner)
+    if origin in (tuple, list, Sequence):
+        if not isinstance(value, (tuple, list)):
+            return False
+        if origin is tuple and inner[-1:] != (Ellipsis,):
+            return len(value) == len(inner) and all(map(_fits, inner, value))
+        return all(_fits(inner[0], one) for one in value)
+    if hint is float:
+        return type(value) in (int, float)
+    if hint in _NAMES:
+        return type(value) is hint
+    return not (isinstance(hint, type) and issubclass(hint, Described)) or isinstance(value, hint)
+
+
+def _wanted(hint: Any) -> str:
+    """What an annotation says, for people."""
+    origin, inner = get_origin(hint), [one for one in get_args(hint) if one is not Ellipsis]
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(_wanted, inner))
+    if origin in (tuple, list, Sequence):
+        return f"a list ({', '.join(map(_wanted, inner))})"
+    return _NAMES.get(hint) or f"a description of {getattr(hint, '__name__', hint)}"

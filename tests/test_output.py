@@ -18,6 +18,7 @@ import pytest
 
 from nnlite import output
 from nnlite.errors import StoreError, UsageError
+from nnlite.report import picture
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -141,6 +142,27 @@ def test_a_failed_write_leaves_the_older_file_and_nothing_else(
         write(tmp_path / "w")
     assert os.listdir(tmp_path) == ["w"]
     assert (tmp_path / "w").read_bytes() == b"old"
+
+
+def test_a_picture_is_written_like_every_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
+    (tmp_path / "older.svg").write_bytes(b"old")
+    (tmp_path / "older.svg").chmod(0o640)
+    (tmp_path / "link.svg").symlink_to("older.svg")
+    picture.write(figure, tmp_path / "link.svg")
+    made = (tmp_path / "older.svg").read_bytes()
+    assert made.startswith(b"<?xml")
+    assert (tmp_path / "link.svg").is_symlink()
+    assert stat.S_IMODE((tmp_path / "older.svg").stat().st_mode) == 0o640
+
+    def fail(fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StoreError, match=r"cannot write the picture \([\d,]+ bytes\) to .*: No space left on device"):
+        picture.write(figure, tmp_path / "link.svg")
+    assert (tmp_path / "older.svg").read_bytes() == made
+    assert sorted(os.listdir(tmp_path)) == ["link.svg", "older.svg"]
 
 
 # What takes bytes, and is no file
@@ -283,7 +305,7 @@ def test_looking_changes_nothing(tmp_path: Path) -> None:
 
 def test_nothing_else_in_the_package_writes_a_named_file() -> None:
     """Except the store of files, which has rules of its own (it follows no link, and a version is made of an inode),
-    and the OpenFaaS build folder, which the command makes and fills itself."""
+    the OpenFaaS build folder, which the command makes and fills itself, and what lets matplotlib draw into memory."""
     found = {
         f"{path.relative_to(ROOT)}:{node.lineno}"
         for folder in ("nnlite", "lambda_pkg")
@@ -291,7 +313,7 @@ def test_nothing_else_in_the_package_writes_a_named_file() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and _writes_a_file(node)
     }
-    allowed = ("nnlite/output.py:", "nnlite/store/file.py:", "nnlite/commands/_images.py:")
+    allowed = (*(f"nnlite/{name}.py:" for name in ("output", "store/file", "commands/_images", "report/picture")),)
     assert [place for place in sorted(found) if not place.startswith(allowed)] == []
     assert len(found) > len(allowed)  # the test can see
 
@@ -305,7 +327,7 @@ def _writes_a_file(call: ast.Call) -> bool:
     owner = getattr(getattr(function, "value", None), "id", "")
     is_path_replace = name == "replace" and isinstance(function, ast.Attribute) and not call.keywords
     return (
-        name in ("write_text", "write_bytes", "rename", "renames", "mkstemp")
+        name in ("write_text", "write_bytes", "rename", "renames", "mkstemp", "savefig")
         or (is_path_replace and (owner == "os" or len(call.args) == 1))
         or (owner == "shutil" and name in ("copyfile", "copy", "copy2", "move"))
     )

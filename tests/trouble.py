@@ -38,8 +38,7 @@ from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.downpour import updates
 from nnlite.protocol.records.head import Head
-from nnlite.protocol.records.keys import Keys
-from nnlite.protocol.roles.durable import LIFE
+from nnlite.protocol.records.keys import LIFE, Keys
 from nnlite.runtime import local_process
 from nnlite.store import open_store
 from nnlite.store.retry import Retrying

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nnlite.commands._optimum import Hunt
 from nnlite.cost.curve import score
-from nnlite.errors import UsageError
+from nnlite.report import picture
 
 
 def rows(hunt: Hunt) -> list[dict[str, Any]]:
@@ -53,18 +52,6 @@ def show(hunt: Hunt) -> None:
         )
 
 
-def check_plot(path: str) -> None:
-    """Raise UsageError now when the picture could not be made in the end."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UsageError("--plot needs matplotlib: pip install matplotlib, or leave it out") from None
-    if Path(path).suffix.lower() not in {".png", ".svg", ".pdf"}:
-        raise UsageError(f"--plot {path}: name a .png, .svg or .pdf file")
-    if not Path(path).parent.is_dir():
-        raise UsageError(f"--plot {path}: the folder {Path(path).parent} is not there")
-
-
 def plot(hunt: Hunt, path: str) -> None:
     """The curve with its probes, and what the objective makes of it, into a picture."""
     from matplotlib.figure import Figure
@@ -73,7 +60,7 @@ def plot(hunt: Hunt, path: str) -> None:
     if curve is None:
         return
     sizes = np.geomspace(search.lowest_mb, search.highest_mb, 200)
-    figure = Figure(figsize=(8, 6), layout="constrained")
+    figure = Figure(figsize=(8, 6), dpi=120, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     above.plot(sizes, curve.seconds(sizes), label="fitted: serial + work / share(memory)")
     above.plot(*zip(*search.timings, strict=True), "o", label="probes")
@@ -93,4 +80,4 @@ def plot(hunt: Hunt, path: str) -> None:
         size for size in (128, 256, 512, 1024, 1769, 3008, 6144, 10240) if sizes[0] <= size <= math.ceil(sizes[-1])
     ]
     below.set_xticks(ticks, [str(tick) for tick in ticks])
-    figure.savefig(path, dpi=120)
+    picture.write(figure, path)

@@ -24,6 +24,7 @@ from nnlite.estimating import calibrate
 from nnlite.estimating.probe import Probe, Probed, VenueAt, local_share
 from nnlite.invoker.processor import usable_cores
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.report import picture
 
 EXAMPLES = """examples:
   python -m tools.optimize --case a --objective cost
@@ -42,7 +43,7 @@ def main(args: argparse.Namespace) -> int:
     workers, sizes, args.workers = args.workers, place.sizes(args), args.workers[0]
     search = MemorySearch(args.objective, *sizes, max_probes=args.max_probes, cores=args.threads)
     if args.plot:
-        _curve.check_plot(args.plot)
+        picture.check(args.plot, f"--plot {args.plot}")
     place.check(args)
     _platforms.settle_store(args, place)
     tariff = place.tariff(args, args.store)

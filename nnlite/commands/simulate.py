@@ -18,6 +18,7 @@ from nnlite.commands._supposed import Supposed, rates
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import PROTOCOLS, RunSpec
+from nnlite.report import picture
 from nnlite.runs.job import PROTOCOL_OF
 from nnlite.simulation import faults, profile
 from nnlite.simulation.forecast import Forecast, forecast
@@ -40,6 +41,8 @@ HEADINGS = (
 def main(args: argparse.Namespace) -> int:
     """Simulate one run after the other, and print a row for each."""
     _check(args)
+    if args.plot:
+        picture.check(args.plot, f"--plot {args.plot}")
     supposed = Supposed.of_case(args.case, args.dataset, args.batch_size)
     timeout_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
     trouble = replace(faults.parse(args.faults), timeout_s=timeout_s)

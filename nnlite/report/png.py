@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite.errors import NnliteError, UsageError
-from nnlite.report import axes
+from nnlite.report import axes, picture
 from nnlite.report.sections import GROUP_OF, GROUPS, Curve, accuracies, losses
 from nnlite.report.tables import Report
 
@@ -42,7 +42,7 @@ def draw(reports: Sequence[Report], folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in sorted(figures.items()):
             paths.append(folder / f"{name}.png")
-            figure.savefig(paths[-1])
+            picture.write(figure, paths[-1])
     except OSError as error:
         raise NnliteError(f"cannot write to {folder}: {error.strerror}; choose another folder") from None
     return paths

@@ -139,7 +139,7 @@ def reopen(store: Store, spec: RunSpec) -> tuple[dict[int, int], int]:
 
 def standing(store: Store, spec: RunSpec) -> Head | None:
     """The head of a run as it stands, or None when there is none."""
-    found = perform(head.read(Keys(spec.run).head), Performer(store))
+    found = perform(head.read(spec), Performer(store))
     return found[0] if found else None
 
 

@@ -11,10 +11,9 @@ from nnlite.errors import NotFound, RunError, StoreError
 from nnlite.protocol.averaging.contribution import Summary
 from nnlite.protocol.downpour.evaluation import Evaluation
 from nnlite.protocol.records.head import RUNNING, Head
-from nnlite.protocol.records.keys import MOST_ROUNDS, Keys
+from nnlite.protocol.records.keys import LIFE, MOST_ROUNDS, Keys
 from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec, check_run
-from nnlite.protocol.roles.durable import LIFE
 from nnlite.store import Store
 from nnlite.store.listing import known_runs
 from nnlite.telemetry import format
@@ -75,7 +74,7 @@ def read(store: Store, run: str) -> Record:
     except NotFound:
         raise RunError(f"no run {run!r} in {store.url}; {known_runs(store)}") from None
     found = _many(store, [keys.head])[0]
-    head = Head.from_json(found, keys.head) if found is not None else None
+    head = Head.of_run(spec, found) if found is not None else None
     summaries, num_damaged = _summaries(store, keys, head)
     if spec.protocol == "downpour" and head is not None:
         num_damaged += _add_evaluations(store, keys, spec, head, summaries)

@@ -88,6 +88,56 @@ def test_round_trip(example):
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: type(e).__name__)
+def test_a_field_of_another_type_is_named(example):
+    """A text is no number, nor is a truth value; an initializer is no schedule."""
+    for name, value in example.config().items():
+        for odd in ("32", True, {"is": "Augment"}):
+            if name == "is" or type(odd) is type(value) is not dict:
+                continue
+            with pytest.raises(StructureError) as caught:
+                nn.Described.from_config({**example.config(), name: odd})
+            assert str(caught.value).startswith(f"{type(example).__name__}.{name}: expected "), caught.value
+            assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("description", "words"),
+    [
+        ({"is": "Dense", "units": "32"}, "Dense.units: expected a whole number, found '32'"),
+        ({"is": "Dense", "units": 3.5}, "Dense.units: expected a whole number, found 3.5"),
+        ({"is": "Dropout", "rate": None}, "Dropout.rate: expected a number, found None"),
+        (
+            {"is": "Residual", "body": [{"is": "ReLU"}, {"is": "He"}]},
+            "Residual.body: expected a list (a description of Layer), found (ReLU(), He())",
+        ),
+        (
+            {"is": "PiecewiseLinear", "points": [[0, 0.1], [5]]},
+            "PiecewiseLinear.points: expected a list (a list (a whole number, a number)), found ((0, 0.1), (5,))",
+        ),
+        (
+            {"is": "SGD", "learning_rate": "fast"},
+            "SGD.learning_rate: expected a number or a description of Schedule, found 'fast'",
+        ),
+    ],
+)
+def test_what_was_expected_and_what_was_found(description, words):
+    with pytest.raises(StructureError) as caught:
+        nn.Described.from_config(description)
+    assert str(caught.value) == words
+
+
+def test_a_users_annotation_is_taken_at_its_word_and_so_is_its_default():
+    @dataclasses.dataclass(frozen=True)
+    class Annotated(nn.Layer):
+        count: int
+        limit: float = None
+
+    assert nn.Layer.from_config(through_json(Annotated(3).config())) == Annotated(3)
+    with pytest.raises(StructureError, match=r"Annotated\.count: expected a whole number, found 'three'"):
+        Annotated("three").config()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: type(e).__name__)
 def test_objects_are_values(example):
     """Frozen, comparable and hashable."""
     assert hash(example) == hash(nn.Described.from_config(example.config()))

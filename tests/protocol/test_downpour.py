@@ -211,7 +211,7 @@ def test_without_going_by_the_ledger_of_what_stands_there_updates_are_lost(monke
 
 
 def without_lease(self, holder, mine=()):
-    standing = yield from head.read(self.keys.head)
+    standing = yield from head.read(self.spec)
     if standing is not None and standing[0].status == "running":
         return (yield from self._fold(*standing, mine))
 

@@ -10,8 +10,8 @@ from nnlite.errors import UsageError
 from nnlite.protocol.downpour import updates
 from nnlite.protocol.effects import Create, Get
 from nnlite.protocol.records.head import DONE, FAILED, Head
+from nnlite.protocol.records.keys import LIFE
 from nnlite.protocol.roles import durable
-from nnlite.protocol.roles.durable import LIFE
 from nnlite.simulation.simulator import Faults
 from tests.protocol.test_downpour import downpour, expected
 from tests.protocol.test_faults import BOUND_S, outcome, schedule

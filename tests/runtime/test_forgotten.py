@@ -4,8 +4,7 @@ import pytest
 
 from nnlite.errors import RunError, RunNotFound, UsageError
 from nnlite.protocol.records.head import DONE, STOPPED
-from nnlite.protocol.records.keys import Keys
-from nnlite.protocol.roles.durable import LIFE
+from nnlite.protocol.records.keys import LIFE, Keys
 from nnlite.runs import lifecycle
 from nnlite.store import open_store
 from nnlite.store.memory import MemoryStore

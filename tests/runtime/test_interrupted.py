@@ -105,7 +105,7 @@ def test_a_run_that_ends_while_it_is_taken_up_again_stays_ended():
     store = MemoryStore()
     last = small.train(store, OF, ROWS)
     perform(watcher.reopen(OF), Performer(store))
-    assert perform(head.read(Keys(OF.run).head), Performer(store))[0] == last
+    assert perform(head.read(OF), Performer(store))[0] == last
 
 
 def test_an_error_that_nobody_foresaw_ends_the_run_as_well():
@@ -115,4 +115,4 @@ def test_an_error_that_nobody_foresaw_ends_the_run_as_well():
     store = MemoryStore()
     with pytest.raises(BrokenPipeError):
         small.train(store, OF, ROWS, tell=tell)
-    assert perform(head.read(Keys(OF.run).head), Performer(store))[0].status == "failed"
+    assert perform(head.read(OF), Performer(store))[0].status == "failed"

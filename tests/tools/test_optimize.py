@@ -94,7 +94,7 @@ def test_a_dry_run_starts_nothing(optimize, case_file, monkeypatch):
         (("--region", "mars-1"), "no prices for region 'mars-1'"),
         (("--prices", "gone.json"), "--prices gone.json: cannot be read"),
         (("--plot", "curve.txt"), "name a .png, .svg or .pdf file"),
-        (("--plot", "gone/curve.png"), "the folder gone is not there"),
+        (("--plot", "gone/curve.png"), "--plot gone/curve.png cannot be written: there is no folder "),
         (
             ("--threads", 4, "--memory-mb", "10240"),
             "1 workers of 10240 MB are 4.0 cores, and 2 can be used",

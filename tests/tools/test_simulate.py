@@ -51,6 +51,20 @@ def test_the_table_is_for_people_and_the_plot_a_file(capsys, profile, tmp_path):
     assert image.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"), [("gone/x.png", "cannot be written: there is no folder"), ("x.txt", "name a .png, .svg or .pdf")]
+)
+def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_simulated(
+    capsys, profile, tmp_path, monkeypatch, name, words
+):
+    monkeypatch.setattr(simulate, "forecast", lambda *_: pytest.fail("simulated"))
+    argv = ("--workers", "1", "--profile", profile, "--plot", tmp_path / name)
+    done = simulated(capsys, *argv, code=2)
+    assert done.out == ""
+    assert done.err.splitlines()[-1].startswith(f"error: --plot {tmp_path / name}")
+    assert words in done.err.splitlines()[-1]
+
+
 def test_faults_and_limits_are_in_what_comes_out(capsys, profile):
     argv = ("--workers", "8", "--rounds", 3, "--profile", profile, "--json")
     calm = rows(simulated(capsys, *argv).out)[0]

@@ -52,7 +52,7 @@ class Combiner:
         The lease names the round that its holder is to close. So it need not be given back: once the head has moved
         on, it is nobody's. -> where the head stands now, if it was us who moved it
         """
-        standing = yield from head.read(self.keys.head)
+        standing = yield from head.read(self.spec)
         if standing is None or standing[0].status != RUNNING:
             return None
         now_head, _ = standing

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from nnlite.errors import StoreError
 from nnlite.protocol.downpour.updates import Ledger
 from nnlite.protocol.effects import Found, Get, Program, Swap
-from nnlite.protocol.records.keys import Version
+from nnlite.protocol.records.keys import Keys, Version
 from nnlite.protocol.records.lease import Lease
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.records import Count, Kept, OneOf, Range, Share, load_kept
 
 RUNNING, DONE, STOPPED, FAILED = "running", "done", "stopped", "failed"
@@ -65,31 +66,41 @@ class Head(Kept, what="the head of a run", most_bytes=MOST_BYTES):
         """As of every record; heads are read far more often than they change, so some are remembered."""
         return _known(bytes(data), key)
 
+    @classmethod
+    def of_run(cls, spec: RunSpec, data: Any) -> Head:
+        """The head of that run. Raises StoreError for one that is damaged, or further than the run can go: whoever
+        reads it would ask for every round before."""
+        key = Keys(spec.run).head
+        found = cls.from_json(data, key)
+        if found.round > (last := spec.last_round(found.life)):
+            raise StoreError(f"{key} is damaged: it shows round {found.round:,}, and the run can have {last:,} at most")
+        return found
+
 
 @lru_cache(maxsize=64)
 def _known(data: bytes, key: str) -> Head:
     return load_kept(Head, data, key)
 
 
-def read(key: str) -> Program[tuple[Head, Found] | None]:
-    """The head and the version of it, or None when there is none."""
-    found = yield Get(key)
-    return (Head.from_json(found.data, key), found) if found else None
+def read(spec: RunSpec) -> Program[tuple[Head, Found] | None]:
+    """The head of a run and the version of it, or None when there is none."""
+    found = yield Get(Keys(spec.run).head)
+    return (Head.of_run(spec, found.data), found) if found else None
 
 
 def change(key: str, how: Callable[[Head], Head]) -> Program[Head | None]:
     """Replace the head by `how` of it, again and again until nobody was faster. `how` leaves it alone by
     returning it unchanged. -> the head that stands, or None when there is none."""
     while True:
-        found = yield from read(key)
+        found = yield Get(key)
         if found is None:
             return None
-        head, version = found
+        head = Head.from_json(found.data, key)
         wanted = how(head)
         if wanted == head:
             return head
         wanted = replace(wanted, counter=head.counter + 1)
-        if (yield Swap(key, wanted.to_json(key), version)):
+        if (yield Swap(key, wanted.to_json(key), found)):
             return wanted
 
 

@@ -9,7 +9,8 @@ from nnlite.records import Range
 
 MOST_WORKERS = 100_000  #: that five digits of a key can name
 MOST_ROUNDS = 1_000_000  #: of a run; and attempts of a worker
-MOST_VERSION = 999_999_999  #: of a checkpoint: a thousand lives of a run, see `durable`
+LIFE = 1_000_000  #: so far apart are the first versions of two lives of a run, see `durable`
+MOST_VERSION = 999_999_999  #: of a checkpoint: a thousand lives of a run
 
 WorkerNumber = Annotated[int, Range(0, MOST_WORKERS - 1)]
 Version = Annotated[int, Range(0, MOST_VERSION)]  #: of a checkpoint, or a round

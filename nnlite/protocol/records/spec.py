@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol.downpour.wire import Wire
-from nnlite.protocol.records.keys import MOST_ROUNDS, MOST_WORKERS
+from nnlite.protocol.records.keys import LIFE, MOST_ROUNDS, MOST_VERSION, MOST_WORKERS
 from nnlite.protocol.records.tree import Tree
 from nnlite.protocol.records.usage import Usage
 from nnlite.records import Amount, Count, Range, Record, Sha256
@@ -203,6 +203,15 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
         """Steps that all workers together take in a round: one epoch, or `steps_per_round` each."""
         per_worker = self.steps_per_round or -(-self.data.num_train // (self.num_workers * self.batch_size))
         return per_worker * self.num_workers
+
+    def last_round(self, life: int = 0) -> int:
+        """Beyond it no head of this run can be, once restored `life` times. A checkpoint of downpour has at least one
+        step more than that before it, or the end of a worker; in a search, rounds are news of any number."""
+        if self.protocol == SEARCH:
+            return MOST_VERSION
+        if self.protocol == "averaging":
+            return self.num_rounds
+        return life * LIFE + self.num_rounds * self.steps_of_all_per_round + self.num_workers
 
     @property
     def update_share(self) -> float:

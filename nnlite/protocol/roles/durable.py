@@ -17,10 +17,8 @@ from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.downpour import updates
 from nnlite.protocol.effects import Create, Delete, Found, Get, Model, Program, Swap
 from nnlite.protocol.records.head import FAILED, RUNNING, STOPPED, Head
-from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.keys import LIFE, Keys
 from nnlite.protocol.records.spec import RunSpec
-
-LIFE = 1_000_000
 
 
 def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
@@ -31,7 +29,7 @@ def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
     yield Create(keys.checkpoint(now_head.round), data, durable=True)
     while True:
         found: Found | None = yield Get(keys.head, durable=True)
-        old = Head.from_json(found.data, keys.head) if found else None
+        old = Head.of_run(spec, found.data) if found else None
         if old is not None and _rank(old) >= _rank(now_head):
             return
         # who tried to restore the run, and was not the first, has counted a life here that the run does not live
@@ -61,7 +59,7 @@ def reopen(spec: RunSpec) -> Program[None]:
     keys = Keys(spec.run)
     found = (yield Get(keys.head, durable=True)) if spec.checkpoint_store is not None else None
     if found is not None:
-        kept = Head.from_json(found.data, keys.head)
+        kept = Head.of_run(spec, found.data)
         if kept.status in (STOPPED, FAILED):
             again = replace(kept.reopened(), counter=kept.counter + 1)
             yield Swap(keys.head, again.to_json(keys.head), found, durable=True)
@@ -71,13 +69,13 @@ def restore(spec: RunSpec) -> Program[Head | None]:
     """Put the run back into its store. -> the head it goes on from; None when there is no copy."""
     keys = Keys(spec.run)
     while True:
-        standing = yield from _standing(keys)
+        standing = yield from _standing(spec)
         if standing is not None:
             return standing  # somebody was faster
         copy = yield Get(keys.head, durable=True)
         if copy is None:
             return None
-        back = Head.from_json(copy.data, keys.head)
+        back = Head.of_run(spec, copy.data)
         found = yield Get(keys.checkpoint(back.round), durable=True)
         if found is None:
             if (yield Get(keys.head, durable=True)) != copy:
@@ -88,11 +86,12 @@ def restore(spec: RunSpec) -> Program[Head | None]:
             return (yield from _put_back(spec, keys, back, found.data))
 
 
-def _standing(keys: Keys) -> Program[Head | None]:
+def _standing(spec: RunSpec) -> Program[Head | None]:
     """The head, if it stands on a checkpoint that is there, or moves on."""
+    keys = Keys(spec.run)
     found = yield Get(keys.head)
     while found is not None:
-        head = Head.from_json(found.data, keys.head)
+        head = Head.of_run(spec, found.data)
         if head.status != RUNNING or (yield Get(keys.checkpoint(head.round))) is not None:
             return head
         before, found = found, (yield Get(keys.head))
@@ -109,13 +108,13 @@ def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]
     yield Create(keys.checkpoint(back.round), data)
     while True:
         found = yield Get(keys.head)
-        standing = yield from _standing(keys)
+        standing = yield from _standing(spec)
         if standing is not None:
             if spec.protocol == "downpour" and back.status == RUNNING and standing.life != back.life:
                 yield Delete(keys.checkpoint(back.round))  # of a life that nobody lives
             return standing
         if found is not None:
-            old = Head.from_json(found.data, keys.head)
+            old = Head.of_run(spec, found.data)
             back = replace(back, counter=max(back.counter, old.counter) + 1)
         if (yield Swap(keys.head, back.to_json(keys.head), found)):
             return back

@@ -28,7 +28,7 @@ class Repairer(Waiter):
         try:
             yield from self._visit(patience_s)
         except Leave:
-            found = yield from head.read(self.keys.head)
+            found = yield from head.read(self.spec)
             if found is not None:
                 yield from self.tidy(found[0])
             return False

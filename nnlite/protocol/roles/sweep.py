@@ -11,10 +11,10 @@ from itertools import chain, islice
 
 from nnlite.protocol.effects import Delete, DeleteMany, Get, GetMany, Program
 from nnlite.protocol.records.head import Head
-from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.keys import LIFE, Keys
 from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec
-from nnlite.protocol.roles.durable import LIFE, superseded
+from nnlite.protocol.roles.durable import superseded
 
 MOST = 10_000  # names; in a memcached each is a request
 HANDFUL = 1_000
@@ -30,17 +30,17 @@ def sweep(spec: RunSpec, last: Head) -> Program[None]:
         cursors = (keys.cursor(w, attempt) for w, lease in leases.items() for attempt in range(1, lease.attempt + 1))
         older = _updates(spec, keys, last) if spec.protocol == "downpour" else _of_older_rounds(spec, keys, last)
         names += islice(chain(cursors, _checkpoints(spec, keys, last), older), MOST)
-        if spec.checkpoint_store is not None and (yield from _is_copied(keys, last)):
+        if spec.checkpoint_store is not None and (yield from _is_copied(spec, keys, last)):
             for version in superseded(spec, last.round):
                 yield Delete(keys.checkpoint(version), durable=True)
     for first in range(0, len(names), HANDFUL):
         yield DeleteMany(tuple(names[first : first + HANDFUL]))
 
 
-def _is_copied(keys: Keys, last: Head) -> Program[bool]:
+def _is_copied(spec: RunSpec, keys: Keys, last: Head) -> Program[bool]:
     """Whether the checkpoint store has the result, so that the copies before it are of no use."""
     found = yield Get(keys.head, durable=True)
-    return found is not None and Head.from_json(found.data, keys.head).round == last.round
+    return found is not None and Head.of_run(spec, found.data).round == last.round
 
 
 def _leases(spec: RunSpec, keys: Keys) -> Program[dict[int, Lease]]:

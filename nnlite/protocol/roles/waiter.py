@@ -77,7 +77,7 @@ class Waiter:
 
     def read_head(self) -> Program[Head]:
         """The head of a run that goes on; leaves when it does not."""
-        found = yield from head.read(self.keys.head)
+        found = yield from head.read(self.spec)
         if found is None:
             return (yield from self.restore("the run is gone"))
         if found[0].status != RUNNING:
@@ -160,7 +160,7 @@ class Waiter:
     def _last_known(self, worker: int) -> Program[Lease | None]:
         """What is known of a lease that the store has lost."""
         ours = self.opened.get(worker)
-        found = (yield from head.read(self.keys.head)) if self.spec.is_lone else None
+        found = (yield from head.read(self.spec)) if self.spec.is_lone else None
         theirs = found[0].lease if found is not None else None
         return max(filter(None, (ours, theirs)), key=lambda one: one.attempt, default=None)
 

@@ -9,11 +9,10 @@ from nnlite.protocol.downpour.evaluation import Evaluation
 from nnlite.protocol.effects import Casualties, Found, Get, GetMany, Invoke, Note, Now, Program
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import DONE, FAILED, STOPPED, Head
-from nnlite.protocol.records.keys import Keys
+from nnlite.protocol.records.keys import LIFE, Keys
 from nnlite.protocol.records.lease import OPEN, Lease
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles import durable
-from nnlite.protocol.roles.durable import LIFE
 from nnlite.protocol.roles.waiter import MORE_MEMORY, Leave, Waiter
 from nnlite.records import Kept
 
@@ -47,7 +46,7 @@ class Watcher(Waiter):
 
     def _end(self) -> Program[Head]:
         """Tell of the last round, and tidy up. -> the last head"""
-        found = yield from head.read(self.keys.head)
+        found = yield from head.read(self.spec)
         last = found[0] if found else None
         if last is None and self.spec.checkpoint_store is not None:
             last = yield from durable.restore(self.spec)

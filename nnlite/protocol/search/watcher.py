@@ -56,7 +56,7 @@ class SearchWatcher(Searching, Watcher):
             if hasattr(self, "board"):
                 yield from self.board.look()
                 yield from self._tell_results(told)
-            found = yield from head.read(self.keys.head)
+            found = yield from head.read(self.spec)
             if found is None:
                 gone = f"the search {self.spec.run} is no longer in the store: {MORE_MEMORY}"
                 return Head(status=FAILED, reason=gone)
@@ -118,8 +118,10 @@ def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
 
 def _check_whole(board: Board) -> Program[None]:
     """Raise RunError if the search came to its end, and the store has forgotten what some trial came to."""
-    stands = yield from head.read(Keys(board.search.search).head)
-    if stands is not None and stands[0].reason == ALL_DONE and not board.is_over:
+    key = Keys(board.search.search).head
+    found = yield Get(key)
+    is_done = found is not None and Head.from_json(found.data, key).reason == ALL_DONE
+    if is_done and not board.is_over:
         lost = board.keys.result(board.open[0].key)
         raise RunError(f"the result {lost} is not in the store any more: {MORE_MEMORY}; begin the search anew")
 

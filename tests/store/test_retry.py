@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
+from nnlite.errors import Conflict, NotFound, PartlyUnavailable, StoreError, StoreUnavailable, UsageError
 from nnlite.store import ABSENT, Store, Versioned, open_store
 from nnlite.store.base import each
 from nnlite.store.faults import Faulty
@@ -374,3 +374,21 @@ def test_stores_behind_a_network_are_opened_behind_retries() -> None:
         assert type(store) is Retrying
         assert open_store(store.url).url == store.url
     assert type(open_store("memory://")) is MemoryStore
+
+
+def test_progress_once_is_no_reason_to_ask_for_ever() -> None:
+    """Each answer gives the rest new attempts; what then gets none is given up after as many."""
+    store, flaky, _ = scripted(attempts=3)
+    asked: list[list[str]] = []
+
+    def get_many(keys: list[str]) -> list[Versioned | None]:
+        asked.append(list(keys))
+        assert len(asked) < 20, "it asks for ever"
+        if len(asked) == 2:
+            raise PartlyUnavailable("one answered", {"a": None})
+        raise StoreUnavailable("nobody answered")
+
+    flaky.get_many = get_many  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailable, match="gave up after 3 attempts"):
+        store.get_many(["a", "b"])
+    assert asked == [["a", "b"], ["a", "b"], ["b"], ["b"]]

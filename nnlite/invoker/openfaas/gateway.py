@@ -19,6 +19,7 @@ from nnlite.records import Amount, Unsound, fit, parse
 
 CONNECT_S = 5.0
 ASK_S = 20.0  # an answer of the gateway itself, or of a function that only looks something up
+LOG_LINES, LOG_S = 100, 600.0  # of a log, back from now
 UNAUTHORIZED, NOT_FOUND = 401, 404
 
 
@@ -92,6 +93,18 @@ class Gateway:
         name, namespace = split_name(function)
         body = json.dumps({"serviceName": name, "replicas": replicas}).encode()
         self._system("POST", f"/system/scale-function/{name}", namespace, body)
+
+    def log(self, function: str) -> str:
+        """What a function has logged last, a JSON object a line; "" where the gateway does not tell."""
+        name, namespace = split_name(function)
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._clock() - LOG_S))
+        query = f"name={name}&tail={LOG_LINES}&follow=false&since={since}"
+        query += f"&namespace={namespace}" if namespace else ""
+        try:
+            answer = self._request("GET", f"/system/logs?{query}", self._login, None, ASK_S)
+        except (Unreachable, TimedOut):
+            return ""
+        return answer.text if answer.status == 200 else ""
 
     def close(self) -> None:
         """Close what is open."""

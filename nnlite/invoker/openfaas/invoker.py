@@ -13,11 +13,14 @@ from nnlite.errors import RunError, UsageError
 from nnlite.invoker.base import Invocation, Invoker
 from nnlite.invoker.openfaas.deployed import Deployed, split_name
 from nnlite.invoker.openfaas.gateway import ASK_S, NOT_FOUND, Answer, Gateway, TimedOut, Unreachable
+from nnlite.invoker.openfaas.logs import hopeless
 
 STYLES = ("sync", "async")
 COME_AGAIN = {429, 500, 502, 503}  # full, not listening yet, restarting, none there yet
 GATEWAY_TIMEOUT, UNAUTHORIZED = 504, 401
+FULL = 429
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 0.5
+LOOK_S = 3.0  # of calls that are turned away, until the log is asked why; and again
 SPARE_S = 15.0  # how much longer than the function may run we wait for its answer
 
 
@@ -116,7 +119,7 @@ class OpenFaaSInvoker(Invoker):
     def _ask(self, name: str) -> None:
         """Whether the function is up, knows our secret, and reaches the store; it may have to start first."""
         body = json.dumps({"check": self.store_url}).encode()
-        answer = self._until_taken(lambda: self.gateway.call(name, body, 4 * ASK_S))
+        answer = self._until_taken(name, lambda: self.gateway.call(name, body, 4 * ASK_S))
         event = answer.event or {}
         if event.get("event") == "ready":
             self.timeout_s = float(event["exec_timeout_s"]) + SPARE_S
@@ -132,16 +135,23 @@ class OpenFaaSInvoker(Invoker):
         doubt: list[str] = []  # why the worker may have begun without our knowing
         try:
             if self.style == "async":
-                answer = self._until_taken(lambda: self.gateway.queue(name, body), doubt)
+                answer = self._until_taken(name, lambda: self.gateway.queue(name, body), doubt)
             else:
-                answer = self._until_taken(lambda: self.gateway.call(name, body, self.timeout_s), doubt)
+                answer = self._until_taken(name, lambda: self.gateway.call(name, body, self.timeout_s), doubt)
         except TimedOut as error:
             answer = Answer(GATEWAY_TIMEOUT, str(error))
+        except RunError as error:
+            self.events.put({"event": "error", "kind": "RunError", "message": str(error)})
+            return
         self._end(worker, attempt, answer, bool(doubt))
 
-    def _until_taken(self, call: Any, doubt: list[str] | None = None) -> Answer:
-        """Call again and again while we are turned away; the last answer, when patience or the run is over."""
-        pause_s, until = FIRST_PAUSE_S, time.monotonic() + self.patience_s
+    def _until_taken(self, name: str, call: Any, doubt: list[str] | None = None) -> Answer:
+        """Call again and again while we are turned away; the last answer, when patience or the run is over.
+
+        Raises RunError when the function can only fail, as its log says.
+        """
+        pause_s, began_s = FIRST_PAUSE_S, time.monotonic()
+        until, look_s = began_s + self.patience_s, began_s + LOOK_S
         while True:
             try:
                 answer: Answer = call()
@@ -151,9 +161,21 @@ class OpenFaaSInvoker(Invoker):
                 return answer
             if doubt is not None and answer.status in (500, 502):
                 doubt.append(answer.text)
+            if answer.status != FULL and time.monotonic() > look_s:
+                self._look(name)
+                look_s = time.monotonic() + LOOK_S
             if time.monotonic() > until or self._closed.wait(pause_s):
                 return answer
             pause_s = min(LONGEST_PAUSE_S, 1.5 * pause_s)
+
+    def _look(self, name: str) -> None:
+        """Raise RunError when the function's log tells an error that it can only meet again."""
+        why = hopeless(self.gateway.log(name))
+        if why is not None:
+            raise RunError(
+                f"function {name} at {self.gateway.url} fails each time: {why}; deploy it again "
+                "(python -m tools.deploy --platform openfaas)"
+            )
 
     def _end(self, worker: int, attempt: int, answer: Answer, doubt: bool) -> None:
         event = answer.event

@@ -18,6 +18,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import deque
@@ -25,7 +26,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import parse_qs
 
 from tests.servers import free_ports
@@ -51,12 +52,12 @@ def pack(name: str, into: Path, copy: Iterable[str], faas: Path) -> Path:
 class Replica:
     """One container: the wrapper's process behind a watchdog with `max_inflight` slots."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]):
+    def __init__(self, folder: Path, environment: dict[str, str], log: int):
         self.port = free_ports(1)[0]
         self.slots = threading.Semaphore(int(environment.get("max_inflight", "1")))
         bare = {name: value for name, value in os.environ.items() if not name.startswith(("NNLITE", "PYTHONPATH"))}
         self.process = subprocess.Popen(
-            [sys.executable, str(WRAPPER), str(self.port)], cwd=folder, stdout=subprocess.DEVNULL,
+            [sys.executable, str(WRAPPER), str(self.port)], cwd=folder, stdout=subprocess.DEVNULL, stderr=log,
             env={**bare, "HOSTNAME": f"replica-{self.port}", "OPENBLAS_NUM_THREADS": "1", **environment},
         )  # fmt: skip
 
@@ -100,13 +101,14 @@ class Function:
     replicas: list[Replica] = field(default_factory=list)
     turn: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+    stderr: IO[bytes] = field(default_factory=tempfile.TemporaryFile)  #: of all replicas, one after the other
 
     def scale(self, count: int) -> None:
         with self.lock:
             while len(self.replicas) > count:
                 self.replicas.pop().kill()
             while len(self.replicas) < count:
-                self.replicas.append(Replica(self.folder, self.environment))
+                self.replicas.append(self._replica())
 
     def next(self) -> Replica | None:
         """A replica in turn; one that died is started again, as a cluster does."""
@@ -116,8 +118,18 @@ class Function:
             self.turn += 1
             index = self.turn % len(self.replicas)
             if self.replicas[index].process.poll() is not None:
-                self.replicas[index] = Replica(self.folder, self.environment)
+                self.replicas[index] = self._replica()
             return self.replicas[index]
+
+    def _replica(self) -> Replica:
+        return Replica(self.folder, self.environment, self.stderr.fileno())
+
+    def log(self, tail: int) -> bytes:
+        """The last lines that it has written, as /system/logs hands them out."""
+        text = os.pread(self.stderr.fileno(), 10**7, 0).decode(errors="replace")
+        about = {"name": self.name, "namespace": DEFAULT_NAMESPACE, "instance": "", "timestamp": "2026-01-01T00:00:00Z"}
+        lines = [json.dumps({**about, "text": f"2026/01/01 00:00:00 stderr: {line}"}) for line in text.splitlines()]
+        return "\n".join(lines[-tail:]).encode()
 
     def wait(self, patience_s: float = 120.0) -> None:
         """Until every replica listens: an image that starts cold imports NumPy first."""
@@ -237,10 +249,15 @@ def _handler(gateway: FakeGateway) -> type[BaseHTTPRequestHandler]:
             if self.path in ("/_/health", "/healthz"):
                 return self.answer(200, b"OK")
             path, namespace = self.namespaced()
-            if path != "/system/functions":
+            if path not in ("/system/functions", "/system/logs"):
                 return self.answer(404, b"404 page not found")
             if self.headers.get("Authorization") != login:
                 return self.answer(401, b"invalid credentials")
+            if path == "/system/logs":
+                asked = {name: values[0] for name, values in parse_qs(self.path.partition("?")[2]).items()}
+                time.strptime(asked["since"], "%Y-%m-%dT%H:%M:%SZ")
+                name = asked["name"] + (f".{namespace}" if namespace != DEFAULT_NAMESPACE else "")
+                return self.answer(200, gateway.functions[name].log(int(asked["tail"])))
             found = [function.status() for function in gateway.functions.values()]
             return self.answer(200, json.dumps([f for f in found if f["namespace"] == namespace]).encode())
 

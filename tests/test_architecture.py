@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS: list[set[str]] = [
     {"errors", ""},  # "": nnlite/__init__.py
     {"numbers"},
-    {"records", "places", "magic", "output", "locks", "described", "safetensors", "case_file"},
+    {"records", "places", "magic", "output", "locks", "described", "safetensors", "case_file", "required"},
     {"nn", "data", "store", "weights", "space", "invoker"},
     {"protocol", "cases"},
     {"cost", "configured"},

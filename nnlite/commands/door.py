@@ -9,8 +9,10 @@ import sys
 from collections.abc import Sequence
 
 import nnlite
+from nnlite import required
 from nnlite.commands import COMMANDS, parser_of
-from nnlite.commands._command import run
+from nnlite.commands._command import EXIT_ERROR, run
+from nnlite.errors import RunError
 from nnlite.invoker.processor import blas_of
 
 EXAMPLE = "example: nnlite train --case b --dataset fashion-sample --workers 2"
@@ -35,5 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def enter(name: str, argv: Sequence[str]) -> int:
     """Run the command of that name. Returns its exit code."""
     os.environ.update(blas_of(1))  # before NumPy comes, with the next import
+    import numpy
+
+    try:
+        required.check(numpy)  # before anything of ours that an older one does not know
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_ERROR
     module = importlib.import_module(f"nnlite.commands.{name}")
     return run(module.main, parser_of(name, argv), argv)

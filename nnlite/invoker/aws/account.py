@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
+from nnlite import required
+
 
 @contextmanager
 def explaining(service: str, what: str) -> Iterator[None]:
@@ -33,6 +35,7 @@ class Account:
         """boto3's session."""
         import boto3
 
+        required.check(boto3)
         with explaining("sts", "use AWS"):
             return boto3.session.Session(profile_name=self._profile, region_name=self._region)
 

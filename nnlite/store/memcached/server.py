@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+import pymemcache
 from pymemcache.client.base import Client
 from pymemcache.exceptions import (
     MemcacheClientError,
@@ -21,6 +22,7 @@ from pymemcache.exceptions import (
     MemcacheUnexpectedCloseError,
 )
 
+from nnlite import required
 from nnlite.errors import NnliteError, StoreError, StoreUnavailable, words
 
 RECV_BYTES = 65_536
@@ -114,6 +116,7 @@ class Server:
         try:
             return self._idle.pop()
         except IndexError:
+            required.check(pymemcache)
             return Client(**self._options)
 
     def _explained(self, error: Exception) -> StoreError:

@@ -16,6 +16,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
+from nnlite import required
 from nnlite.errors import UsageError
 
 NUM_CONNECTIONS = 16
@@ -103,6 +104,7 @@ def _core() -> Any:
 def _session() -> Any:
     import boto3
 
+    required.check(boto3)
     return boto3.session.Session(botocore_session=_core())
 
 

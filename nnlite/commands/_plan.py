@@ -87,6 +87,9 @@ def add_protocol(how: Group) -> None:
     how.add_argument("--max-staleness", type=int, metavar="S", help="downpour: checkpoints an update may be late (any)")
     how.add_argument("--staleness-aware", action="store_true", help="downpour: smaller steps for late updates")
     how.add_argument("--wire", metavar="FORM", help="downpour: updates as float32 (default), float16 or topk:1%%")
+    how.add_argument("--slow-momentum", type=float, metavar="B", help="averaging: of what a round changes (by --scale)")
+    how.add_argument("--average-last", type=int, metavar="K", help="averaging: end with the mean of K checkpoints (1)")
+    how.add_argument("--ema", type=float, metavar="D", help="averaging: end with a moving average of all checkpoints")
     how.add_argument("--quorum", type=int, metavar="Q", help="averaging: so many workers may close a late round (all)")
 
 

@@ -200,7 +200,13 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
 
 def _protocol(spec: RunSpec) -> str:
     if spec.protocol == "averaging":
-        return "averaging" + (f", {spec.quorum} workers are a quorum" if spec.quorum is not None else "")
+        more = {
+            f"slow momentum {spec.slow_momentum:g}": spec.slow_momentum > 0,
+            f"mean of the last {spec.average_last} checkpoints": spec.average_last is not None,
+            f"moving average {spec.ema} of checkpoints": spec.ema is not None,
+            f"{spec.quorum} workers are a quorum": spec.quorum is not None,
+        }
+        return ", ".join(["averaging", *(text for text, is_so in more.items() if is_so)])
     parts = [f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"]
     if not spec.is_lone:
         parts.append(f"{spec.combine} of updates")

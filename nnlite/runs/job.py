@@ -17,6 +17,9 @@ SCHEDULES = ("constant", "cosine")
 SCALES = ("auto", "none")
 PROTOCOL_OF = {  # the fields that only one of the protocols has
     "quorum": "averaging",
+    "slow_momentum": "averaging",
+    "average_last": "averaging",
+    "ema": "averaging",
     "push_every": "downpour",
     "pull_every": "downpour",
     "combine": "downpour",
@@ -52,6 +55,9 @@ class Job(metaclass=PythonNumbers):
     max_staleness: int | None = None
     staleness_aware: bool = False
     wire: str | None = None
+    slow_momentum: float | None = None
+    average_last: int | None = None
+    ema: float | None = None
     quorum: int | None = None
     max_attempts: int = 10
     max_minutes: float | None = None

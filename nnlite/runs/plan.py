@@ -103,7 +103,7 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         num_rounds=num_rounds,
         batch_size=batch_size,
         protocol=job.protocol,
-        **{name: getattr(job, name) for name in PROTOCOL_OF},
+        **_together(job, scaled, num_rounds),
         eval_every=_eval_every(job, per_pass),
         threads=job.threads,
         steps_per_round=steps_per_round,
@@ -162,6 +162,14 @@ def _steps_per_round(job: Job, scaled: Scaling | None, per_epoch: int) -> int | 
         return job.steps_per_round
     steps = scaled.steps_per_round
     return steps if steps is not None and steps < per_epoch else None
+
+
+def _together(job: Job, scaled: Scaling | None, num_rounds: int) -> dict[str, Any]:
+    """How workers work together: what only one of the protocols has."""
+    found = {name: getattr(job, name) for name in PROTOCOL_OF}
+    if scaled is not None and job.slow_momentum is None and job.protocol == "averaging":
+        found["slow_momentum"] = scaled.slow_momentum(num_rounds)
+    return found
 
 
 def _rounds_per_pass(job: Job, steps_per_round: int | None, per_epoch: int) -> int:

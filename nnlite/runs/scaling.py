@@ -21,6 +21,8 @@ from nnlite.protocol.records.spec import RunSpec
 LEAST_BATCH = 16  # below, a step costs as much as one of 16 samples
 MOST = 8.0  # times the rate: beyond, training diverges
 WARMUP_RATE = 0.05  # of a worker's steps
+SLOW_MOMENTUM = ((17, 0.5), (8, 0.3), (4, 0.2), (0, 0.0))  # from so many workers on
+LEAST_ROUNDS = 10  # for a momentum of rounds
 FEW = 4  # workers, from which on averaging after every local epoch is too seldom
 STEPS_OF_ALL = {True: 256, False: 1024}  # in a round, by whether a request is cheap: workers drift apart in between
 
@@ -34,6 +36,12 @@ class Scaling:
     batch_size: int  #: what each of several takes
     steps_per_round: int | None  #: of averaging; None: one local epoch
     is_late: bool  #: whether changes arrive late, as in Downpour: they act like more momentum
+
+    def slow_momentum(self, num_rounds: int) -> float:
+        """Of averaging: the mean of many goes less far than each of them."""
+        if self.is_late or num_rounds < LEAST_ROUNDS:
+            return 0.0
+        return next(beta for least, beta in SLOW_MOMENTUM if self.num_workers >= least)
 
     def factor(self, optimizer: nn.Optimizer) -> float:
         """Times the rate that one worker has."""

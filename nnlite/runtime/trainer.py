@@ -15,7 +15,7 @@ from nnlite.case_file import has_run
 from nnlite.data import Augment, Batcher, Minibatches, Split, shards, to_float
 from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
-from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging import closing, contribution
 from nnlite.protocol.downpour.wire import Wire
 from nnlite.protocol.effects import Model, Progress, Standing
 from nnlite.protocol.records.spec import RunSpec
@@ -77,7 +77,7 @@ class State:
         """Take over a checkpoint. Raises WeightsError or StructureError when it is not one of ours."""
         found = data if isinstance(data, weights.Weights) else contribution.decode(data, where)[0]
         hint = "Was it written by a run with another network or optimizer?"
-        self.vector[:] = found.vector_in(self.shapes, where, hint)
+        self.vector[:] = closing.shared(found, where).vector_in(self.shapes, where, hint)
 
 
 def initial(spec: RunSpec) -> Model:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import weights
-from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging import closing, contribution
 from nnlite.protocol.downpour.wire import Wire
 from nnlite.protocol.effects import (
     Create,
@@ -50,7 +50,7 @@ class ToyLearner:
         self.done = 0  #: steps since the last update
 
     def adopt(self, round: int, data: Any, where: str) -> None:
-        self.weights[:] = contribution.decode(data, where)[0].vector
+        self.weights[:] = closing.shared(contribution.decode(data, where)[0], where).vector
         self.round, self.slices, self.scored = round, 0, 0
 
     def train(self, seconds: float, until_step: int | None = None) -> Progress:

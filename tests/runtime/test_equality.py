@@ -1,9 +1,12 @@
 """What must not matter to the outcome: the number of processes, the shape of the tree, who computes what."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from nnlite import nn
+from nnlite.protocol.records.keys import Keys
 from nnlite.store.base import buffers
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
@@ -73,6 +76,23 @@ def test_the_same_bytes_with_any_number_of_processes(kind, tmp_path):
         store = FileStore(tmp_path / str(num_processes))
         found[num_processes] = small.final(store, of, small.train(store, of, rows, num_processes))
     assert found[0] == found[1] == found[4]
+
+
+@pytest.mark.parametrize("how", [{"slow_momentum": 0.3}, {"slow_momentum": 0.3, "average_last": 3}, {"ema": 0.9}])
+def test_also_where_a_round_ends_with_more_than_the_mean(how, tmp_path):
+    rows = small.dataset(90)
+    of, plain = small.spec(rows, 4, 5, **how), small.spec(rows, 4, 5)
+    found = {}
+    for num_processes in (0, 1, 4):
+        store = FileStore(tmp_path / str(num_processes))
+        found[num_processes] = small.final(store, of, small.train(store, of, rows, num_processes))
+    other = MemoryStore()
+    assert found[0] == found[1] == found[4] != small.final(other, plain, small.train(other, plain, rows))
+    resumed = FileStore(tmp_path / "resumed")
+    small.train(resumed, replace(of, max_s=1e-9), rows)
+    resumed.delete(Keys(of.run).spec)
+    resumed.put(Keys(of.run).spec, of.to_json())
+    assert small.final(resumed, of, small.resume(resumed, of)) == found[0]
 
 
 def test_another_seed_gives_other_bytes():

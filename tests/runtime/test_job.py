@@ -29,7 +29,8 @@ VALUES: dict[str, tuple[str, ...]] = {
     "schedule": ("constant", "cosine"), "seed": ("0", "7", "4294967295"), "eval_every": ("1", "3"),
     "protocol": ("averaging", "downpour"), "push_every": ("1", "20"), "pull_every": ("1", "20"),
     "max_staleness": ("1", "4"), "staleness_aware": ("true", "false"), "wire": ("float32", "float16", "topk:1%"),
-    "combine": ("mean", "sum"), "scale": ("auto", "none"),
+    "combine": ("mean", "sum"), "slow_momentum": ("0", "0.3"), "average_last": ("1", "4"), "ema": ("0.9",),
+    "scale": ("auto", "none"),
     "quorum": ("1",), "max_attempts": ("1", "20"), "max_minutes": ("0.5", "60"), "trace": ("true", "false"),
     "threads": ("1", "2"), "workers": ("1", "3", "4"), "tree": ("1,2,4",), "run": ("a-run",),
     "store": ("memcached://127.0.0.1:11211/nnlite", "s3://bucket/nnlite?region=eu-west-1"),
@@ -51,6 +52,8 @@ def drawn(seed: int, seen: set[tuple[str, str]]) -> dict[str, str]:
             found.pop(name, None)
     if "rounds" in found:
         found.pop("epochs", None)
+    if "ema" in found:
+        found.pop("average_last", None)
     if found.get("workers") != "4":
         found.pop("tree", None)
     return found
@@ -132,7 +135,7 @@ def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("wrokers", 1, "no choice wrokers; there are augment, batch_size"),
+        ("wrokers", 1, "no choice wrokers; there are augment, average_last"),
         ("workers", "two", "workers = 'two': wanted a whole number"),
         ("workers", 1.5, "workers = 1.5: wanted a whole number"),
         ("workers", True, "wanted a whole number"),

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,16 @@ def test_killed_workers_are_replaced_and_the_bytes_are_the_same(seed, num_proces
     assert story.all("replaced"), told
     assert small.final(store, OF, last) == undisturbed, told
     assert all(values["num_samples"] in (0, 1200) for values in story.all("round")), told
+
+
+def test_also_where_a_round_ends_with_more_than_the_mean(tmp_path):
+    of, calm = replace(OF, slow_momentum=0.5, average_last=3), MemoryStore()
+    store, killer = FileStore(tmp_path), Killer(3, times=4)
+    last = small.train(store, of, ROWS, 2, started=killer.begin)
+    killer.over.set()
+    killer.join()
+    assert killer.killed
+    assert small.final(store, of, last) == small.final(calm, of, small.train(calm, of, ROWS))
 
 
 def test_a_worker_killed_in_the_middle_of_its_round(tmp_path, undisturbed):

@@ -132,3 +132,13 @@ def test_what_people_see_of_it():
 def test_an_unknown_scale_is_refused():
     with pytest.raises(UsageError, match="no scale 'much'; there are auto, none"):
         Job(case="c", scale="much")
+
+
+def test_slow_momentum_is_for_many_workers_and_rounds_and_may_be_given():
+    found = {w: scaling.of(w, BATCH, "averaging", True).slow_momentum(10) for w in (2, 3, 4, 7, 8, 16, 17, 100)}
+    assert found == {2: 0.0, 3: 0.0, 4: 0.2, 7: 0.2, 8: 0.3, 16: 0.3, 17: 0.5, 100: 0.5}
+    assert scaling.of(16, BATCH, "averaging", True).slow_momentum(9) == 0
+    assert planned(workers=16).slow_momentum == 0.3
+    assert planned(workers=16, slow_momentum=0.0).slow_momentum == 0
+    assert planned(workers=16, rounds=9).slow_momentum == planned(workers=16, scale="none").slow_momentum == 0
+    assert planned(workers=16, protocol="downpour").slow_momentum == 0

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging import closing, contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.effects import Create, DeleteMany, Get, GetMany, Note, Now, Program
 from nnlite.protocol.records import head
@@ -22,6 +22,7 @@ from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles import durable
+from nnlite.weights import Weights
 
 
 class Rounds:
@@ -30,6 +31,7 @@ class Rounds:
     def __init__(self, spec: RunSpec):
         self.spec, self.keys, self.tree = spec, Keys(spec.run), spec.tree
         self.mover: Lease | None = None  #: our lease, if it is to stand in a head that we move
+        self.lost: int | None = None  #: the round that could not be closed, as the checkpoint it began with is gone
         self.began_s: float | None = None  #: when the round began for us, by our clock; people like to know
 
     # ---- climbing
@@ -89,7 +91,10 @@ class Rounds:
         key = self.keys.summary(round)
         yield Create(key, contribution.summary(round, tally, seconds).to_json(key))
         if following.status == RUNNING:  # the others go on as soon as they see it, so it comes after the summary
-            data = contribution.under(root, self.keys.checkpoint(round + 1))
+            data = yield from self._checkpoint_after(round, root, tally)
+            if data is None:
+                self.lost = round
+                return
             yield Create(self.keys.checkpoint(round + 1), data)
 
         def moved(now: Head) -> Head:
@@ -104,6 +109,21 @@ class Rounds:
             yield Note("closed", {"round": round, "status": stands.status})
             yield from self._keep(round, stands, data)
             yield from self._collect_root(min(round, stands.round) - 2)
+
+    def _checkpoint_after(self, round: int, root: Weights, tally: Tally) -> Program[bytes | None]:
+        """The checkpoint that a round ends with. None when the one it began with is gone, and cannot be made again."""
+        key = self.keys.checkpoint(round + 1)
+        if not closing.is_more(self.spec):
+            return contribution.under(root, key)
+        where = self.keys.checkpoint(round)
+        found = yield Get(where)
+        if found is None and (yield from self.remake(round)):
+            found = yield Get(where)
+        if found is None:
+            found = yield Get(key)  # who closed the round has died before moving the head
+            return found.data if found is not None else None
+        before, _ = contribution.decode(found.data, where)
+        return closing.close(before, root, tally, key, round + 1, self.spec)
 
     def _keep(self, round: int, stands: Head, data: Any) -> Program[None]:
         """Copy what a closed round led to into the durable store, when it is time to: the checkpoint in `data`, or,
@@ -176,8 +196,11 @@ class Rounds:
             data = found.data if found is not None else None
         if data is None:
             return False
-        root, _ = contribution.decode(data, self.keys.node(version - 1, 0, 0))
-        yield Create(self.keys.checkpoint(version), contribution.under(root, self.keys.checkpoint(version)))
+        root, tally = contribution.decode(data, self.keys.node(version - 1, 0, 0))
+        made = yield from self._checkpoint_after(version - 1, root, tally)
+        if made is None:
+            return False
+        yield Create(self.keys.checkpoint(version), made)
         return True
 
     def _rebuild(self, round: int, level: int, node: int, missing: list[int], is_enough: bool = False) -> Program[Any]:

@@ -12,11 +12,9 @@ from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.averaging.rounds import Rounds
 from nnlite.protocol.effects import Create, Missing, Model, Note, Program
-from nnlite.protocol.records import head
-from nnlite.protocol.records.head import FAILED
 from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec
-from nnlite.protocol.roles.waiter import MORE_MEMORY, Leave, Waiter
+from nnlite.protocol.roles.waiter import MORE_MEMORY, Waiter
 
 MOST_FORGOTTEN = 5  # times that a worker's contribution to one round is made again
 
@@ -106,8 +104,3 @@ class Contributing(Waiter):
                 raise Again(round)
             yield from self.put(round, make)
         yield from super().repair()
-
-    def fail(self, reason: str) -> Program[None]:
-        """End the run, as failed, and leave."""
-        yield from head.end(self.keys.head, FAILED, reason)
-        raise Leave(reason)

@@ -31,6 +31,7 @@ RANGES = {  # field -> the least and the most it can be, and what people call it
     "eval_every": (0, MANY, "eval_every"),
     "max_staleness": (1, MANY, "max_staleness"),
     "quorum": (1, MOST_WORKERS, "quorum"),
+    "average_last": (1, MANY, "average_last"),
     "checkpoint_every": (0, MANY, "checkpoint_every"),
     "max_attempts": (1, MANY, "max_attempts"),
     "rounds_per_invocation": (0, MANY, "rounds per invocation"),
@@ -119,6 +120,11 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
     max_staleness: int | None = None  #: of an update when it is applied, in versions (downpour); None: any
     staleness_aware: bool = False  #: an update is divided by the number of versions it is late, and one (downpour)
     wire: str = "float32"  #: the form in which updates travel, see `protocol.wire`
+    slow_momentum: float = 0.0  #: in closing a round, below 1; 0: it ends with the mean (averaging), see `closing`
+    average_last: int | None = None  #: the result is the mean of so many checkpoints (averaging)
+    ema: float | None = (
+        None  #: the result is a moving average of all checkpoints, which decays so much a round (averaging)
+    )
     quorum: int | None = None  #: so many workers are enough to close a round that takes too long (averaging)
     checkpoint_store: str | None = None  #: URL of a store that forgets nothing, for every `checkpoint_every`th version
     rounds_per_invocation: int = 0  #: after so many the worker hands over to a new invocation; 0: never for that
@@ -169,10 +175,18 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
                 raise UsageError("downpour stops at a target accuracy only if it is measured: give eval_every")
         elif self.eval_every < 1:
             raise UsageError(f"eval_every: {self.eval_every}, wanted at least 1")
+        self._check_closing()
         if self.quorum is not None and self.quorum > self.num_workers:
             raise UsageError(f"quorum {self.quorum}, but there are only {self.num_workers} workers")
         if self.checkpoint_store is not None and self.checkpoint_every < 1:
             raise UsageError("a checkpoint store is for every so many checkpoints: give checkpoint_every")
+
+    def _check_closing(self) -> None:
+        for name, value in (("slow momentum", self.slow_momentum), ("ema", self.ema)):
+            if value is not None and not 0 <= value < 1:
+                raise UsageError(f"{name} {value}: wanted a number from 0 to below 1")
+        if self.average_last is not None and self.ema is not None:
+            raise UsageError("average_last and ema both say what the result is a mean of: leave one out")
 
     def _check_workers(self) -> None:
         if self.num_workers > self.data.num_train:

@@ -155,7 +155,28 @@ class Waiter:
         if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:
             yield from self.combiner.combine(self.holder)
             return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
-        return (yield from self.rounds.missing(self.open_round(now_head)))
+        missing = yield from self.rounds.missing(self.open_round(now_head))
+        yield from self._see_to_beginning()
+        return missing
+
+    def _see_to_beginning(self) -> Program[None]:
+        """A round that is closed with the help of the checkpoint it began with cannot end without it."""
+        lost, self.rounds.lost = self.rounds.lost, None
+        if lost is not None and (yield from self.read_head()).round == lost:
+            yield from self.checkpoint_is_lost(lost)
+
+    def checkpoint_is_lost(self, round: int) -> Program[None]:
+        """The newest checkpoint is not in the store: go on from the durable one, or end the run as failed."""
+        problem = f"checkpoint {self.keys.checkpoint(round)} is missing in the store: {MORE_MEMORY}"
+        if self.spec.checkpoint_store is not None:
+            yield from self.restore(problem)
+        else:
+            yield from self.fail(problem)
+
+    def fail(self, reason: str) -> Program[None]:
+        """End the run, as failed, and leave."""
+        yield from head.end(self.keys.head, FAILED, reason)
+        raise Leave(reason)
 
     def _last_known(self, worker: int) -> Program[Lease | None]:
         """What is known of a lease that the store has lost."""

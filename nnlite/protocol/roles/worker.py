@@ -238,13 +238,6 @@ class Worker(Contributing):
         )
         yield from self.fail(reason)
 
-    def checkpoint_is_lost(self, round: int) -> Program[None]:
-        """The newest checkpoint is not in the store: go on from the durable one, or end the run as failed."""
-        problem = f"checkpoint {self.keys.checkpoint(round)} is missing in the store: {MORE_MEMORY}"
-        if self.spec.checkpoint_store is not None:
-            yield from self.restore(problem)
-        yield from self.fail(problem)
-
     def read_head(self) -> Program[Head]:
         now_head = yield from super().read_head()
         if self.life is None:

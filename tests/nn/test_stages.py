@@ -223,3 +223,42 @@ def test_an_image_stage_that_learns_nothing(layer):
     network, rng = nn.Sequential([layer, nn.Flatten(), nn.Dense(3)], (2, 5, 5)), np.random.default_rng(6)
     check = nn.check_network(network, *batch_for(network, 4, rng), rng)
     assert check.relative_error < 1e-6, check
+
+
+@dataclass(frozen=True)
+class Spoil(nn.Layer):
+    """Passes on, and leaves nothing of the gradient that it is given, as it may."""
+
+    needs_input: ClassVar[bool] = False
+    needs_output: ClassVar[bool] = False
+
+    def forward(self, p, x, ws):
+        y = ws.output(x.shape)
+        np.copyto(y, x)
+        return y
+
+    def backward(self, p, g, x, y, dy, ws):
+        dx = dy.copy()
+        dy[...] = 7
+        return dx
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        *(nn.Conv2D(4, 1, 2), nn.Conv2D(4, 3, 2, algorithm="im2col"), nn.Conv2D(4, 3, 2, algorithm="rowwise")),
+        *(nn.Conv2D(4, 3, algorithm="winograd"), nn.Conv2D(4, 3, 2, groups=4), nn.Conv2D(4, 3, 2, groups=2)),
+        *(nn.MaxPool2D(2, 3), nn.AveragePool2D(2, 3), nn.GlobalAveragePool2D(), nn.GroupNorm(2), nn.ReLU(), nn.ELU()),
+        *(nn.LocalResponseNorm(), nn.Residual(nn.Conv2D(4, 1)), nn.Residual([nn.Conv2D(4, 3, 2)], nn.Conv2D(4, 1, 2))),
+    ],
+    ids=str,
+)
+def test_memory_that_was_written_over_does_not_come_back(layer):
+    """The gradient that a layer returns belongs to the one before it, which may write over it: what should be zero in
+    it must be so at every step, not only at the first."""
+    network = nn.Sequential([nn.Conv2D(4, 3), Spoil(), layer, nn.Flatten(), nn.Dense(3)], (2, 7, 6))
+    rng = np.random.default_rng(8)
+    vector, (x, y) = network.init(rng).astype(np.float64), batch_for(network, 3, rng)
+    first, *later = (gradient_of(network, vector, x, y)[1] for _ in range(3))
+    for gradient in later:
+        assert np.array_equal(gradient, first)

@@ -108,15 +108,14 @@ def test_the_bill_is_the_one_that_the_command_has_shown(train, case_file, more):
 
 def test_the_bill_of_a_run_that_went_on_has_all_of_it(train, start, case_file):
     """What its first command used before it was interrupted, and the second after that; a third one adds nothing."""
-    process = start(
-        "--case", case_file(num_train=6000), "--run", "one", "--workers", 2, "--rounds", 40, "--out", "w.st"
-    )
+    path = case_file(num_train=6000)
+    process = start("--case", path, "--run", "one", "--workers", 2, "--rounds", 40, "--out", "w.st")
     assert process.stdout.readline().startswith("round   1/")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     before = said_by(status, "one")["cost"]
     assert before["worker_seconds"] > 0
-    told = cost_of(train("--resume", "one", "--json", "--out", "w.st").out)
+    told = cost_of(train("--resume", "one", "--case", path, "--json", "--out", "w.st").out)
     assert told["worker_seconds"] > before["worker_seconds"]
     assert told["invocations"] == 4
     assert_one_account(told, "one")

@@ -15,11 +15,11 @@ def upload(store: Store, spec: RunSpec, dataset: Dataset) -> None:
     """Cut both splits into shards, named by content, and have them stand in the store.
 
     A mark behind the last shard saves the next run with as many workers from sending them all: it only looks whether
-    they are still there. A store that forgets (memcached) gets none.
+    they are still there. A store that forgets gets none.
     """
     splits = {"train": dataset.train, "test": dataset.test}
     for part, keys in _keys(spec).items():
-        mark, marks = _mark(keys[0]), not store.url.startswith("memcached://")
+        mark, marks = _mark(keys[0]), not _forgets(store)
         is_marked = marks and not store.missing([mark])
         wanted = set(store.missing(keys) if is_marked else keys)
         if not wanted:
@@ -57,7 +57,8 @@ def read(store: Store, key: str) -> Split:
             store.forget(key)
             return shards.decode(store.get(key).data, key)
     except NotFound:
-        raise DataNotFound(f"shard {key} is gone from {store.url}: {_ADVICE}") from None
+        advice = _MORE_MEMORY if _forgets(store) else _ADVICE
+        raise DataNotFound(f"shard {key} is gone from {store.url}: {advice}") from None
     except DataError as error:
         with suppress(StoreError):  # without its mark all of them are compared
             store.delete(_mark(key))
@@ -69,7 +70,13 @@ def keys(spec: RunSpec) -> list[str]:
     return [key for some in _keys(spec).values() for key in (_mark(some[0]), *some)]
 
 
+def _forgets(store: Store) -> bool:
+    """Whether it loses values for want of memory."""
+    return store.url.startswith("memcached://")
+
+
 _ADVICE = "a new run or search of the same kind sends it again; then --resume this one"
+_MORE_MEMORY = f"a memcached that forgets wants more memory (-m), or the shards another --data-store; {_ADVICE}"
 
 
 def _keys(spec: RunSpec) -> dict[str, list[str]]:

@@ -9,11 +9,13 @@ import pytest
 from nnlite.data import shards
 from nnlite.errors import DataError, DataNotFound
 from nnlite.runtime import shard_store
+from nnlite.store import open_store
 from nnlite.store.cache import Caching
 from nnlite.store.memory import MemoryStore
 from nnlite.store.trace import Traced
 from nnlite.store.warm import Shelf, Warm
 from tests.runtime import small
+from tests.servers import Memcached, need_memcached
 
 ROWS = small.dataset(12, num_test=6)
 OF = small.spec(ROWS, 2)
@@ -81,6 +83,14 @@ def test_one_that_is_gone_is_one_line() -> None:
     with pytest.raises(DataNotFound, match=f"shard {re.escape(FIRST)} is gone from memory://.*a new run") as caught:
         shard_store.read(store, FIRST)
     assert "\n" not in str(caught.value)
+
+
+def test_one_that_a_memcached_has_forgotten_is_said_with_what_to_do() -> None:
+    """Sending it again makes the same memcached forget another one."""
+    need_memcached()
+    forgotten = pytest.raises(DataNotFound, match=r"is gone from memcached://.*more memory \(-m\).*--data-store")
+    with Memcached() as server, open_store(f"memcached://{server.address}/small") as store, forgotten:
+        shard_store.read(store, FIRST)
 
 
 def test_a_nearer_copy_that_is_damaged_is_passed_by() -> None:

@@ -171,11 +171,15 @@ class FileStore(Store):
     def _locked(self, key: str) -> Iterator[int]:
         """Alone among all writers of this key; yields the lock file's descriptor."""
         name = f"{zlib.crc32(key.encode()) % NUM_LOCKS:02}"  # unlike hash(), the same in every process
+        path = os.path.join(self._root, LOCK_FOLDER, name)
         with self._folder(LOCK_FOLDER) as folder:
-            fd = locks.open_file(name, folder)
+            try:
+                fd = locks.open_file(name, folder)
+            except OSError as error:
+                error.filename = path
+                raise
         try:
             if not locks.hold_within(fd, LOCK_PATIENCE_S):
-                path = os.path.join(self._root, LOCK_FOLDER, name)
                 raise StoreUnavailable(
                     f"{key!r} in {self.url}: another process has held the lock {path} for {LOCK_PATIENCE_S:g} s; "
                     "is it stopped? (fuser names it) Let it go on, or end it"
@@ -215,7 +219,8 @@ class FileStore(Store):
                     f"{error.strerror}: {num_bytes:,} bytes wanted, {_free_bytes(self._root):,} free; "
                     "free some space or choose another store (the old value is intact)"
                 )
-            raise StoreError(f"cannot {verb} {key!r} in {self.url}: {reason}") from error
+            where = f"{error.filename}: " if error.errno == errno.ELOOP and error.filename else ""
+            raise StoreError(f"cannot {verb} {key!r} in {self.url}: {where}{reason}") from error
 
 
 def _version(status: os.stat_result) -> Version:

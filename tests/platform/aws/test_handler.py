@@ -60,7 +60,7 @@ def test_a_worker_that_its_run_did_not_ask_for_leaves_the_run_as_it_was(worker, 
         store.put(Keys(of.run).lease(worker), LEASE.to_json(Keys(of.run).lease(worker)))
     before = {str(path): path.read_bytes() for path in tmp_path.rglob("runs/**/*.json")}
     monkeypatch.setattr(handler, "_function", lambda name: SimpleNamespace(name=name, invoke=pytest.fail))
-    event = {"run": of.run, "store": store.url, "worker": worker, "attempt": attempt}
+    event = {"run": of.run, "store": store.url, "worker": worker, "attempt": attempt, "spec": of.sha256}
     assert handler.handle(event, CONTEXT)["reason"] == says
     assert {str(path): path.read_bytes() for path in tmp_path.rglob("runs/**/*.json")} == before
     assert Head.from_json(store.get(Keys(of.run).head).data, Keys(of.run).head).status == "running"

@@ -88,7 +88,7 @@ TRACE = [format.Span("train", 0.5, 1.0, 1, 100), {"mark": "end", "at_s": 2.0, "r
 HEADER = {"began_unix_s": 1.7e9, "run": "r", "cold_start": True, "environment": environment()}
 LOST = {
     "requestContext": {"condition": "RetriesExhausted"},
-    "requestPayload": {"run": "r", "store": "s3://b/p", "worker": 0, "attempt": 1},
+    "requestPayload": {"run": "r", "store": "s3://b/p", "worker": 0, "attempt": 1, "spec": "a" * 64},
     "responsePayload": {"errorType": "E", "errorMessage": "m"},
 }
 CHOICE = {

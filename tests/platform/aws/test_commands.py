@@ -229,7 +229,7 @@ def test_force_cuts_every_function_of_the_stack_off_and_release_undoes_it(stack)
         refused = call("train", *SMALL, "--yes")
         assert "is cut off (reserved concurrency 0): python -m tools.stop --release" in refused.err
         sent = len(stack.functions.records)
-        payload = json.dumps({"run": "r", "store": STORE, "worker": 0, "attempt": 1}).encode()
+        payload = json.dumps({"run": "r", "store": STORE, "worker": 0, "attempt": 1, "spec": "a" * 64}).encode()
         stack.client("lambda").invoke(FunctionName="nnlite-worker", InvocationType="Event", Payload=payload)
         time.sleep(0.3)
         assert len(stack.functions.records) == sent

@@ -5,17 +5,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from lambda_pkg import handler
+from lambda_pkg import events, handler
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.lease import Lease
 from nnlite.runs import lifecycle
+from nnlite.runtime.invocation import Payload
 from nnlite.store.file import FileStore
 from tests.runtime import small
 
 CONTEXT = SimpleNamespace(function_name="nnlite-worker", get_remaining_time_in_millis=lambda: 60_000)
 LEASE = Lease(1, "somebody")
-PAYLOAD = {"run": "r", "store": "memory://x", "worker": 0, "attempt": 1}
+PAYLOAD = {"run": "r", "store": "memory://x", "worker": 0, "attempt": 1, "spec": "a" * 64}
 
 
 def nested(depth):
@@ -25,13 +26,17 @@ def nested(depth):
     return value
 
 
+def test_an_event_is_refused_for_what_is_odd_in_it_alone():
+    assert events.read(PAYLOAD) == Payload(**PAYLOAD)
+
+
 @pytest.mark.parametrize(
     "event",
     [
         1, [], "x", None, True, {}, nested(900), {"a": nested(900)}, {"action": "repair"}, {"action": "other"},
         {"action": "repair", "store": 5, "rule": "r"}, {"action": "repair", "store": "s", "rule": "r", "more": 1},
         {**PAYLOAD, "worker": -1}, {**PAYLOAD, "worker": "0"}, {**PAYLOAD, "attempt": 1.5}, {**PAYLOAD, "run": "../x"},
-        {**PAYLOAD, "run": ["r"]}, {**PAYLOAD, "more": 1}, {**PAYLOAD, "attempt": 10**400},
+        {**PAYLOAD, "run": ["r"]}, {**PAYLOAD, "more": 1}, {**PAYLOAD, "attempt": 10**400}, {**PAYLOAD, "spec": "a"},
     ],
     ids=lambda event: repr(event)[:50],
 )  # fmt: skip

@@ -214,7 +214,7 @@ def test_the_command_says_so_in_one_line_and_ends_with_1(stack, tmp_path):
 def test_lost_events_come_back_through_the_queue(stack):
     """An event that Lambda gave up on is a casualty at once, with its reason; other runs' stay in the queue."""
     of = spec("lost")
-    mine = {"run": "lost", "store": STORE, "worker": 2, "attempt": 1}
+    mine = {"run": "lost", "store": STORE, "worker": 2, "attempt": 1, "spec": of.sha256}
     for payload in (mine, mine | {"run": "another"}):
         stack._lost({"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": payload,
                      "responsePayload": {"errorMessage": "boom"}})  # fmt: skip

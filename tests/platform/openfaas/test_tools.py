@@ -374,7 +374,7 @@ def lease_of(store: Store, key: str) -> Lease:
 
 
 def test_unsigned_calls_of_workers_are_refused(cluster):
-    body = b'{"run": "r", "store": "memory://x", "worker": 0, "attempt": 1}'
+    body = b'{"run": "r", "store": "memory://x", "worker": 0, "attempt": 1, "spec": "%s"}' % (b"a" * 64)
     assert post(cluster, "emnist-train", body, {}, until_not={429, 500})[0] == 401
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from nnlite.commands._follow_up import completed
 from nnlite.commands._signals import ending_as_ctrl_c, exit_code
 from nnlite.commands._spelling import spelled
+from nnlite.commands._terminal import guarded
 from nnlite.errors import NnliteError, UsageError
 
 EXIT_ERROR = 1
@@ -30,6 +31,11 @@ def run(
     parser and its subcommands, shows the traceback.
     """
     _open_closed_streams()
+    with guarded():
+        return _run(main, parser, argv)
+
+
+def _run(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> int:
     _add_debug(parser, default=False)
     _spell(parser)
     try:

@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from nnlite.commands._json import say
+from nnlite.commands._terminal import in_line, unguarded_stderr
 from nnlite.protocol.search.result import OK, Result, leaderboard
 from nnlite.protocol.search.spec import SearchSpec
 
@@ -72,7 +73,9 @@ class Leaderboard:
 
     def _line(self, result: Result, seconds: float) -> str:
         ladder, best = self.search.ladder, leaderboard(self.results)[0]
-        score = f"validation {result.accuracy:.4f}" if result.status == OK else f"{result.status}: {result.reason}"
+        score = (
+            f"validation {result.accuracy:.4f}" if result.status == OK else f"{result.status}: {in_line(result.reason)}"
+        )
         ahead = f"  best {best.accuracy:.4f} (trial {best.trial})" if best.status == OK else ""
         rung = f"  rung {result.rung + 1}/{ladder.top + 1}" if ladder.top else ""
         return f"trial {result.trial:>3}{rung}  {result.rounds:>3} rounds  {score}  {seconds:.1f} s{ahead}"
@@ -87,7 +90,7 @@ class Leaderboard:
 
     def _wipe(self) -> None:
         if self._num_lines:
-            print(f"\x1b[{self._num_lines}F\x1b[J", end="", file=sys.stderr, flush=True)
+            print(f"\x1b[{self._num_lines}F\x1b[J", end="", file=unguarded_stderr(), flush=True)
             self._num_lines = 0
 
     def _say(self, line: str) -> None:

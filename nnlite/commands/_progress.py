@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlite.commands._json import say
+from nnlite.commands._terminal import unguarded_stderr
 from nnlite.protocol.counting import number
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
@@ -157,4 +158,6 @@ def _bar(num_rounds: int, first_round: int) -> Any:
         from tqdm import tqdm
     except ImportError:
         return None
-    return tqdm(total=num_rounds, initial=first_round, unit="round", leave=False, dynamic_ncols=True)
+    return tqdm(
+        total=num_rounds, initial=first_round, unit="round", leave=False, dynamic_ncols=True, file=unguarded_stderr()
+    )

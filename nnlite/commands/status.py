@@ -12,6 +12,7 @@ from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._cost import dollars, shown
 from nnlite.commands._json import say
 from nnlite.commands._spelling import command
+from nnlite.commands._terminal import in_line
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.records.spec import RunSpec
@@ -87,7 +88,7 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     names = [str(w) for w, state in enumerate(survey.workers) if state in (LATE, LOST)]
     late = f" (late or lost: {', '.join(names[:20])})" if names else ""
     accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
-    reason = f" ({head.reason})" if head.reason else ""
+    reason = f" ({in_line(head.reason)})" if head.reason else ""
     cap = "" if spec.budget_usd is None else f", budget ${spec.budget_usd:g}"
     if survey.is_copy:
         return (

@@ -19,6 +19,7 @@ from nnlite.commands._plan import add_options, check_data, name_code, plan, run_
 from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress, rounds_made
 from nnlite.commands._signals import is_terminated
+from nnlite.commands._terminal import in_line
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
@@ -221,7 +222,7 @@ def _protocol(spec: RunSpec) -> str:
 
 def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -> None:
     for name, value in _facts(spec, args, dataset).items():
-        print(f"{name:<10} {value}", file=sys.stderr)
+        print(f"{name:<10} {in_line(value)}", file=sys.stderr)
 
 
 def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None, books: Books) -> int:
@@ -231,7 +232,7 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
         return 0
     books.introduce(dataset, start_nothing=True)
     for name, value in _facts(spec, args, dataset).items():
-        print(f"{name:<10} {value}")
+        print(f"{name:<10} {in_line(value)}")
     print()
     print(nn.Sequential.from_config(spec.network).summary())
     print("\nnothing was started (--dry-run)")
@@ -242,7 +243,7 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
     made = "rounds" if spec.protocol == "averaging" else "checkpoints"
     took = "" if seconds is None else f", {seconds:.1f} s"
-    print(f"test accuracy {accuracy} after {last.result} {made}{took} ({last.reason})")
+    print(f"test accuracy {accuracy} after {last.result} {made}{took} ({in_line(last.reason)})")
     print(f"cost      {cost}")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')

@@ -19,6 +19,7 @@ from nnlite.commands._json import say
 from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._plan import name_code, run_code
 from nnlite.commands._platforms import DEFAULT_STORE, Place
+from nnlite.commands._terminal import in_line
 from nnlite.commands._trials import add_options, plan
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.invoker.processor import num_processes
@@ -164,7 +165,7 @@ def _show_result(
     print("\n".join(["", *board.rows(found.leaderboard), ""]))
     trained, whole = found.num_rounds(ladder), search.num_trials * ladder.rounds[-1]
     took = "" if seconds is None else f", {seconds:.1f} s"
-    print(f"trained    {trained} rounds of the {whole} of all trials to the end{took} ({last.reason})")
+    print(f"trained    {trained} rounds of the {whole} of all trials to the end{took} ({in_line(last.reason)})")
     print(f"cost       {cost}")
     print(
         f"best       trial {outcome.trial}, after {outcome.rounds} rounds: {configuration(found.trial.configuration)}"
@@ -200,13 +201,13 @@ def _drawn(configurations: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def _say(facts: dict[str, str]) -> None:
     for name, value in facts.items():
-        print(f"{name:<10} {value}", file=sys.stderr)
+        print(f"{name:<10} {in_line(value)}", file=sys.stderr)
 
 
 def _show(facts: dict[str, str]) -> int:
     """--dry-run: what would be done, on stdout."""
     for name, value in facts.items():
-        print(f"{name:<10} {value}")
+        print(f"{name:<10} {in_line(value)}")
     print("\nnothing was started (--dry-run)")
     return 0
 

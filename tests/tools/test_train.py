@@ -50,10 +50,10 @@ def test_every_case_trains_and_its_file_predicts_as_reported(case, dataset, work
 def test_json_lines_have_the_documented_fields(train, case_file):
     done = train("--case", case_file(), "--json", "--run", "r1", "--out", "w.st", "--workers", 2)
     *rounds, result = map(json.loads, done.out.splitlines())
-    fields = {"event", "round", "loss", "images_per_s", "seconds", "test_accuracy"}
+    fields = {"event", "version", "round", "loss", "images_per_s", "seconds", "test_accuracy"}
     assert [set(r) for r in rounds] == [fields] * 3
     assert all(r["event"] == "round" and r["loss"] > 0 and r["images_per_s"] > 0 for r in rounds)
-    assert set(result) == {"event", "run", "test_accuracy", "rounds", "seconds", "weights", "reason", "cost"}
+    assert set(result) == {"event", "version", "run", "test_accuracy", "rounds", "seconds", "weights", "reason", "cost"}
     assert (result["event"], result["run"], result["rounds"]) == ("result", "r1", 3)
     assert (result["weights"], result["reason"]) == ("w.st", "all rounds done")
 

@@ -37,10 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def enter(name: str, argv: Sequence[str]) -> int:
     """Run the command of that name. Returns its exit code."""
     os.environ.update(blas_of(1))  # before NumPy comes, with the next import
-    import numpy
-
     try:
+        import numpy
+
         required.check(numpy)  # before anything of ours that an older one does not know
+    except ModuleNotFoundError:
+        pass  # `deploy` makes a bundle without it
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR

@@ -57,14 +57,18 @@ _REASONS = {
 class FileStore(Store):
     """Files below the folder `root`, which the first `put` creates. Safe between threads and processes.
 
-    Raises StoreError if `root` is there but is no folder, NnliteError on a system without locks.
+    Raises UsageError if `root`, or what it would stand in, is there but is no folder; NnliteError on a system
+    without locks.
     """
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         locks.require()
         self._root = os.path.abspath(root)  # a later chdir changes nothing
-        if os.path.lexists(self._root) and not os.path.isdir(self._root):
-            raise StoreError(f"{self._root} is not a folder, so no store; remove it or choose another path")
+        standing = self._root
+        while not os.path.lexists(standing):
+            standing = os.path.dirname(standing)
+        if not os.path.isdir(standing):
+            raise UsageError(f"{standing} is not a folder, so {self._root} is no store; choose another path")
         self._remove_stale()
 
     @classmethod

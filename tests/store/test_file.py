@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable
+from nnlite.errors import Conflict, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store import ABSENT, open_store
 from nnlite.store import file as module
 from nnlite.store.file import FileStore
@@ -450,11 +450,10 @@ sys.exit(door.enter("train", ["--case", "c", "--dataset", "fashion-sample", "--s
 # What is in the way
 
 
-def test_a_path_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(StoreError, match=r"/file is not a folder, so no store; remove it or choose another path"):
-        FileStore(tmp_path / "file")
+def test_a_file_that_takes_the_place_of_the_folder(tmp_path: Path) -> None:
+    """It appears after the store was opened: one in the way before that is a wrong request."""
     below = FileStore(tmp_path / "file" / "store")
+    (tmp_path / "file").write_bytes(b"")
     for verb in (lambda: below.get("a"), lambda: below.put("a", b""), lambda: below.delete("a")):
         refused(verb, "a file stands where a folder is needed")
 
@@ -566,3 +565,11 @@ def test_stale_temporary_files_go_and_fresh_ones_stay(store: FileStore, root: Pa
         os.utime(root / ".tmp" / name, (then_s, then_s))
     open_store(str(root))
     assert files_below(root) == [f".tmp/{fresh}", "a"]
+
+
+@pytest.mark.parametrize("below", ["", "/below", "/far/below"])
+def test_a_file_in_the_way_of_the_folder_is_a_wrong_request(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(UsageError, match=r"file is not a folder, so .* is no store"):
+        FileStore(f"{tmp_path}/file{below}")
+    assert (tmp_path / "file").read_bytes() == b"mine"

@@ -252,7 +252,8 @@ def test_no_processes_train_here(train, case_file):
 def test_a_store_that_is_a_file(train, case_file, tmp_path):
     (tmp_path / "file").write_text("")
     check(train("--case", case_file(), "--store", tmp_path / "file"), 2, f"{tmp_path}/file is not a folder")
-    check(train("--case", case_file(), "--store", tmp_path / "file/below"), 1, "file/below", "a file stands where")
+    check(train("--case", case_file(), "--store", tmp_path / "file/below"), 2, "/file is not a folder", "file/below")
+    assert (tmp_path / "file").read_text() == "", "it is as it was"
 
 
 AS_NOBODY = """

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from nnlite.errors import NnliteError, StructureError
+from nnlite.errors import NnliteError, StructureError, words
 from nnlite.numbers import PythonNumbers
 
 T = TypeVar("T", bound="Described")
@@ -125,7 +125,7 @@ def _build(value: Any) -> Any:
     try:
         return _registry[name](**made)
     except TypeError as error:
-        raise StructureError(f"the description of {name} does not fit: {error}") from error
+        raise StructureError(f"the description of {name} does not fit: {words(error)}") from error
 
 
 # ---- types of fields

@@ -279,6 +279,23 @@ def test_a_head_without_fields_is_no_run_that_goes_on():
             Head.from_json(data, "runs/r/head.json")
 
 
+@pytest.mark.parametrize("status", ["", "paused", "Running", "done ", "running\x1b[2J", None, 1])
+def test_a_head_has_one_of_four_statuses(status):
+    sound = json.loads(Head().to_json("x"))
+    with pytest.raises(NnliteError, match="status: expected "):
+        Head.from_json(json.dumps({**sound, "status": status}).encode(), "x")
+
+
+@pytest.mark.parametrize("name", ["\x1b[2J", "units\ud800", "a\nb", "a" * 100_000])
+def test_a_field_that_no_layer_has_is_told_in_a_short_line(name):
+    values = NETWORK.config()
+    values["layers"][1][name] = 1
+    with pytest.raises(NnliteError, match="the description of Dense does not fit") as caught:
+        model(json.dumps(values).encode(), "network")
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1_000
+
+
 def test_a_contribution_of_less_than_nothing_is_not_merged():
     good = contribution.encode(MODEL, Tally(5, 1.0), "a")
     found = weights.decode(good)

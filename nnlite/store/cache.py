@@ -23,7 +23,7 @@ from nnlite.store.base import Condition, Data, Store, Version, Versioned, check_
 from nnlite.store.wrapper import Wrapper
 
 _IMMUTABLE = re.compile(r"runs/[^/]+/(ckpt|rounds|updates)/.*|datasets/.*")
-_COPY = re.compile(rb"nnlite-copy (\S{1,200}) (\d{1,15}) ([0-9a-f]{8})\n")
+_COPY = re.compile(rb"nnlite-copy ([!-~]{1,200}) (\d{1,15}) ([0-9a-f]{8})\n")
 
 
 def is_immutable(key: str) -> bool:

@@ -170,7 +170,7 @@ def test_a_near_store_that_was_emptied_changes_nothing() -> None:
     assert store.get(KEY).data == b"weights"
 
 
-@pytest.mark.parametrize("damage", ["flip", "cut", "longer", "header", "empty"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "longer", "header", "empty", "version"])
 def test_a_damaged_copy_is_read_anew_and_replaced(damage: str) -> None:
     store, far, near = cached()
     store.put(KEY, b"weights")
@@ -178,6 +178,7 @@ def test_a_damaged_copy_is_read_anew_and_replaced(damage: str) -> None:
     (name,) = near._space.values  # type: ignore[attr-defined]
     copy = near.get(name).data
     damaged = {"flip": copy[:-1] + b"X", "cut": copy[:-1], "longer": copy + b"x", "header": b"x" + copy, "empty": b""}
+    damaged["version"] = copy.replace(b"nnlite-copy ", b"nnlite-copy \xff", 1)
     near.put(name, damaged[damage])
     before = num_gets(far)
     assert store.get(KEY) == truth

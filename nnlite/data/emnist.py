@@ -18,7 +18,7 @@ import numpy as np
 from nnlite import magic
 from nnlite.data import files, idx
 from nnlite.data.mnist import Arrays, as_images, as_labels, file_names, find_file, most_bytes
-from nnlite.errors import DataError, DataNotFound, NnliteError, UsageError
+from nnlite.errors import DataError, DataNotFound, NnliteError, UsageError, words
 
 if TYPE_CHECKING:
     from zipfile import ZipFile
@@ -100,7 +100,7 @@ def _read_zip(path: Path, split: str, most_rows: int | None) -> tuple[Arrays, tu
     except NnliteError:
         raise
     except (zipfile.BadZipFile, zlib.error, struct.error, *_ODD_ERRORS) as error:
-        raise DataError(f"{path}: not a sound zip archive ({error}). Delete it and get it again.") from error
+        raise DataError(f"{path}: not a sound zip archive ({words(error)}). Delete it and get it again.") from error
 
 
 def _in_zip(archive: ZipFile, where: str, stem: str, most_bytes: int) -> _Source | None:

@@ -15,6 +15,7 @@ from nnlite.records.text import MOST_BYTES, Data, Unsound, parse
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
 K = TypeVar("K", bound="Kept")
+MOST_SHOWN = 1_000  #: characters of what is wrong: what was found may be as long as it likes
 
 
 class Described:
@@ -122,5 +123,6 @@ def load(kind: type[R], data: Data, where: str) -> R:
 
 def refusal(kind: type[Described], where: str, fault: Unsound) -> NnliteError:
     """The error for what is no record of that kind."""
-    hint = f"; {kind.hint}" if kind.hint else ""
-    return kind.error(f"{where} is not {kind.what} (damaged, or not ours): {fault}{hint}")
+    hint, found = f"; {kind.hint}" if kind.hint else "", str(fault)
+    shown = found if len(found) <= MOST_SHOWN else f"{found[:MOST_SHOWN]}..."
+    return kind.error(f"{where} is not {kind.what} (damaged, or not ours): {shown}{hint}")

@@ -54,6 +54,7 @@ def test_what_is_no_event_of_ours_is_refused(event, monkeypatch, capsys):
     ("worker", "attempt", "says"),
     [
         (7, 1, "refused: run small has no worker 7: wanted one from 0 to 1"),
+        (2, 1, "refused: run small has no worker 2: wanted one from 0 to 1"),
         (1, 5, "another invocation is this worker"),  # nobody has opened its lease for that
     ],
 )

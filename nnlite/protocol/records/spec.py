@@ -36,6 +36,7 @@ RANGES = {  # field -> the least and the most it can be, and what people call it
     "max_attempts": (1, MANY, "max_attempts"),
     "rounds_per_invocation": (0, MANY, "rounds per invocation"),
 }
+MANY_INVOCATIONS = 1_000  #: more than most runs have
 LONGEST_S = 1e9  #: thirty years: no clock is asked to wait longer
 
 
@@ -220,12 +221,13 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
 
     def last_round(self, life: int = 0) -> int:
         """Beyond it no head of this run can be, once restored `life` times. A checkpoint of downpour has at least one
-        step more than that before it, or the end of a worker; in a search, rounds are news of any number."""
+        update more than that before it: of a step, or of an invocation that ended, of which there may be many; in a
+        search, rounds are news of any number."""
         if self.protocol == SEARCH:
             return MOST_VERSION
         if self.protocol == "averaging":
             return self.num_rounds
-        return life * LIFE + self.num_rounds * self.steps_of_all_per_round + self.num_workers
+        return life * LIFE + 2 * (self.num_rounds * self.steps_of_all_per_round + self.num_workers) + MANY_INVOCATIONS
 
     @property
     def update_share(self) -> float:

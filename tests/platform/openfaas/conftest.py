@@ -73,7 +73,7 @@ def _calm(request: pytest.FixtureRequest) -> Iterator[None]:
     if cluster:
         cluster.faults.clear()
         for name in cluster.functions.keys() - before:
-            cluster.functions.pop(name).scale(0)
+            cluster.functions.pop(name).retire()
 
 
 def client(cluster: FakeGateway, secret: bytes = SECRET, password: str = PASSWORD) -> Gateway:

@@ -110,6 +110,11 @@ class Function:
             while len(self.replicas) < count:
                 self.replicas.append(self._replica())
 
+    def retire(self) -> None:
+        """End it for good."""
+        self.scale(0)
+        self.stderr.close()
+
     def next(self) -> Replica | None:
         """A replica in turn; one that died is started again, as a cluster does."""
         with self.lock:
@@ -172,7 +177,7 @@ class FakeGateway:
         self._server.shutdown()
         self._server.server_close()
         for function in self.functions.values():
-            function.scale(0)
+            function.retire()
 
     # ---- calls
 

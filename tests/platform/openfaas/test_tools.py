@@ -122,7 +122,7 @@ def test_a_function_a_worker_and_one_invocation_a_round(cluster, packed, secrets
     calls = [(c["worker"], c["attempt"]) for c in cluster.calls[before:]]
     assert {(0, 1), (0, 2), (1, 1), (1, 2)} <= set(calls)
     for worker in (1, 2):
-        cluster.functions.pop(f"worker-{worker}").scale(0)
+        cluster.functions.pop(f"worker-{worker}").retire()
 
 
 def test_the_estimate_is_measured_by_calls_and_the_account_is_the_one_of_all(cluster, memcached, capsys):
@@ -204,7 +204,7 @@ def test_bad_input(cluster, memcached, packed, secrets, monkeypatch, capsys, tmp
     environment = {"secret_mount_path": str(tmp_path / "no secrets"), "exec_timeout": "60s"}
     cluster.deploy("bare", packed / "emnist-train", environment)
     assert "the function has no secret 'nnlite-hmac'" in said(capsys, 1, "--store", store, "--function", "bare")
-    cluster.functions.pop("bare").scale(0)
+    cluster.functions.pop("bare").retire()
     assert "functions cannot see it; wanted memcached://" in said(capsys, 2)
     assert "--processes is for --platform local" in said(capsys, 2, "--store", store, "--processes", 2)
     monkeypatch.delenv("NNLITE_OPENFAAS_SECRET_FILE")

@@ -34,8 +34,8 @@ def played(simulation, program, most=20):
     [
         (AVERAGING, 0, 3),
         (AVERAGING, 2, 3),
-        (DOWNPOUR, 0, 3 * 1000 + 2),
-        (DOWNPOUR, 2, 2 * LIFE + 3 * 1000 + 2),
+        (DOWNPOUR, 0, 2 * (3 * 1000 + 2) + 1000),
+        (DOWNPOUR, 2, 2 * LIFE + 2 * (3 * 1000 + 2) + 1000),
         (replace(AVERAGING, protocol="search"), 0, MOST_VERSION),
     ],
 )

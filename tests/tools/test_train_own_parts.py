@@ -21,7 +21,8 @@ class Inverted(data.Augment):
 def linear(shape, num_classes):
     return nn.Sequential([nn.Flatten(), nn.Dense(num_classes)], shape)
 
-case = cases.Case("inverted", "inverted", "fashion-sample", linear, nn.SGD(0.01), batch_size=100, augment=Inverted(255))
+mine = Inverted(by=255)
+case = cases.Case("inverted", "inverted", "fashion-sample", linear, nn.SGD(0.01), batch_size=100, augment=mine)
 """
 
 

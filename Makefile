@@ -12,8 +12,8 @@ train: $(VENV)/.installed
 test: $(VENV)/.installed-test memcached chromium
 	$(MAKE) --jobs 2 --output-sync=target test-far test-near
 
-# Tests of platforms and stores mostly wait, so the others run beside them.
-FAR := tests/platform tests/store
+# Two processes of about the same length: tests of platforms and stores, which mostly wait, and of protocols; and the rest.
+FAR := tests/platform tests/store tests/protocol
 
 test-far:
 	$(BIN)/python -m pytest -q $(ORDER) -o cache_dir=.pytest_cache/far $(FAR)

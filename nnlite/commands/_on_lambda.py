@@ -217,8 +217,10 @@ def open(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
 
 
 def _platform(of: _Stack, spec: RunSpec, url: str) -> Invoker:
+    sha256 = spec.sha256
+
     def payload(worker: int, attempt: int) -> bytes:
-        return Payload(spec.run, url, worker, attempt, spec.sha256).to_json()
+        return Payload(spec.run, url, worker, attempt, sha256).to_json()
 
     return LambdaInvoker(spec.run, of.function, payload, of.outputs.get("Queue", ""))
 

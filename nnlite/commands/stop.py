@@ -9,7 +9,7 @@ from nnlite.commands import _aws, _where
 from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._spelling import command
-from nnlite.errors import NnliteError, RunError, RunNotFound, StoreError, StoreUnavailable, UsageError
+from nnlite.errors import NnliteError, RunError, StoreError, StoreUnavailable, UsageError
 from nnlite.invoker.aws.function import Function
 from nnlite.invoker.aws.stack import Stack
 from nnlite.protocol.records.head import RUNNING
@@ -64,7 +64,7 @@ def _stop(store: Store, name: str, must_run: bool) -> None:
         spec = read_spec(store, name)
     except StoreUnavailable:
         raise
-    except (RunNotFound, StoreError, RunError) as error:  # its workers look at the head: that is enough
+    except (StoreError, RunError) as error:  # its workers look at the head: that is enough
         _stop_by_head(store, name, error)
         return
     before = standing(store, spec)

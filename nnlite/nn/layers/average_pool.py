@@ -10,34 +10,16 @@ import numpy as np
 from nnlite.errors import StructureError
 from nnlite.nn.convolution.window import Window
 from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
+from nnlite.nn.layers.pooling import Pool2D
 from nnlite.nn.parameters import Shape
 
 
 @dataclass(frozen=True)
-class AveragePool2D(Layer):
+class AveragePool2D(Pool2D):
     """The mean of every window: x (H, W, n, C) -> y (H', W', n, C). Padding counts for nothing, as in TensorFlow.
 
     A sum over a square is a sum over columns of sums over rows, and its adjoint the same backward.
     """
-
-    kernel: int
-    stride: int
-    padding: str = "same"
-    needs_input: ClassVar[bool] = False
-    needs_output: ClassVar[bool] = False
-
-    def windows(self, shape: Shape) -> tuple[Window, Window]:
-        """The windows along H and W for images of `shape` (C, H, W)."""
-        if len(shape) != 3:
-            raise StructureError(f"AveragePool2D wants images (C, H, W), got {shape}")
-        rows, columns = (
-            Window.along(size, self.kernel, self.stride, self.padding, "AveragePool2D") for size in shape[1:]
-        )
-        return rows, columns
-
-    def output_shape(self, shape: Shape) -> Shape:
-        rows, columns = self.windows(shape)
-        return (shape[0], rows.count, columns.count)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         height, width, n, channels = x.shape

@@ -8,39 +8,22 @@ from typing import ClassVar
 
 import numpy as np
 
-from nnlite.errors import StructureError
 from nnlite.nn.convolution.window import Window, side_by_side
 from nnlite.nn.engine.masks import times_mask
-from nnlite.nn.layer import Layer, Tensor, Tensors, Workspace
-from nnlite.nn.parameters import Shape
+from nnlite.nn.layer import Tensor, Tensors, Workspace
+from nnlite.nn.layers.pooling import Pool2D
 
 
 @dataclass(frozen=True)
-class MaxPool2D(Layer):
+class MaxPool2D(Pool2D):
     """The largest entry of every window: x (H, W, n, C) -> y (H', W', n, C).
 
     A maximum over a square is a maximum over columns of maxima over rows, so each axis is pooled on its own.
     Of equal entries the first in reading order wins and gets the whole gradient, as in PyTorch.
     """
 
-    kernel: int
-    stride: int
-    padding: str = "same"
-    needs_input: ClassVar[bool] = False
-    needs_output: ClassVar[bool] = False
     takes_maximum: ClassVar[bool] = True
     sorted_columns: ClassVar[bool] = False  #: the columns of x come sorted by index modulo stride
-
-    def windows(self, shape: Shape) -> tuple[Window, Window]:
-        """The windows along H and W for images of `shape` (C, H, W)."""
-        if len(shape) != 3:
-            raise StructureError(f"MaxPool2D wants images (C, H, W), got {shape}")
-        rows, columns = (Window.along(size, self.kernel, self.stride, self.padding, "MaxPool2D") for size in shape[1:])
-        return rows, columns
-
-    def output_shape(self, shape: Shape) -> Shape:
-        rows, columns = self.windows(shape)
-        return (shape[0], rows.count, columns.count)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         height, width, n, channels = x.shape

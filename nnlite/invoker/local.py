@@ -18,7 +18,7 @@ from nnlite.errors import RunError, words
 from nnlite.invoker.base import Invocation, Invoker
 from nnlite.invoker.processor import blas_of
 from nnlite.invoker.recurring import recurs
-from nnlite.records import Count, Unsound, fit, parse
+from nnlite.records import Count, message
 
 MODULE = "nnlite.runtime.local_process"  # what a worker process runs
 # Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
@@ -173,7 +173,7 @@ class _Process:
     def _listen(self) -> None:
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
-            event = _parsed(line)
+            event = message(Heard, line)  # None: a library has written past Python to this pipe
             if event is None:
                 continue
             if event["event"] == "left":
@@ -200,16 +200,6 @@ class _Process:
             if pipe is not None:
                 with suppress(BrokenPipeError):  # what could not be sent to a process that died at once
                     pipe.close()
-
-
-def _parsed(line: str) -> dict[str, Any] | None:
-    """A message, or None for what a library has written past Python to the process' standard output."""
-    try:
-        event: dict[str, Any] = parse(line)
-        fit(Heard, event, partial=True, others=True)
-        return event
-    except Unsound:
-        return None
 
 
 def _drain(source: queue.SimpleQueue[Invocation]) -> list[Invocation]:

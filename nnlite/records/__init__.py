@@ -16,7 +16,7 @@ within its range; no name comes twice, no number is infinite or endless, nothing
 """
 
 from nnlite.records.fields import Amount, Count, OneOf, Range, Sha256, Share, fit
-from nnlite.records.record import Kept, Record, load, load_kept
+from nnlite.records.record import Kept, Record, load, load_kept, message
 from nnlite.records.text import MOST_BYTES, Data, Unsound, parse, quoted
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "fit",
     "load",
     "load_kept",
+    "message",
     "parse",
     "quoted",
 ]

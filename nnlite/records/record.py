@@ -113,6 +113,17 @@ def load_kept(kind: type[K], data: Data, key: str) -> K:
     return found
 
 
+def message(kind: type[Any], text: str) -> dict[str, Any] | None:
+    """A message of another process as JSON values: an object that holds what `kind` says, whatever else it has. None
+    for anything else, as libraries and servers write into the same pipes and answers."""
+    try:
+        values: dict[str, Any] = parse(text)
+        fit(kind, values, partial=True, others=True)
+        return values
+    except Unsound:
+        return None
+
+
 def load(kind: type[R], data: Data, where: str) -> R:
     """A record as it is in `data`. Raises its `error` for anything else, in one line that begins with `where`."""
     try:

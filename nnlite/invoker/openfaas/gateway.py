@@ -15,7 +15,7 @@ from nnlite.invoker.openfaas import signing
 from nnlite.invoker.openfaas.credentials import basic
 from nnlite.invoker.openfaas.deployed import Deployed, Listing, split_name
 from nnlite.invoker.openfaas.proxies import Proxy, proxy_for
-from nnlite.records import Amount, Unsound, fit, parse
+from nnlite.records import Amount, Unsound, message
 
 CONNECT_S = 5.0
 ASK_S = 20.0  # an answer of the gateway itself, or of a function that only looks something up
@@ -143,7 +143,7 @@ class Gateway:
             way = f" through the proxy {self._proxy}" if self._proxy else ""
             raise Unreachable(f"gateway {self.url} is not reachable{way} ({cause})") from None
         text = response.data.decode(errors="replace").strip()
-        return Answer(response.status, text, _event(text))
+        return Answer(response.status, text, message(Event, text))
 
 
 def _pool(proxy: Proxy | None) -> urllib3.PoolManager:
@@ -151,12 +151,3 @@ def _pool(proxy: Proxy | None) -> urllib3.PoolManager:
     if proxy is None:
         return urllib3.PoolManager(**options)
     return urllib3.ProxyManager(proxy.url, proxy_headers=proxy.headers, **options)
-
-
-def _event(text: str) -> dict[str, Any] | None:
-    try:
-        values: dict[str, Any] = parse(text)
-        fit(Event, values, partial=True, others=True)
-        return values
-    except Unsound:
-        return None

@@ -18,8 +18,9 @@ from nnlite.cost import prices
 from nnlite.cost.profile import Profile
 from nnlite.errors import NnliteError
 from nnlite.invoker.aws import lambda_invoker
-from nnlite.invoker.local import _parsed
+from nnlite.invoker.local import Heard
 from nnlite.invoker.openfaas import gateway
+from nnlite.invoker.openfaas.gateway import Event
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Summary, Tally
 from nnlite.protocol.downpour import updates
@@ -36,7 +37,7 @@ from nnlite.protocol.search.board import Claim
 from nnlite.protocol.search.result import Result, Timing
 from nnlite.protocol.search.spec import Drawn, SearchSpec
 from nnlite.protocol.search.watcher import Outcome
-from nnlite.records import Kept, parse
+from nnlite.records import Kept, message, parse
 from nnlite.report import optimum
 from nnlite.runs import model_file
 from nnlite.runtime.invocation import Payload
@@ -159,10 +160,10 @@ DECODERS = [
             json.dumps(CHOICE).encode(), forgives=True),
     Decoder("lost event", lambda data: lambda_invoker._lost(data.decode(errors="replace"), "r"),
             json.dumps(LOST).encode(), forgives=True),
-    Decoder("message of a process", lambda data: _parsed(data.decode(errors="replace")),
+    Decoder("message of a process", lambda data: message(Heard, data.decode(errors="replace")),
             b'{"event": "left", "worker": 0, "attempt": 1}', forgives=True),
     Decoder("functions of a gateway", functions, b'[{"name": "f", "replicas": 1, "labels": {"a": "b"}}]'),
-    Decoder("answer of a function", lambda data: gateway._event(data.decode(errors="replace")),
+    Decoder("answer of a function", lambda data: message(Event, data.decode(errors="replace")),
             b'{"event": "left", "message": ""}', forgives=True),
 ]  # fmt: skip
 ALL = [pytest.param(decoder, id=decoder.name) for decoder in DECODERS]

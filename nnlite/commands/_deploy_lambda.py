@@ -31,10 +31,11 @@ OPTIONS = {  # of the command line -> parameters of the template; what is not gi
     "alarm_usd": "MonthlyBudgetUsd",
     "alarm_email": "BudgetEmail",
 }
-ALWAYS = {"platform", "yes", "json", "debug"}
+ALWAYS = {"platform", "json", "debug"}
+ALONE = {"out": "bundle_only", "yes": "delete"}  # options of one of those
 HEEDED = {  # what else than deploying there is to do -> the options that it heeds
     "bundle_only": {"python", "arch", "out"},
-    "delete": {"stack_name", "region", "profile", "dry_run"},
+    "delete": {"stack_name", "region", "profile", "dry_run", "yes"},
 }
 
 
@@ -211,14 +212,14 @@ def _refuse_idle(args: argparse.Namespace) -> None:
     """Raise UsageError for an option that would do nothing."""
     parser = argparse.ArgumentParser()
     add_options(parser)
-    defaults = vars(parser.parse_args([])) | {"dry_run": False}
+    defaults = vars(parser.parse_args([])) | {"dry_run": False, "yes": False}
     given = {name for name, usual in defaults.items() if getattr(args, name) != usual} - ALWAYS
     asked = [name for name in HEEDED if name in given]
     if len(asked) > 1:
         raise UsageError("--bundle-only and --delete: one thing at a time")
-    idle = sorted(given - {asked[0]} - HEEDED[asked[0]] if asked else given & {"out"})
+    idle = sorted(given - {asked[0]} - HEEDED[asked[0]] if asked else given & ALONE.keys())
     if idle:
-        what = f"with --{asked[0].replace('_', '-')}" if asked else "without --bundle-only"
+        what = f"{'with' if asked else 'without'} --{(asked[0] if asked else ALONE[idle[0]]).replace('_', '-')}"
         raise UsageError(f"--{idle[0].replace('_', '-')} does nothing {what}: leave it out")
 
 

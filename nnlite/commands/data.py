@@ -126,6 +126,9 @@ def picture(row: np.ndarray) -> list[str]:
 
 
 def _load(args: argparse.Namespace) -> Dataset:
+    for flag, value in (("--data", args.data), ("--cache", args.cache)):
+        if value is not None and not catalog.has_files(args.name):
+            raise UsageError(f"{flag} {value}: {args.name} is not read from files: leave it out")
     with _Bar() as bar:
         return catalog.load(args.name, data_dir=args.data, cache_dir=args.cache, progress=bar.update)
 

@@ -74,7 +74,7 @@ def main(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored."""
     defaults = vars(_parser().parse_args([]))
-    _platforms.refuse_foreign(args, defaults, but={"yes"})
+    _platforms.refuse_foreign(args, defaults)
     for name in ("processes", "rounds_per_invocation"):
         if getattr(args, name) != defaults[name]:
             raise UsageError(

@@ -14,7 +14,7 @@ from nnlite.commands import _named
 from nnlite.commands._json import say
 from nnlite.commands._plan import widths
 from nnlite.commands._speed import measured
-from nnlite.commands._supposed import Supposed, rates
+from nnlite.commands._workload import Workload, rates
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import PROTOCOLS, RunSpec
@@ -43,15 +43,15 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     if args.plot:
         picture.check(args.plot, f"--plot {args.plot}")
-    supposed = Supposed.of_case(args.case, args.dataset, args.batch_size)
+    workload = Workload.of_case(args.case, args.dataset, args.batch_size)
     timeout_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
     trouble = replace(faults.parse(args.faults), timeout_s=timeout_s)
-    world, subject = _profile(args, supposed), supposed.subject(args.protocol)
+    world, subject = _profile(args, workload), workload.subject(args.protocol)
     rows: list[Forecast] = []
     if not args.json:
         print(HEADINGS)
     for num_workers in args.workers:
-        spec = _spec(args, supposed, num_workers)
+        spec = _spec(args, workload, num_workers)
         began_s = time.monotonic()
         row = forecast(spec, subject, world, args.seed, trouble)
         rows.append(row)
@@ -80,9 +80,9 @@ def _check(args: argparse.Namespace) -> None:
     args.memory_mb = args.memory_mb or ONE_CORE_MB
 
 
-def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> RunSpec:
+def _spec(args: argparse.Namespace, workload: Workload, num_workers: int) -> RunSpec:
     poll_s = 0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)
-    return supposed.spec(
+    return workload.spec(
         num_workers,
         args.tree,
         seed=args.seed,
@@ -96,24 +96,24 @@ def _spec(args: argparse.Namespace, supposed: Supposed, num_workers: int) -> Run
     )
 
 
-def _profile(args: argparse.Namespace, supposed: Supposed) -> Profile:
+def _profile(args: argparse.Namespace, workload: Workload) -> Profile:
     """The constants: from a file, or what is assumed of such a store and measured of this machine."""
     if args.profile:
         try:
             found = Profile.from_json(Path(args.profile).read_bytes(), args.profile)
         except OSError as error:
             raise UsageError(f"--profile {args.profile}: {error.strerror}") from None
-        if found.case != supposed.case.name:
+        if found.case != workload.case.name:
             raise UsageError(
-                f"--profile {args.profile} was measured with --case {found.case}, not {supposed.case.name}"
+                f"--profile {args.profile} was measured with --case {found.case}, not {workload.case.name}"
             )
         return found
-    compute = measured(supposed.network(), supposed.optimizer, supposed.batch_size)
-    say = f"a step takes {(compute.step_s + supposed.batch_size * compute.row_s) * 1e3:.3g} ms on this machine"
+    compute = measured(workload.network(), workload.optimizer, workload.batch_size)
+    say = f"a step takes {(compute.step_s + workload.batch_size * compute.row_s) * 1e3:.3g} ms on this machine"
     print(f"{say}; the constants of {args.store} are assumed (--profile FILE: as measured)", file=sys.stderr)
     start_s, spread = (0.3, 0.1) if args.store == "file" else (1.0, 0.3)
     world = Profile(
-        profile.ASSUMED[args.store], compute, supposed.case.name, supposed.batch_size, start_s, spread, args.store
+        profile.ASSUMED[args.store], compute, workload.case.name, workload.batch_size, start_s, spread, args.store
     )
     if args.store == "file":
         return world

@@ -236,6 +236,8 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     defaults = vars(_parser().parse_args([]))
     _platforms.refuse_foreign(args, defaults, but={"budget_usd"})
+    if args.rounds_per_invocation != defaults["rounds_per_invocation"]:
+        raise UsageError("--rounds-per-invocation: a search hands over between trials, not after rounds: leave it out")
     allowed = NOT_OF_THE_SEARCH | _platforms.find(args.platform).RESUMABLE
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from nnlite import places
-from nnlite.commands import COMMANDS, door, parser_of
+from nnlite.commands import COMMANDS, _platforms, door, parser_of
 
 C = ("train", "--case", "c", "--dataset", "fashion-sample")
 WRONG = [
@@ -48,6 +48,9 @@ WRONG = [
     ("report", "x", "--profile", "y"), ("report", "x", "--optimization", "text.json"),
     ("report", "--optimization", "text.json", "--store", "x"), ("report", "--optimization", "text.json", "--json"),
     ("report", "x", "--compare", "y", "--json"), ("report", "x", "--compare", "y", "--trace", "t.json"),
+    ("data", "check", "bits", "--data", "."), ("data", "show", "fashion-sample", "--cache", "."), ("deploy", "--yes"),
+    ("deploy", "--bundle-only", "--yes"), ("tune", "--case", "c", "--dataset", "fashion-sample", "--budget-usd", 1),
+    ("tune", "--case", "c", "--platform", "openfaas", "--store", "s3://a/b", "--rounds-per-invocation", 1),
 ]  # fmt: skip
 FAILED = [
     ("status", "nobody"), ("stop", "nobody"), ("report", "nobody"), ("train", "--resume", "nobody"),
@@ -100,6 +103,36 @@ def test_a_failure_is_1_and_one_line(argv, files, capfd):
 def test_what_is_done_is_0(argv, capfd):
     code, said = called(argv, capfd)
     assert code == 0, said
+
+
+# ---- options of one platform
+
+OWNED = [
+    (command, platform, name)
+    for command in ("train", "tune", "optimize")
+    for platform in _platforms.PLATFORMS
+    for other in _platforms.PLATFORMS
+    for name in sorted(_platforms.find(other).OWN - _platforms.find(platform).OWN)
+    if hasattr(parser_of(command, []).parse_args([]), name) and not (command == "optimize" and name == "processes")
+]
+VALUES = {
+    "budget_usd": 7,
+    "processes": 1,
+    "rounds_per_invocation": 1,
+    "invocation": "async",
+    "yes": None,
+    "detach": None,
+}
+
+
+@pytest.mark.parametrize(("command", "platform", "name"), OWNED)
+def test_an_option_of_one_platform_is_refused_on_another(command, platform, name, files, capfd):
+    flag, value = "--" + name.replace("_", "-"), VALUES.get(name, "x")
+    where = ["--store", "memcached://127.0.0.1:1/x"] if platform == "openfaas" else []
+    argv = ["--case", "c", "--dataset", "fashion-sample", "--platform", platform, *where, flag]
+    code, said = called([command, *argv, *([] if value is None else [value])], capfd)
+    assert code == 2, said
+    assert f"error: {flag}" in said
 
 
 # ---- paths

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
-from nnlite.commands._supposed import Supposed
+from nnlite.commands._workload import Workload
 from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import DataSpec, RunSpec
@@ -119,8 +119,8 @@ def _count(store: Store, num_workers: int, num_rounds: int) -> int:
 
 def simulated_requests(kind: str, num_workers: int) -> float:
     """The same of a simulated run of EMNIST, on a store of that kind."""
-    supposed = Supposed.of_case("emnist")
-    spec = supposed.spec(num_workers, num_rounds=12, steps_per_round=100)
+    workload = Workload.of_case("emnist")
+    spec = workload.spec(num_workers, num_rounds=12, steps_per_round=100)
     compute = ComputeProfile(1e-4, 2e-6, 1e-6, 1e9, 1e9, spread=0.05)
-    world = Profile(ASSUMED.get(kind, ASSUMED["file"]), compute, "emnist", supposed.batch_size, 1.0, 0.3)
-    return forecast(spec, supposed.subject("averaging"), world).requests_per_worker_round
+    world = Profile(ASSUMED.get(kind, ASSUMED["file"]), compute, "emnist", workload.batch_size, 1.0, 0.3)
+    return forecast(spec, workload.subject("averaging"), world).requests_per_worker_round

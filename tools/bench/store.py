@@ -58,14 +58,14 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from nnlite.commands._supposed import Supposed
+    from nnlite.commands._workload import Workload
     from tools.bench.calibrate import calibrate
 
-    supposed = Supposed.of_case(args.case, args.dataset)
+    workload = Workload.of_case(args.case, args.dataset)
     with open_store(args.store) as store:
-        num_bytes = supposed.subject("averaging").num_parameters * 4
+        num_bytes = workload.subject("averaging").num_parameters * 4
         found = calibrate(
-            store, supposed.network(), supposed.optimizer, supposed.case.name, supposed.batch_size, num_bytes
+            store, workload.network(), workload.optimizer, workload.case.name, workload.batch_size, num_bytes
         )
     try:
         Path(args.calibrate).write_text(found.to_json().decode() + "\n")

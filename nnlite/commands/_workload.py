@@ -1,4 +1,4 @@
-"""A supposed run: the specification of one whose data nobody has to have."""
+"""A workload to forecast: a case on a dataset of its official size, whose files nobody has to have."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def rates(store: str, memory_mb: int) -> Rates:
 
 
 @dataclass(frozen=True)
-class Supposed:
+class Workload:
     """A case on a dataset of its official size."""
 
     case: cases.Case
@@ -34,24 +34,25 @@ class Supposed:
     num_test: int
     input_shape: tuple[int, ...]
     num_classes: int
+    dataset: str
 
     @classmethod
-    def of_case(cls, name: str, dataset: str | None = None, batch_size: int | None = None) -> Supposed:
+    def of_case(cls, name: str, dataset: str | None = None, batch_size: int | None = None) -> Workload:
         """A case by name or file, on its dataset or another; no file of the dataset is needed."""
         case, _ = cases.find(name)
         chosen = dataset or case.dataset
         if callable(chosen):
             rows = cases.dataset(case)
-            about = (len(rows.train), len(rows.test), rows.input_shape, rows.num_classes)
+            about = (len(rows.train), len(rows.test), rows.input_shape, rows.num_classes, rows.name)
         else:
             known = catalog.entry(chosen)
-            about = (*known.official, SHAPES[known.kind], known.num_classes)
+            about = (*known.official, SHAPES[known.kind], known.num_classes, chosen)
         return cls(case, case.optimizer, case.batch_size if batch_size is None else batch_size, *about)
 
     def network(self) -> nn.Sequential:
         """The case's network for that dataset."""
         few = data.Split(np.zeros((1, *self.input_shape), np.uint8), np.ones(1, np.uint8))
-        return cases.network(self.case, data.Dataset("supposed", few, few, self.num_classes, (), (0.5,), (0.25,)))
+        return cases.network(self.case, data.Dataset(self.dataset, few, few, self.num_classes, (), (0.5,), (0.25,)))
 
     def subject(self, protocol: str) -> Subject:
         """How large its weights and rows are; averaging shares the optimizer's slots as well."""
@@ -68,7 +69,7 @@ class Supposed:
             batch_size=self.batch_size,
             network={},
             optimizer={},
-            data=DataSpec("supposed", "0" * 64, self.num_train, self.num_test, (0.0,), (1.0,)),
+            data=DataSpec(self.dataset, "0" * 64, self.num_train, self.num_test, (0.0,), (1.0,)),
             **{
                 "seed": 0,
                 "lease_ttl_s": max(60.0, 2.0 * num_workers),

@@ -130,6 +130,12 @@ UNSOUND: dict[str, Fault] = {
     "nocond": Fault(a_put, ask=unconditional),
     "noswap": Fault(lambda request: has_header(request, "if-match"), ask=unconditional),
     "condni": refusing(*UNKNOWN_HEADER, lambda request: a_put(request) and has_header(request, "if-")),
+    "nocreate": refusing(
+        412,
+        "PreconditionFailed",
+        "At least one of the pre-conditions did not hold.",
+        lambda request: has_header(request, "if-none-match"),
+    ),
     "gzip": Fault(changed=retagged(lambda etag: f'{etag[:-1]}-gzip"')),
     "skew": refusing(403, "RequestTimeTooSkewed", "The difference between the request time and ours is too large."),
     "expired": refusing(400, "ExpiredToken", "The provided token has expired."),

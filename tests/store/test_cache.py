@@ -10,6 +10,7 @@ import pytest
 from nnlite.errors import NotFound, StoreError, StoreUnavailable
 from nnlite.protocol.records.keys import Keys
 from nnlite.store import ABSENT, Store, open_store
+from nnlite.store.base import Version, Versioned
 from nnlite.store.cache import Caching, is_immutable
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
@@ -230,3 +231,83 @@ def test_a_cache_by_url_reaches_other_processes(memcached: Memcached, tmp_path: 
         with open_store(store.url) as other:
             assert other.get(KEY).data == b"x" * 2_000_000
     assert len(os.listdir(tmp_path / "near" / "copies")) == 1
+
+
+def test_a_copy_of_another_length_is_damaged_even_where_its_checksum_is_the_same() -> None:
+    """Adler-32 of 65,521 zeros is that of none."""
+    store, far, near = cached()
+    far.put(KEY, bytes(65_521))
+    store.get(KEY)
+    name = store._name(KEY)
+    whole = near.get(name).data
+    near.put(name, whole[: whole.index(b"\n") + 1])
+    assert store.get(KEY).data == bytes(65_521)
+
+
+def test_what_could_not_be_read_again_is_not_kept() -> None:
+    class Odd(Wrapper):
+        def get(self, key: str) -> Versioned:
+            return Versioned(b"data", Version("two words"))
+
+    near = MemoryStore(uuid.uuid4().hex)
+    store = Caching(Odd(MemoryStore(uuid.uuid4().hex)), near)
+    assert store.get(KEY).data == b"data"
+    assert near.get_many([store._name(KEY)]) == [None]
+
+
+def test_many_that_are_deleted_leave_no_copy() -> None:
+    store, far, near = cached()
+    keys = [Keys("r1").checkpoint(number) for number in range(3)]
+    for key in keys:
+        far.put(key, b"data")
+        store.get(key)
+    store.delete_many(keys[:2])
+    assert store.get_many(keys)[:2] == [None, None]
+    assert near.get_many(map(store._name, keys[:2])) == [None, None]
+    assert store.get(keys[2]).data == b"data"
+
+
+def test_heads_are_not_even_looked_for_among_copies() -> None:
+    near = Traced(MemoryStore(uuid.uuid4().hex))
+    store, far, _ = cached(near)
+    far.put("runs/r1/head", b"data")
+    assert store.get_many(["runs/r1/head"]) != [None]
+    assert num_gets(near) == 0
+
+
+def test_a_cache_before_a_cache_forgets_in_both() -> None:
+    far = MemoryStore(uuid.uuid4().hex)
+    middle = Caching(far, MemoryStore(uuid.uuid4().hex))
+    store = Caching(middle, MemoryStore(uuid.uuid4().hex))
+    far.put(KEY, b"old")
+    store.get(KEY)
+    far.put(KEY, b"new")
+    store.forget(KEY)
+    assert store.get(KEY).data == b"new"
+
+
+def test_what_was_kept_again_is_the_newest_copy() -> None:
+    near = MemoryStore(uuid.uuid4().hex)
+    a, b, c = (Keys("r1").checkpoint(number) for number in range(3))
+    store, far, _ = cached(near, max_bytes=2_300)
+    for key in (a, b, c):
+        far.put(key, bytes(1_000))
+    store.get_many([a, b])
+    near.delete(store._name(a))  # another process emptied it
+    store.get(a)
+    store.get(c)
+    found = near.get_many(map(store._name, (a, b, c)))
+    assert [copy is not None for copy in found] == [True, False, True]
+
+
+def test_closing_closes_both() -> None:
+    class Closes(Wrapper):
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    far, near = Closes(MemoryStore(uuid.uuid4().hex)), Closes(MemoryStore(uuid.uuid4().hex))
+    Caching(far, near).close()
+    assert far.is_closed
+    assert near.is_closed

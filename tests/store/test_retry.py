@@ -392,3 +392,14 @@ def test_progress_once_is_no_reason_to_ask_for_ever() -> None:
     with pytest.raises(StoreUnavailable, match="gave up after 3 attempts"):
         store.get_many(["a", "b"])
     assert asked == [["a", "b"], ["a", "b"], ["b"], ["b"]]
+
+
+def test_the_failure_of_the_first_of_many_is_that_failure_itself() -> None:
+    down = StoreUnavailable("down")
+
+    def fails(key: str) -> str:
+        raise down
+
+    with pytest.raises(StoreUnavailable) as caught:
+        each(["a", "b"], fails)
+    assert caught.value is down

@@ -339,6 +339,7 @@ def test_looking_for_what_one_may_not_see_is_no_broken_answer(before: Before) ->
 LINES = {
     "nocond": "the server ignores If-None-Match: it creates what is there already; use another server",
     "noswap": "the server ignores If-Match: it overwrites a newer value, so updates would be lost",
+    "nocreate": r"the server refuses to create what is not there \(If-None-Match: \*\); use another server",
     "condni": "501 NotImplemented: A header you provided .*; nnlite needs a server with conditional writes",
     "gzip": r'the server gives the ETag ".*-gzip" and refuses an If-Match of it',
     "skew": "403 RequestTimeTooSkewed: The difference .* is too large; this machine's clock is more than 15 minutes",

@@ -370,6 +370,24 @@ def test_the_check_leaves_nothing_and_costs_seven_requests(before: Before, s3: s
     assert "Contents" not in s3_client(s3).list_objects_v2(Bucket=BUCKET, Prefix=store._prefix)
 
 
+def test_a_check_outlasts_a_busy_server(before: Before) -> None:
+    proxy = before("slow")
+    store = opened(proxy)
+    for _ in range(3):  # so that the seventh request, which it refuses, is the second swap
+        store.missing(["a"])
+    promises.check(store)
+    assert [request.method for request in proxy.asked[3:]] == [
+        "PUT",
+        "PUT",
+        "GET",
+        "PUT",
+        "PUT",
+        "PUT",
+        "GET",
+        "DELETE",
+    ]
+
+
 def test_aws_is_not_checked() -> None:
     """Nor is any other kind of store."""
 

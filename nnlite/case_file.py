@@ -30,9 +30,9 @@ class CaseFile:
     def read(cls, path: str | Path) -> CaseFile:
         """Raises UsageError when there is no such file, or it cannot be read."""
         path = Path(path)
-        if not path.is_file():
-            raise UsageError(f"no case file {path}")
         try:
+            if not path.is_file():
+                raise UsageError(f"no case file {path}")
             return cls(path.resolve(), path.read_bytes())
         except OSError as error:
             raise UsageError(f"cannot read case file {path}: {error.strerror}") from None

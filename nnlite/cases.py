@@ -9,16 +9,19 @@ from typing import Any, TypeVar
 
 from nnlite import data, nn
 from nnlite.case_file import CaseFile
+from nnlite.described import check_types
 from nnlite.errors import NnliteError, StructureError, UsageError
 from nnlite.nn import models
+from nnlite.numbers import PythonNumbers
 from nnlite.space import Space
 
 T = TypeVar("T")
 Network = Callable[..., nn.Sequential]
+PLAIN = ("name", "title", "dataset", "network", "batch_size", "num_rounds")  # fields of a case that describe themselves
 
 
 @dataclass(frozen=True)
-class Case:
+class Case(metaclass=PythonNumbers):
     """What to train on what, and how, unless the command line says otherwise.
 
     dataset: a name that `python -m tools.data list` shows, or a function that returns a `data.Dataset`.
@@ -38,6 +41,7 @@ class Case:
     space: Space | None = None
 
     def __post_init__(self) -> None:
+        check_types(type(self), {name: vars(self)[name] for name in PLAIN}, UsageError)
         for name, kind in (("optimizer", nn.Optimizer), ("augment", data.Augment), ("space", Space)):
             value = getattr(self, name)
             if not isinstance(value, kind) and (value is not None or name == "optimizer"):

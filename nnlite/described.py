@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from nnlite.errors import NnliteError, StructureError, words
+from nnlite.errors import NnliteError, StructureError, shown, words
 from nnlite.numbers import PythonNumbers
+from nnlite.records.text import EXACT
 
 T = TypeVar("T", bound="Described")
 _registry: dict[str, type[Described]] = {}
@@ -56,7 +57,7 @@ class Described(metaclass=PythonNumbers):
         _check_name(type(self))
         _check_fields(self)
         fields = {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        _check_types(type(self), vars(self))
+        check_types(type(self), vars(self))
         return {"is": type(self).__name__, **fields}
 
     @classmethod
@@ -121,7 +122,7 @@ def _build(value: Any) -> Any:
         error.name = str(name)[:80]
         raise error
     made = {key: _build(v) for key, v in fields.items()}
-    _check_types(_registry[name], made)
+    check_types(_registry[name], made)
     try:
         return _registry[name](**made)
     except TypeError as error:
@@ -133,15 +134,15 @@ def _build(value: Any) -> Any:
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false", type(None): "nothing"}
 
 
-def _check_types(cls: type[Described], fields: dict[str, Any]) -> None:
-    """Raise StructureError for a field of another type than its annotation, or default, says."""
+def check_types(cls: type, fields: dict[str, Any], refusal: type[NnliteError] = StructureError) -> None:
+    """Raise `refusal` for a field of another type than its annotation, or default, says."""
     for name, hint in _hints(cls).items():
         if name in fields and fields[name] is not getattr(cls, name, ...) and not _fits(hint, fields[name]):
-            raise StructureError(f"{cls.__name__}.{name}: expected {_wanted(hint)}, found {fields[name]!r:.80}")
+            raise refusal(f"{cls.__name__}.{name}: expected {_wanted(hint)}, found {shown(fields[name])}")
 
 
 @cache
-def _hints(cls: type[Described]) -> dict[str, Any]:
+def _hints(cls: type) -> dict[str, Any]:
     """The annotations of a class; none where a user's name what only a type checker sees."""
     try:
         return get_type_hints(cls)
@@ -160,11 +161,20 @@ def _fits(hint: Any, value: Any) -> bool:
         if origin is tuple and inner[-1:] != (Ellipsis,):
             return len(value) == len(inner) and all(map(_fits, inner, value))
         return all(_fits(inner[0], one) for one in value)
+    if origin is Callable:
+        return callable(value)
     if hint is float:
-        return type(value) in (int, float)
+        return type(value) is float or _fits(int, value)
     if hint in _NAMES:
-        return type(value) is hint
+        return (
+            type(value) is hint and (hint is not int or abs(value) <= EXACT) and (hint is not str or _is_whole(value))
+        )
     return not (isinstance(hint, type) and issubclass(hint, Described)) or isinstance(value, hint)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text can be written: no half of a character is in it."""
+    return text.isascii() or text.encode(errors="ignore").decode() == text
 
 
 def _wanted(hint: Any) -> str:
@@ -174,4 +184,6 @@ def _wanted(hint: Any) -> str:
         return " or ".join(map(_wanted, inner))
     if origin in (tuple, list, Sequence):
         return f"a list ({', '.join(map(_wanted, inner))})"
+    if origin is Callable:
+        return "a function"
     return _NAMES.get(hint) or f"a description of {getattr(hint, '__name__', hint)}"

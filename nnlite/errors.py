@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from typing import Any
 
 MOST_WORDS = 300  # characters
+MOST_MESSAGE, END = 1_200, 400  # of a message, and of what stays of the end of a longer one
 
 
 def words(text: object) -> str:
@@ -34,11 +35,33 @@ def words(text: object) -> str:
     return " ".join(shown.split())[:MOST_WORDS].rstrip(". ")
 
 
+def shown(value: object) -> str:
+    """A value that somebody gave, for a message of ours: what Python calls it, in one short line."""
+    try:
+        return words(f"{value!r:.80}")
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a number beyond 2**53"
+
+
+def message(text: object) -> str:
+    """A message of ours, whatever is quoted in it: bounded, with what to do at its end, and nothing that a terminal
+    would obey."""
+    whole = str(text)
+    if len(whole) > MOST_MESSAGE:
+        whole = f"{whole[: MOST_MESSAGE - END]} [...] {whole[-END:]}"
+    if whole.isprintable():
+        return whole
+    return "".join(
+        letter if letter.isprintable() or letter in "\n\t" else letter.encode("unicode_escape").decode()
+        for letter in whole
+    )
+
+
 class NnliteError(Exception):
     """Base of every error that nnlite raises on purpose."""
 
     def __str__(self) -> str:  # KeyError would print its repr, OSError its errno
-        return str(self.args[0]) if self.args else type(self).__name__
+        return message(self.args[0]) if self.args else type(self).__name__
 
 
 class UsageError(NnliteError, ValueError):

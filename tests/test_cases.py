@@ -1,6 +1,7 @@
 """Cases: the four of nnlite, and a user's own file."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,3 +98,34 @@ def test_optimizers_that_cannot_be_meant():
         cases.optimizer(cases.CASES["c"], "x", None)
     with pytest.raises(UsageError, match="learning_rate -1"):
         cases.optimizer(cases.CASES["c"], None, -1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("name", 5, "Case.name: expected a text, found 5"),
+        ("dataset", 7, "Case.dataset: expected a text or a function, found 7"),
+        ("network", "mlp", "Case.network: expected a function, found 'mlp'"),
+        ("batch_size", "x", "Case.batch_size: expected a whole number, found 'x'"),
+        ("num_rounds", 1.5, "Case.num_rounds: expected a whole number, found 1.5"),
+        ("optimizer", 3, "case 'c': its optimizer is of type int, wanted Optimizer or a subclass of it"),
+    ],
+)
+def test_a_field_of_a_wrong_type_is_named_with_what_was_found_and_wanted(name, value, words):
+    with pytest.raises(UsageError) as refused:
+        replace(cases.CASES["c"], **{name: value})
+    assert str(refused.value) == words
+
+
+def test_a_case_of_numpy_s_numbers_is_one_of_python_s():
+    case = replace(cases.CASES["c"], batch_size=np.int64(50))
+    assert type(case.batch_size) is int
+
+
+@pytest.mark.parametrize("name", ["a" * 9_999, "\x1b[2J", "a" * 9_999 + ".py", "\0.py"])
+def test_a_name_of_any_length_is_refused_in_a_line_of_bounded_length_with_its_advice(name):
+    with pytest.raises(UsageError) as refused:
+        cases.find(name)
+    assert len(str(refused.value)) < 1_500
+    assert str(refused.value).isprintable()
+    assert name.endswith(".py") or str(refused.value).endswith("or give a file of your own: --case my_case.py")

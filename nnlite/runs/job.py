@@ -9,7 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from nnlite.data import Augment
-from nnlite.errors import UsageError
+from nnlite.described import check_types
+from nnlite.errors import UsageError, shown
 from nnlite.numbers import PythonNumbers
 from nnlite.protocol.records.spec import PROTOCOLS
 
@@ -72,14 +73,15 @@ class Job(metaclass=PythonNumbers):
     data_store: str | None = None
 
     def __post_init__(self) -> None:
+        check_types(type(self), vars(self), UsageError)
         if self.rounds is not None and self.epochs is not None:
             raise UsageError("rounds and epochs both say how long: leave one out")
         if self.schedule not in (None, *SCHEDULES):
-            raise UsageError(f"no schedule {self.schedule!r}; there are {', '.join(SCHEDULES)}")
+            raise UsageError(f"no schedule {self.schedule!r:.80}; there are {', '.join(SCHEDULES)}")
         if self.scale not in SCALES:
-            raise UsageError(f"no scale {self.scale!r}; there are {', '.join(SCALES)}")
+            raise UsageError(f"no scale {self.scale!r:.80}; there are {', '.join(SCALES)}")
         if self.protocol not in PROTOCOLS:
-            raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
+            raise UsageError(f"no protocol {self.protocol!r:.80}; there are {', '.join(PROTOCOLS)}")
         for name, protocol in PROTOCOL_OF.items():
             if getattr(self, name) not in (None, False) and self.protocol != protocol:
                 raise UsageError(f"{name} is for protocol {protocol}, and this is {self.protocol}: leave it out")
@@ -120,15 +122,15 @@ def augmentation(text: str) -> Augment:
 
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{name} = {value!r:.80}: wanted a text")
+        raise UsageError(f"{name} = {shown(value)}: wanted a text")
     return value
 
 
 def _flag(name: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    if value not in ("true", "false"):
-        raise UsageError(f"{name} = {value!r:.80}: wanted true or false")
+    if not isinstance(value, str) or value not in ("true", "false"):
+        raise UsageError(f"{name} = {shown(value)}: wanted true or false")
     return bool(value == "true")
 
 
@@ -138,7 +140,7 @@ def _number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
-        raise UsageError(f"{name} = {value!r:.80}: wanted a number")
+        raise UsageError(f"{name} = {shown(value)}: wanted a number")
     return number
 
 
@@ -148,7 +150,7 @@ def _whole(name: str, value: Any) -> int:
             raise ValueError
         return int(value)
     except (TypeError, ValueError, OverflowError):
-        raise UsageError(f"{name} = {value!r:.80}: wanted a whole number") from None
+        raise UsageError(f"{name} = {shown(value)}: wanted a whole number") from None
 
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {  # annotation of a field -> what reads it

@@ -8,7 +8,10 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nnlite.commands import _on_openfaas
 from nnlite.commands import train as tool
@@ -18,6 +21,7 @@ from nnlite.protocol.records.spec import OwnCode
 from nnlite.runs import job, plan, unattended
 from nnlite.runs.job import Job
 from nnlite.runs.unattended import Pace
+from tests.runtime import small
 
 STACK_SCHEMA = Path(__file__).parents[2] / "faas" / "stack.schema.json"
 # name -> values that a choice may have, as the command line spells them
@@ -96,8 +100,8 @@ def test_the_same_choices_are_the_same_specification():
         choices, invocation = drawn(seed, seen), ("sync", "async")[seed % 2]
         args = tool._parser().parse_args([*argv_of(choices), "--invocation", invocation])
         of_the_command = _on_openfaas.adapt(args, tool.plan(args)[1])
-        for given in (choices, as_json(choices)):
-            of_the_function = unattended.plan(given, invocation)[1]
+        for chosen in (choices, as_json(choices)):
+            of_the_function = unattended.plan(chosen, invocation)[1]
             assert of_the_function.to_json() == of_the_command.to_json(), f"seed {seed}: {choices}"
         seen |= set(choices.items())
         if seen == every:
@@ -166,10 +170,11 @@ def test_what_cannot_be_meant_is_one_line(name, value, why):
 def test_contradictions_are_refused():
     with pytest.raises(UsageError, match="rounds and epochs both say how long"):
         Job(case="c", rounds=1, epochs=1)
+    values = {"staleness_aware": True, "combine": "sum", "wire": "float16"}
     for name, protocol in job.PROTOCOL_OF.items():
         other = "downpour" if protocol == "averaging" else "averaging"
         with pytest.raises(UsageError, match=f"{name} is for protocol {protocol}, and this is {other}: leave it out"):
-            Job(case="c", protocol=other, **{name: True if name == "staleness_aware" else 1})  # type: ignore[arg-type]
+            Job(case="c", protocol=other, **{name: values.get(name, 1)})  # type: ignore[arg-type]
 
 
 def test_ways_to_change_images_are_texts():
@@ -178,3 +183,50 @@ def test_ways_to_change_images_are_texts():
     assert job.augmentation("cutout:8") == Augment(cutout=8)
     assert job.augmentation("crop:4,cutout:8,flip") == Augment(True, 4, 8)
     assert job.tree("1,4,20") == (1, 4, 20)
+
+
+# ---- values of any type
+
+NUMBERS = st.integers() | st.floats() | st.booleans() | st.sampled_from([10**400, -(10**5_000), 2**53 + 1])
+ANY = st.one_of(
+    st.none(), NUMBERS, st.text(max_size=9), st.binary(max_size=9), st.complex_numbers(), st.lists(NUMBERS, max_size=3),
+    st.dictionaries(st.text(max_size=3), NUMBERS, max_size=2), st.tuples(st.text(max_size=3)),
+    st.sampled_from([object(), int, np.float32(0.5), np.int64(3), np.arange(3), np.datetime64(1, "D"), Path("x")]),
+    st.sampled_from(["a" * 5_000, "a" * 5_000 + ".py", "a" * 300 + ".json", "\0.py", "\x1b[2J.json", "\ud800", "file://x\0"]),
+)  # fmt: skip
+ROWS = small.dataset()
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Job)])
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(value=ANY)
+def test_a_value_of_any_type_is_taken_or_refused_in_a_short_line(name, value):
+    """From Python, and as emnist-setup reads it."""
+
+    def from_json():
+        return Job(**{"case": "a", **job.read({name: value}, Job)[0]})
+
+    for made in (lambda: Job(**{"case": "a", name: value}), from_json):
+        said = ""
+        try:
+            plan.plan(made(), ROWS)
+        except UsageError as error:
+            said = str(error)
+        assert len(said) < 1_500
+        assert said == "" or said.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("case", 5, "Job.case: expected a text, found 5"),
+        ("rounds", True, "Job.rounds: expected a whole number or nothing, found True"),
+        ("tree", (1, "x"), "Job.tree: expected a list (a whole number) or nothing, found (1, 'x')"),
+        ("augment", "flip", "Job.augment: expected a description of Augment or nothing, found 'flip'"),
+        ("trace", "yes", "Job.trace: expected true or false, found 'yes'"),
+    ],
+)
+def test_a_wrong_type_is_named_with_what_was_found_and_wanted(name, value, words):
+    with pytest.raises(UsageError) as refused:
+        Job(**{"case": "a", name: value})
+    assert str(refused.value) == words

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type
 
 from nnlite.errors import NnliteError, StructureError, shown, words
 from nnlite.numbers import PythonNumbers
-from nnlite.records.text import EXACT
 
 T = TypeVar("T", bound="Described")
+EXACT = 2**53  #: what JSON's readers all take as the whole number that it is
 _registry: dict[str, type[Described]] = {}
 
 

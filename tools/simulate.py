@@ -2,7 +2,7 @@
 
 import sys
 
-from nnlite.commands.door import enter
+from nnlite.commands.door import program
 
 if __name__ == "__main__":
-    sys.exit(enter("simulate", sys.argv[1:]))
+    sys.exit(program("simulate", sys.argv[1:]))

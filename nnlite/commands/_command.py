@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from nnlite.commands._follow_up import completed
-from nnlite.commands._signals import ending_as_ctrl_c, exit_code
+from nnlite.commands._signals import exit_code
 from nnlite.commands._spelling import spelled
 from nnlite.commands._terminal import guarded
 from nnlite.errors import NnliteError, UsageError
@@ -27,8 +27,8 @@ def run(
 
     0 or what `main` returns. 2 when the request is wrong, so that nothing was begun: an option, a value, or a file that
     it names (said by argparse or a UsageError). 1 when it failed, said in one line on stderr. 130 after Ctrl-C, 143
-    after SIGTERM. When the reader of stdout has gone (`| head`), it ends quietly with 0. `--debug`, added here to the
-    parser and its subcommands, shows the traceback.
+    after SIGTERM if the process is the command (`door.program`). When the reader of stdout has gone (`| head`), it ends
+    quietly with 0. `--debug`, added here to the parser and its subcommands, shows the traceback.
     """
     _open_closed_streams()
     with guarded():
@@ -43,10 +43,9 @@ def _run(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentPar
     except SystemExit as error:  # argparse has said why, or printed its help
         return error.code if isinstance(error.code, int) else EXIT_USAGE
     try:
-        with ending_as_ctrl_c():
-            code = main(args)
-            sys.stdout.flush()
-            return code
+        code = main(args)
+        sys.stdout.flush()
+        return code
     except KeyboardInterrupt as error:
         print(": ".join(["interrupted", *map(str, error.args)]), file=sys.stderr)
         return exit_code(error)

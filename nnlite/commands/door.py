@@ -12,6 +12,7 @@ import nnlite
 from nnlite import required
 from nnlite.commands import COMMANDS, parser_of
 from nnlite.commands._command import EXIT_ERROR, run
+from nnlite.commands._signals import ending_as_ctrl_c, exit_code
 from nnlite.errors import RunError
 from nnlite.invoker.processor import blas_of
 
@@ -31,11 +32,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "command", metavar="COMMAND", choices=list(COMMANDS), help="one of those below; each has --help"
     )
-    return enter(parser.parse_args(words[:1]).command, words[1:])
+    run_it = program if argv is None else enter
+    return run_it(parser.parse_args(words[:1]).command, words[1:])
+
+
+def program(name: str, argv: Sequence[str]) -> int:
+    """Be the command of that name, all that this process is for: SIGTERM and SIGHUP end it as Ctrl-C does."""
+    try:
+        with ending_as_ctrl_c():
+            return enter(name, argv)
+    except KeyboardInterrupt as error:  # before the command has begun, or after its end
+        return exit_code(error)
 
 
 def enter(name: str, argv: Sequence[str]) -> int:
-    """Run the command of that name. Returns its exit code."""
+    """Run the command of that name within a process that is for more than that, and whose signals are its own: one that
+    would end it does. Returns the command's exit code."""
     os.environ.update(blas_of(1))  # before NumPy comes, with the next import
     try:
         import numpy

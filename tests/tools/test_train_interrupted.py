@@ -3,6 +3,8 @@
 import os
 import shlex
 import signal
+import subprocess
+import sys
 import time
 import uuid
 from dataclasses import replace
@@ -134,6 +136,27 @@ def test_docker_stop_slurm_and_a_lost_terminal_end_it_as_control_c_does(start, t
     head = Head.from_json(FileStore(".nnlite").get(Keys("mine").head).data, Keys("mine").head)
     assert (head.status, head.reason) == (STOPPED, "interrupted")
     go_on_elsewhere(err.splitlines()[-1], train, undisturbed)
+
+
+HOST = """
+import os, signal, sys
+from nnlite.commands import door
+from nnlite.commands._progress import Progress
+def told(self, event, values):
+    if event == "round":
+        os.kill(os.getpid(), signal.SIGTERM)
+Progress.tell = told
+code = door.main(sys.argv[1:])
+print("goes on after", code)
+"""
+
+
+def test_a_process_that_runs_a_command_besides_hears_its_own_signals(case_file):
+    """A notebook, a test run: the command does not take the signal that was meant for the process."""
+    argv = ("train", "--case", make(case_file), "--processes", 0, *ROUNDS, "--out", "w.st")
+    line = [sys.executable, "-c", HOST, *map(str, argv)]
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=180)
+    assert (done.returncode, done.stdout) == (-signal.SIGTERM, ""), done.stderr
 
 
 def test_a_signal_that_is_ignored_stays_ignored(start, case_file):

@@ -29,7 +29,7 @@ from urllib.parse import quote, unquote_to_bytes
 from nnlite import locks
 from nnlite.errors import Conflict, NnliteError, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
-from nnlite.store.urls import shown
+from nnlite.store.urls import refuse_options, shown
 
 SCHEME = "file://"
 LOCK_FOLDER, TEMP_FOLDER = ".locks", ".tmp"
@@ -75,6 +75,8 @@ class FileStore(Store):
     def from_url(cls, url: str) -> "FileStore":
         """`file:///path`, percent-encoded where needed, or a plain path."""
         is_url = url.startswith(SCHEME)
+        if is_url:
+            refuse_options(url)
         path = os.fsdecode(unquote_to_bytes(url.removeprefix(SCHEME))) if is_url else url
         if not path or "\0" in path or (is_url and not path.startswith("/")):
             raise UsageError(f"{shown(url)} is no folder: expected file:///absolute/path, or a path")

@@ -7,7 +7,7 @@ from urllib.parse import quote, unquote
 
 from nnlite.errors import Conflict, NotFound, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
-from nnlite.store.urls import shown
+from nnlite.store.urls import refuse_options, shown
 
 SCHEME = "memory://"
 
@@ -42,6 +42,7 @@ class MemoryStore(Store):
         """`memory://` or `memory://name`."""
         if not url.startswith(SCHEME):
             raise UsageError(f"{shown(url)} is not the URL of a memory store: expected memory:// or memory://name")
+        refuse_options(url)
         return cls(unquote(url.removeprefix(SCHEME)))
 
     @property

@@ -26,6 +26,8 @@ def open_far(kind: type[Store], url: str, opener: Callable[[str], Store]) -> Sto
 
     opener: opens the near store of `cache`. Raises UsageError when the URL cannot be meant.
     """
+    if "#" in url:
+        raise UsageError(f"{shown(url)}: nothing that begins with # is part of a store's URL: leave it out")
     place, _, query = url.partition("?")
     pairs = parse_qsl(query, keep_blank_values=True)
     mine = [pair for pair in pairs if pair[0] in DEFAULTS]

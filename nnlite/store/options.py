@@ -18,7 +18,7 @@ def read_options(url: str, query: str, defaults: Mapping[str, Any]) -> dict[str,
     options: dict[str, Any] = {}
     for name, text in parse_qsl(query, keep_blank_values=True):
         if name not in defaults:
-            found = name if name.isidentifier() else "***"
+            found = name if name.isidentifier() and text else "***"  # which may be part of a password
             raise UsageError(f"{shown(url)}: no option {found!r}; it can have {', '.join(sorted(defaults))}")
         if name in options:
             raise UsageError(f"{shown(url)}: {name} stands there twice; give it once")

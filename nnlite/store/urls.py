@@ -16,13 +16,20 @@ _SECRET = re.compile(r"://(?!/)(?:[^/]*|[^:]*:.*)@", re.DOTALL)
 
 
 def shown(url: str) -> str:
-    """The URL for a message about one that is refused: quoted, without options, nor anything that an @ may end."""
+    """The URL for a message about one that is refused: quoted, without options, a fragment and the like, nor anything
+    that an @ may end."""
     text = unquote(url)
     scheme, separator, rest = text.partition("://")
     if "@" in rest and not rest.startswith("/"):  # file:///a@b is a path
         rest = f"***@{rest.rpartition('@')[2]}"
-    place, question, _ = f"{scheme}{separator}{rest}".partition("?")
-    return repr(f"{place[:200]}{question and '?...'}" if separator else text[:200])
+    place, *more = re.split(r"([?#;])", rest, maxsplit=1)
+    return repr(f"{scheme}://{place[:200]}{f'{more[0]}...' if more else ''}" if separator else text[:200])
+
+
+def refuse_options(url: str) -> None:
+    """Raise UsageError for a URL of what has no options: they would be part of a name, which plans and logs show."""
+    if "?" in url or "#" in url:
+        raise UsageError(f"{shown(url)} has no options: leave them out; in a path, write ? as %3F, and # as %23")
 
 
 def refuse_secrets(url: str) -> None:

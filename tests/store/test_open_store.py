@@ -126,6 +126,21 @@ NO_URL = [
     "s3://bucket/x?endpoint=http://host?me:secret",
     "memory:/x://secret@x",
     "file://me:secret@host/x",
+    *(
+        f"{url}{mark}secret"
+        for url in ("file:///x", "memory://x", "s3://bucket/x?cache=file:///x")
+        for mark in ("?password=", "?", "#")
+    ),
+    *(
+        f"{url}{mark}secret"
+        for url in ("s3://bucket/x", "memcached://host/x")
+        for mark in ("?password=", "?", "#", ";", ";password=", "%3Fpassword=", "%23", "?attempts=3&", "?attempts=3#")
+    ),
+    "memory://?password=secret",
+    "s3://bucket#secret/x",
+    "s3://bucket/x?endpoint=http://host%23secret",
+    "s3://bucket/x?cache=memory://x%3Fpassword%3Dsecret",
+    "FILE:///x?password=secret",
 ]
 
 
@@ -152,6 +167,12 @@ def test_what_cannot_be_meant_is_one_line_without_a_secret(url: str) -> None:
 )
 def test_what_names_the_same_place_has_the_same_url(url: str, same: str) -> None:
     assert open_store(url).url == open_store(same).url == same
+
+
+def test_a_question_mark_in_the_url_of_a_path_is_escaped(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"has no options: leave them out; in a path, write [?] as %3F"):
+        open_store(f"file://{tmp_path}/a?b")
+    assert open_store(f"file://{tmp_path}/a%3Fb").url == f"file://{tmp_path}/a%3Fb"
 
 
 def test_a_path_may_have_what_a_url_may_not(tmp_path: Path) -> None:

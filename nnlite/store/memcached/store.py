@@ -270,9 +270,10 @@ class MemcachedStore(Store):
 
 
 def _check_prefix(prefix: str) -> str:
+    found = shown(f"memcached:///{prefix}")
     if len(prefix) > MAX_PREFIX_LENGTH:
-        raise UsageError(f"{prefix!r}: a prefix has at most {MAX_PREFIX_LENGTH} characters; shorten it")
+        raise UsageError(f"{found}: a prefix has at most {MAX_PREFIX_LENGTH} characters; shorten it")
     try:
         return check_key(prefix)
     except UsageError:
-        raise UsageError(f"{prefix!r} is not a prefix: expected [a-z0-9._/-] as in a key; {_EXPECTED}") from None
+        raise UsageError(f"{found}: its prefix wants [a-z0-9._/-] as in a key; {_EXPECTED}") from None

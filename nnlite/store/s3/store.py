@@ -78,7 +78,12 @@ class S3Store(Store):
             raise UsageError(f"{shown(url)} is not an S3 store: {_EXPECTED}")
         options = read_options(url, parts.query, DEFAULTS)
         endpoint = split(options.get("endpoint", "http://default"), _ENDPOINT)
-        if endpoint.scheme not in ("http", "https") or address(endpoint.netloc, 80) is None or endpoint.query:
+        if (
+            endpoint.scheme not in ("http", "https")
+            or address(endpoint.netloc, 80) is None
+            or endpoint.query
+            or endpoint.fragment
+        ):
             raise UsageError(f"{shown(url)}: {_ENDPOINT}")
         return cls(parts.netloc, prefix, **options)
 

@@ -47,9 +47,9 @@ class Leaderboard:
 
     def rows(self, ranking: Sequence[Result]) -> list[str]:
         """The leaderboard, a line each."""
-        lines = ["rank  trial  rounds  validation    loss  configuration"]
+        lines = ["rank  trial  rounds  validation accuracy  validation loss  configuration"]
         for rank, result in enumerate(ranking, 1):
-            score = f"{result.accuracy:10.4f}  {result.loss:6.4f}" if result.status == OK else f"{result.status:>18}"
+            score = f"{result.accuracy:19.4f}  {result.loss:15.4f}" if result.status == OK else f"{result.status:>36}"
             shown = configuration(self.configurations[result.trial])
             lines.append(f"{rank:>4}  {result.trial:>5}  {result.rounds:>6}  {score}  {shown}")
         return lines
@@ -74,7 +74,9 @@ class Leaderboard:
     def _line(self, result: Result, seconds: float) -> str:
         ladder, best = self.search.ladder, leaderboard(self.results)[0]
         score = (
-            f"validation {result.accuracy:.4f}" if result.status == OK else f"{result.status}: {in_line(result.reason)}"
+            f"validation accuracy {result.accuracy:.4f}"
+            if result.status == OK
+            else f"{result.status}: {in_line(result.reason)}"
         )
         ahead = f"  best {best.accuracy:.4f} (trial {best.trial})" if best.status == OK else ""
         rung = f"  rung {result.rung + 1}/{ladder.top + 1}" if ladder.top else ""

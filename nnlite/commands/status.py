@@ -55,7 +55,7 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> bool:
         return True
     head = survey.head
     rounds = f"{head.round}/{spec.num_rounds}" if spec.protocol == "averaging" else f"checkpoint {head.round}"
-    accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
+    accuracy = "" if head.accuracy is None else f"  test accuracy {head.accuracy:.4f}"
     accuracy += "  (a copy)" if survey.is_copy else ""
     paid = dollars(survey.account.usd)
     print(f"{name:<34} {head.status:<8} {rounds:>9}  {spec.num_workers:>4} workers  {paid}{accuracy}")
@@ -87,7 +87,7 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     workers = ", ".join(f"{survey.count(state)} {state}" for state in STATES if survey.count(state))
     names = [str(w) for w, state in enumerate(survey.workers) if state in (LATE, LOST)]
     late = f" (late or lost: {', '.join(names[:20])})" if names else ""
-    accuracy = "" if head.accuracy is None else f"  accuracy {head.accuracy:.4f}"
+    accuracy = "" if head.accuracy is None else f"  test accuracy {head.accuracy:.4f}"
     reason = f" ({in_line(head.reason)})" if head.reason else ""
     cap = "" if spec.budget_usd is None else f", budget ${spec.budget_usd:g}"
     if survey.is_copy:

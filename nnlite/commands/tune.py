@@ -170,8 +170,9 @@ def _show_result(
     print(
         f"best       trial {outcome.trial}, after {outcome.rounds} rounds: {configuration(found.trial.configuration)}"
     )
-    print(f"validation {outcome.validation_accuracy:.4f}, of {search.num_trials} trials the best: a little flattered")
-    print(f"test       {outcome.test_accuracy:.4f}, the winner's alone, looked at once ({outcome.num_test:,} rows)")
+    validated, tested = outcome.validation_accuracy, outcome.test_accuracy
+    print(f"validation accuracy {validated:.4f}, of {search.num_trials} trials the best: a little flattered")
+    print(f"test accuracy       {tested:.4f}, the winner's alone, looked at once ({outcome.num_test:,} rows)")
     print(f"weights    {files['weights']}")
     print(f"train it   {train}")
     print(f"go on      {train} --init {shlex.quote(str(Path(files['weights']).absolute()))}")

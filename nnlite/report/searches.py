@@ -223,7 +223,7 @@ def _points(trials: list[Trial], name: str, place: Any) -> Iterator[tuple[float,
     for trial in trials:
         value = trial.configuration.get(name)
         if trial.accuracy is not None:
-            said = f"trial {trial.number}: {name} {_shown(value)}, accuracy {trial.accuracy:.4f}"
+            said = f"trial {trial.number}: {name} {_shown(value)}, validation accuracy {trial.accuracy:.4f}"
             yield place(value), trial.accuracy, said
 
 
@@ -282,7 +282,7 @@ def _leaderboard(search: Search) -> str:
         )
     if not rows:
         return ""
-    head = ["", "trial", "validation accuracy", "loss", "rounds", "time", *names]
+    head = ["", "trial", "validation accuracy", "validation loss", "rounds", "time", *names]
     more = f"<p>and {len(ranking) - MOST_ROWS} more</p>" if len(ranking) > MOST_ROWS else ""
     return f"<h2>Leaderboard</h2>{table(head, rows)}{more}"
 

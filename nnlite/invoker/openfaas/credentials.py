@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from nnlite import places
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.openfaas.signing import checked_secret
-from nnlite.store.urls import shown
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 SECRET_FILE = "NNLITE_OPENFAAS_SECRET_FILE"
@@ -23,8 +22,9 @@ def gateway_url(given: str | None, environ: Mapping[str, str]) -> str:
     """As given, else OPENFAAS_URL, else where faas-cli looks. Raises UsageError for what is no URL."""
     url = (given or environ.get("OPENFAAS_URL") or DEFAULT_URL).rstrip("/")
     if not _is_url(url):
+        shown = re.split("[?#;]", re.sub(r"//.*@", "//***@", url, flags=re.DOTALL))[0]
         raise UsageError(
-            f"gateway {shown(url)}: wanted http://host:port, without a password; that goes into OPENFAAS_PASSWORD"
+            f"gateway {shown!r:.120}: wanted http://host:port, without a password; that goes into OPENFAAS_PASSWORD"
         )
     return url
 

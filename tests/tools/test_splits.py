@@ -1,0 +1,46 @@
+"""Of every loss and accuracy that is shown, it is said which split it is of."""
+
+import re
+
+import pytest
+
+from nnlite.commands import COMMANDS, door, parser_of
+
+BARE = re.compile(r"(?<!training )(?<!validation )(?<!test )\b(?:loss|accuracy)\b(?= +[\d(]|  |$)", re.MULTILINE)
+SEARCH = ("--trials", 3, "--rounds", 3, "--parallel", 1, "--processes", 0, "--out", "best")
+
+
+def said(capfd, *argv):
+    """What a command says on both streams."""
+    capfd.readouterr()
+    assert door.enter(str(argv[0]), list(map(str, argv[1:]))) == 0
+    return "\n".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("protocol", ["averaging", "downpour"])
+def test_what_a_run_shows(protocol, case_file, capfd):
+    run = ("--protocol", protocol, "--run", "mine", "--processes", 0, "--eval-every", 1)
+    trained = said(capfd, "train", "--case", case_file(), *run)
+    one, all_of_them = said(capfd, "status", "mine"), said(capfd, "status")
+    assert "  training loss 0." in trained
+    for text in (trained, one, all_of_them):
+        assert re.search(r"test accuracy 0\.\d", text)
+        assert not BARE.findall(text), text
+
+
+def test_what_a_search_shows(case_file, capfd):
+    text = said(capfd, "tune", "--case", case_file(), "--search", "s", *SEARCH)
+    for words in (
+        "rounds  validation accuracy 0.",
+        "  validation accuracy  validation loss  ",
+        "test accuracy       0.",
+    ):
+        assert words in text
+    assert not BARE.findall(text), text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_help_shows(name):
+    assert not re.findall(
+        r"(?<!training )(?<!validation )(?<!test )(?<!-)\b(?:loss|accuracy)\b", parser_of(name).format_help()
+    )

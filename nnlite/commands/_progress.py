@@ -9,8 +9,7 @@ from typing import Any
 
 from nnlite.commands._json import say
 from nnlite.commands._terminal import unguarded_stderr
-from nnlite.protocol.counting import number
-from nnlite.protocol.records.head import Head
+from nnlite.protocol.counting import number, samples_per_round
 from nnlite.protocol.records.spec import RunSpec
 
 
@@ -132,22 +131,6 @@ class _Sums:
             "images_per_s": round(self.num_samples / self.seconds, 1),
             "seconds": round(self.seconds, 3),
         }
-
-
-def samples_per_round(spec: RunSpec) -> int:
-    """How many samples all workers together train on in a round of downpour (up to a row a worker and epoch)."""
-    if spec.steps_per_round is None:
-        return spec.data.num_train
-    steps_per_epoch = -(-spec.data.num_train // (spec.num_workers * spec.batch_size))
-    epochs, steps = divmod(spec.steps_per_round, steps_per_epoch)
-    return epochs * spec.data.num_train + min(spec.data.num_train, spec.num_workers * steps * spec.batch_size)
-
-
-def rounds_made(spec: RunSpec, head: Head) -> int:
-    """The rounds that a run has behind it; in downpour, where the head counts checkpoints, by its workers' steps."""
-    if spec.protocol != "downpour":
-        return head.round
-    return sum(head.steps) * spec.batch_size // samples_per_round(spec)
 
 
 def _bar(num_rounds: int, first_round: int) -> Any:

@@ -138,6 +138,7 @@ def _say(report: Report) -> None:
         say(
             "round",
             round=point.number,
+            checkpoint=point.checkpoint,
             closed_s=point.end_s,
             samples=point.samples,
             loss=point.loss,

@@ -17,10 +17,11 @@ from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._plan import add_options, check_data, name_code, plan, run_code, widths
 from nnlite.commands._platforms import DEFAULT_STORE, Place
-from nnlite.commands._progress import Progress, rounds_made
+from nnlite.commands._progress import Progress
 from nnlite.commands._signals import is_terminated
 from nnlite.commands._terminal import in_line
 from nnlite.errors import RunError, StoreError, UsageError
+from nnlite.protocol.counting import rounds_made
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import initial_weights, lifecycle, model_file, scaling

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from nnlite.protocol.records.head import Head
+from nnlite.protocol.records.spec import RunSpec
+
 
 def number(round: int) -> int:
     """The number of a round, or of a downpour checkpoint, as people and JSON see it."""
     return round + 1
+
+
+def samples_per_round(spec: RunSpec) -> int:
+    """How many samples all workers together train on in a round of downpour (up to a row a worker and epoch)."""
+    if spec.steps_per_round is None:
+        return spec.data.num_train
+    steps_per_epoch = -(-spec.data.num_train // (spec.num_workers * spec.batch_size))
+    epochs, steps = divmod(spec.steps_per_round, steps_per_epoch)
+    return epochs * spec.data.num_train + min(spec.data.num_train, spec.num_workers * steps * spec.batch_size)
+
+
+def rounds_made(spec: RunSpec, head: Head) -> int:
+    """The rounds that a run has behind it; in downpour, where the head counts checkpoints, by its workers' steps."""
+    if spec.protocol != "downpour":
+        return head.round
+    return min(spec.num_rounds, sum(head.steps) * spec.batch_size // samples_per_round(spec))
+
+
+def round_of(spec: RunSpec, checkpoint: int, samples: int) -> int:
+    """The number of the round that made a checkpoint, the samples behind which are so many."""
+    if spec.protocol != "downpour":
+        return checkpoint
+    return min(spec.num_rounds, max(1, -(-samples // samples_per_round(spec))))

@@ -82,7 +82,7 @@ def _curve(
 
 def staleness(report: Report) -> str:
     """Downpour: how old updates were when they were applied."""
-    stale = [(p.number, *p.staleness) for p in report.points if p.staleness is not None]
+    stale = [(p.checkpoint, *p.staleness) for p in report.points if p.staleness is not None]
     if not stale:
         return ""
     updates = sum(p.updates for p in report.points)
@@ -233,16 +233,31 @@ def _inside(group: str, share: float) -> str:
 
 def rounds_table(report: Report) -> str:
     """What came out of every round, in numbers."""
+    several = report.spec.protocol == "downpour"  # checkpoints a round
 
     def row(point: Point) -> list[str]:
         end = spell_s(point.end_s) if point.end_s is not None else ""
         loss = f"{point.loss:.4f}" if point.loss is not None else ""
         accuracy = f"{point.accuracy:.4f}" if point.accuracy is not None else ""
-        return [str(point.number), end, f"{point.samples - point.samples_before:,}", loss, accuracy]
+        return [
+            str(point.number),
+            *([str(point.checkpoint)] if several else []),
+            end,
+            f"{point.samples - point.samples_before:,}",
+            loss,
+            accuracy,
+        ]
 
     if not report.points or len(report.points) > 1000:
         return ""
-    head = ("round", "closed at", "samples", "training loss", "test accuracy after it")
+    head = (
+        "round",
+        *(["checkpoint"] if several else []),
+        "closed at",
+        "samples",
+        "training loss",
+        "test accuracy after it",
+    )
     return f"<details><summary>every round in numbers</summary>{table(head, map(row, report.points))}</details>"
 
 

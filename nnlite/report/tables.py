@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from nnlite.protocol.counting import number
+from nnlite.protocol.counting import number, round_of
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.telemetry import format
 from nnlite.telemetry.reading import Invocation, Record
@@ -33,7 +33,8 @@ class Lane:
 class Point:
     """What a round, or in downpour a checkpoint, brought. Accuracy is of the weights after it."""
 
-    number: int  #: from 1
+    number: int  #: of the round, from 1
+    checkpoint: int  #: of the one that it made; in downpour a round makes several
     end_s: float | None
     samples_before: int
     samples: int  #: trained on by all workers, up to its end
@@ -149,6 +150,7 @@ class Report:
             late = (values["mean_staleness"], values["max_staleness"])
             points.append(
                 Point(
+                    round_of(self.spec, number(values["round"]), samples + values["num_samples"]),
                     number(values["round"]),
                     end_s,
                     samples,

@@ -1,5 +1,6 @@
-"""Of every loss and accuracy that is shown, it is said which split it is of."""
+"""What numbers are called: of every loss and accuracy it is said which split it is of; rounds have one numbering."""
 
+import json
 import re
 
 import pytest
@@ -44,3 +45,24 @@ def test_what_a_help_shows(name):
     assert not re.findall(
         r"(?<!training )(?<!validation )(?<!test )(?<!-)\b(?:loss|accuracy)\b", parser_of(name).format_help()
     )
+
+
+def test_the_rounds_of_downpour_have_one_numbering(case_file, capfd):
+    """Whoever shows them: train, status, report."""
+    argv = ("--case", case_file(), "--protocol", "downpour", "--run", "mine", "--processes", 0, "--push-every", 2)
+
+    def rows(event, *line):
+        found = [json.loads(one) for one in said(capfd, *line, "--json").splitlines() if one.startswith("{")]
+        return [row for row in found if row["event"] == event]
+
+    trained = [row["round"] for row in rows("round", "train", *argv)]
+    (status,) = rows("status", "status", "mine")
+    rounds = [(row["round"], row["checkpoint"]) for row in rows("round", "report", "mine")]
+    assert trained == sorted({number for number, _ in rounds}) == [1, 2, 3]
+    assert [checkpoint for _, checkpoint in rounds] == list(range(1, len(rounds) + 1))
+    assert len(rounds) > 3
+    assert rounds == sorted(rounds)
+    assert (status["round"], status["num_rounds"]) == (3, 3)
+    assert status["checkpoint"] >= len(rounds)
+    assert f"round 3/3, checkpoint {status['checkpoint']}  " in said(capfd, "status", "mine")
+    assert " 3/3 " in said(capfd, "status")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from nnlite.commands._progress import rounds_made, samples_per_round
 from nnlite.errors import StoreError
 from nnlite.invoker.processor import num_processes
+from nnlite.protocol.counting import rounds_made, samples_per_round
 from nnlite.protocol.records.head import STOPPED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import model_file

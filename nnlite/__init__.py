@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nnlite.protocol.averaging.protocol import Averaging as Averaging
+    from nnlite.protocol.downpour.protocol import Downpour as Downpour
     from nnlite.runs.model_file import TrainedModel as TrainedModel
     from nnlite.runs.model_file import load as load
     from nnlite.runs.model_file import save as save
 
 __version__ = "0.1.0"
 _FROM_MODEL_FILE = ("TrainedModel", "load", "save")
+_FROM_PROTOCOLS = ("Averaging", "Downpour")
 
 
 def __getattr__(name: str) -> Any:
@@ -24,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from nnlite.runs import model_file
 
         return getattr(model_file, name)
+    if name in _FROM_PROTOCOLS:
+        from nnlite.protocol import protocols
+
+        return getattr(protocols, name)
     raise AttributeError(f"module 'nnlite' has no attribute {name!r}")

@@ -70,6 +70,9 @@ OTHERS: dict[str, set[str]] = {
 # (module, what it imports although the table does not allow it)
 EXCEPTIONS = {
     ("nnlite", "nnlite.runs.model_file"),  # `nnlite.load`, resolved when it is first asked for
+    ("nnlite", "nnlite.protocol.protocols"),  # `nnlite.Averaging`, in the same way; the others are for type checkers
+    ("nnlite", "nnlite.protocol.averaging.protocol"),
+    ("nnlite", "nnlite.protocol.downpour.protocol"),
 }
 # only what these modules import by name when they are asked to
 LAZY_ONLY = {
@@ -236,6 +239,51 @@ def test_protocols_have_no_clock_no_io_and_no_dice():
             called = node.func if isinstance(node, ast.Call) else None
             assert not (isinstance(called, ast.Name) and called.id in {"open", "print", "input"}), path
             assert not (isinstance(node, ast.Attribute) and ast.unparse(node).startswith("np.random")), path
+
+
+PROTOCOLS = {"averaging", "downpour", "search"}
+
+
+def comparisons_of_protocols(tree: ast.AST) -> Iterator[int]:
+    """Lines where something depends on which protocol it is, instead of asking the protocol."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Match) and _is_protocol(node.subject):
+            yield node.lineno
+        if not isinstance(node, ast.Compare):
+            continue
+        operands = [node.left, *node.comparators]
+        literals = [part for one in operands for part in getattr(one, "elts", [one])]
+        is_named = any(isinstance(one, ast.Constant) and one.value in PROTOCOLS for one in literals)
+        is_equal = any(isinstance(op, (ast.Eq, ast.NotEq)) for op in node.ops) and any(map(_is_protocol, operands))
+        if is_named or is_equal:
+            yield node.lineno
+
+
+def _is_protocol(node: ast.expr) -> bool:
+    return getattr(node, "attr", getattr(node, "id", "")) == "protocol"
+
+
+def test_nothing_depends_on_the_name_of_a_protocol():
+    """What differs between protocols is asked of `spec.rules`; so another one needs no change elsewhere."""
+    own = {ROOT / "nnlite" / "protocol" / name for name in PROTOCOLS}
+    found = [
+        f"{path.relative_to(ROOT)}:{line}"
+        for path in [*sources("nnlite", "tools", "lambda_pkg"), *(ROOT / "faas").rglob("*.py")]
+        if path.parent not in own
+        for line in comparisons_of_protocols(ast.parse(path.read_text()))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'if spec.protocol == "downpour": pass', "x = SEARCH != spec.protocol", 'y = name in ("averaging", "downpour")',
+        'z = args.protocol != other', 'match spec.protocol:\n    case "averaging": pass',
+    ],
+)  # fmt: skip
+def test_comparisons_of_protocols_are_found(text):
+    assert list(comparisons_of_protocols(ast.parse(text))) != []
 
 
 def test_tools_import_nnlite_and_one_another():

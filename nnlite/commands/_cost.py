@@ -119,7 +119,7 @@ class Books:
         """What the run will take by a profile."""
         size, venue = calibrate.model_bytes(self.spec), self.venue
         made = estimate(self.spec, profile, size, self.memory_mb, self.tariff, venue.processes, venue.invocation_s)
-        return Expected(made, is_rough or self.spec.protocol != "averaging")
+        return Expected(made, is_rough or not self.spec.rules.has_rounds)
 
     def _measured(self, dataset: Dataset | None, start_nothing: bool) -> Profile | None:
         if dataset is None or start_nothing:

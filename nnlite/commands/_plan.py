@@ -12,7 +12,9 @@ from nnlite.case_file import CaseFile, has_run
 from nnlite.commands import _named
 from nnlite.data import catalog
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import COMBINES, PROTOCOLS, OwnCode, RunSpec
+from nnlite.protocol import protocols
+from nnlite.protocol.downpour.protocol import COMBINES
+from nnlite.protocol.records.spec import OwnCode, RunSpec
 from nnlite.runs import job
 from nnlite.runs import plan as planning
 from nnlite.runs.job import SCALES, SCHEDULES, Job
@@ -78,7 +80,9 @@ def add_learning(how: Group) -> None:
 
 def add_protocol(how: Group) -> None:
     """The options that say how workers work together."""
-    how.add_argument("--protocol", choices=PROTOCOLS, default="averaging", help="averaging (default) or downpour")
+    how.add_argument(
+        "--protocol", choices=protocols.names(), default="averaging", help="averaging (default) or downpour"
+    )
     how.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
     how.add_argument("--pull-every", type=int, metavar="N", help="downpour: steps between checkpoints (10)")
     how.add_argument(

@@ -24,7 +24,7 @@ class Progress:
         self.num_rounds, self.as_json = spec.num_rounds, as_json
         self._next = first_round + 1  #: the number of the next line
         # in downpour a checkpoint is no round: a line stands for as many samples as a round has
-        self._samples_per_line = samples_per_round(spec) if spec.protocol == "downpour" else 1
+        self._samples_per_line = 1 if spec.rules.has_rounds else samples_per_round(spec)
         self._last_s = time.monotonic()
         self._sums, self._seen = _Sums(), 0
         self._waiting: dict[str, Any] | None = None  #: the last round, until its accuracy is known

@@ -13,8 +13,9 @@ from nnlite.commands import _named
 from nnlite.commands._plan import check_data
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import SEARCH, RunSpec
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.asha import Ladder, ladder
+from nnlite.protocol.search.protocol import Search
 from nnlite.protocol.search.spec import SAMPLERS, SearchSpec
 from nnlite.runs.plan import data_spec, own_code, pace, run_id, specify
 from nnlite.searches import lifecycle
@@ -119,7 +120,7 @@ def _spec(args: argparse.Namespace, case: Case, seen: Dataset, num_rounds: int) 
         run=args.search or run_id(f"tune-{case.name}"),
         seed=args.seed,
         num_rounds=num_rounds,
-        protocol=SEARCH,
+        protocol=Search.name,
         budget_usd=args.budget_usd,
         max_s=None if args.max_minutes is None else args.max_minutes * 60,
         **pace(args.store, num_workers),

@@ -10,6 +10,7 @@ import numpy as np
 from nnlite import cases, data, nn
 from nnlite.cost import prices
 from nnlite.data import catalog
+from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import DataSpec, Rates, RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.runtime.trainer import State
@@ -56,7 +57,7 @@ class Workload:
 
     def subject(self, protocol: str) -> Subject:
         """How large its weights and rows are; averaging shares the optimizer's slots as well."""
-        state = State(self.network(), self.optimizer, shares_slots=protocol == "averaging")
+        state = State(self.network(), self.optimizer, shares_slots=protocols.named(protocol).shares_slots)
         return Subject(state.vector.size, int(np.prod(self.input_shape)))
 
     def spec(self, num_workers: int, tree_widths: tuple[int, ...] | None = None, **more: Any) -> RunSpec:

@@ -17,9 +17,9 @@ from nnlite.commands._speed import measured
 from nnlite.commands._workload import Workload, rates
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import PROTOCOLS, RunSpec
+from nnlite.protocol import protocols
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.report import picture
-from nnlite.runs.job import PROTOCOL_OF
 from nnlite.simulation import faults, profile
 from nnlite.simulation.forecast import Forecast, forecast
 from nnlite.simulation.profile import Profile
@@ -71,10 +71,10 @@ def _check(args: argparse.Namespace) -> None:
         value = getattr(args, name)
         if value is not None and not (math.isfinite(value) and value > 0):
             raise UsageError(f"--{name.replace('_', '-')} {value}: wanted a positive number")
-    for name, protocol in PROTOCOL_OF.items():
-        if getattr(args, name, None) is not None and args.protocol != protocol:
-            flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag} is for --protocol {protocol}, and this is {args.protocol}: leave it out")
+    for name, having in protocols.options().items():
+        if getattr(args, name, None) is not None and args.protocol not in having:
+            flag, of = f"--{name.replace('_', '-')}", " or ".join(having)
+            raise UsageError(f"{flag} is for --protocol {of}, and this is {args.protocol}: leave it out")
     if args.memory_mb is not None and args.store == "file":
         raise UsageError("--memory-mb is for functions, and --store file is a run on this machine: leave it out")
     args.memory_mb = args.memory_mb or ONE_CORE_MB
@@ -88,7 +88,7 @@ def _spec(args: argparse.Namespace, workload: Workload, num_workers: int) -> Run
         seed=args.seed,
         num_rounds=args.rounds,
         protocol=args.protocol,
-        **{name: value for name in PROTOCOL_OF if (value := getattr(args, name, None)) is not None},
+        **{name: value for name in protocols.options() if (value := getattr(args, name, None)) is not None},
         steps_per_round=args.steps_per_round,
         rates=rates(args.store, args.memory_mb),
         max_poll_s=args.max_poll_s or poll_s,
@@ -126,7 +126,7 @@ def _show(row: Forecast, spec: RunSpec, args: argparse.Namespace, took_s: float)
         values = {"protocol": spec.protocol, "store": args.store, "rounds": spec.num_rounds, "tree": spec.tree_widths}
         say("forecast", **asdict(row), **values, simulated_in_s=round(took_s, 3))
         return
-    staleness = f"{row.staleness_mean:.1f}" if spec.protocol == "downpour" else "-"
+    staleness = f"{row.staleness_mean:.1f}" if spec.rules.is_late else "-"
     print(
         f"{row.workers:>7,} {row.round_s:>9.3f} {row.total_s:>9.2f} {row.requests_per_worker_round:>11.1f} "
         f"{row.requests:>10,} {row.bytes_read / 1e6:>10,.1f} {row.bytes_written / 1e6:>10,.1f} {staleness:>9} "
@@ -162,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
         "--case", type=_named.path, default="b", help=f"{', '.join(cases.CASES)}, or a case file (default %(default)s)"
     )
     parser.add_argument("--dataset", help="instead of the case's; only its size and shape matter here")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="averaging")
+    parser.add_argument("--protocol", choices=protocols.names(), default="averaging")
     parser.add_argument("--store", choices=sorted(profile.ASSUMED), default="s3", help="(default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
     parser.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")

@@ -14,9 +14,8 @@ from nnlite.commands._json import say
 from nnlite.commands._spelling import command
 from nnlite.commands._terminal import in_line
 from nnlite.errors import NnliteError, UsageError
-from nnlite.protocol.counting import rounds_made
 from nnlite.protocol.records.head import RUNNING
-from nnlite.protocol.records.spec import SEARCH, RunSpec
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs.status import LATE, LOST, STATES, Survey, Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
@@ -55,7 +54,7 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> bool:
         _say(spec, survey)
         return True
     head = survey.head
-    rounds = f"{rounds_made(spec, head)}/{spec.num_rounds}" if spec.protocol != SEARCH else f"checkpoint {head.round}"
+    rounds = spec.rules.standing(spec, head).removeprefix("round ").partition(",")[0]
     accuracy = "" if head.accuracy is None else f"  test accuracy {head.accuracy:.4f}"
     accuracy += "  (a copy)" if survey.is_copy else ""
     paid = dollars(survey.account.usd)
@@ -84,8 +83,7 @@ def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:
 
 def _line(surveyor: Surveyor, survey: Survey) -> str:
     head, spec = survey.head, surveyor.spec
-    rounds, checkpoint = f"round {rounds_made(spec, head)}/{spec.num_rounds}", f"checkpoint {head.round}"
-    made = {"averaging": rounds, SEARCH: checkpoint}.get(spec.protocol, f"{rounds}, {checkpoint}")
+    made = spec.rules.standing(spec, head)
     workers = ", ".join(f"{survey.count(state)} {state}" for state in STATES if survey.count(state))
     names = [str(w) for w, state in enumerate(survey.workers) if state in (LATE, LOST)]
     late = f" (late or lost: {', '.join(names[:20])})" if names else ""
@@ -109,7 +107,7 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
 def _say(spec: RunSpec, survey: Survey) -> None:
     head = survey.head
     say(
-        "status", run=spec.run, status=head.status, reason=head.reason, round=rounds_made(spec, head),
+        "status", run=spec.run, status=head.status, reason=head.reason, round=spec.rules.rounds_made(spec, head),
         num_rounds=spec.num_rounds, checkpoint=head.round, test_accuracy=head.accuracy, platform=spec.rates.platform,
         workers={state: survey.count(state) for state in STATES}, attempts=survey.account.attempts,
         copy=survey.is_copy, budget_usd=spec.budget_usd, cost=survey.account.values(),

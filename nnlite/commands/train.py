@@ -21,7 +21,6 @@ from nnlite.commands._progress import Progress
 from nnlite.commands._signals import is_terminated
 from nnlite.commands._terminal import in_line
 from nnlite.errors import RunError, StoreError, UsageError
-from nnlite.protocol.counting import rounds_made
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import initial_weights, lifecycle, model_file, scaling
@@ -82,7 +81,7 @@ def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
     if place.PROBES_COST:
         books.ask(f"{spec.num_workers} workers", books.introduce(None))
     attempts, first_round = lifecycle.reopen(store, spec)
-    first_line = rounds_made(spec, standing) if standing is not None else 0
+    first_line = spec.rules.rounds_made(spec, standing) if standing is not None else 0
     return _drive(args, place, books, attempts, Progress(spec, first_line, args.json), out, first_round)
 
 
@@ -193,32 +192,11 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "optimizer": repr(optimizer),
         **({"scaling": scaling.shown(spec, optimizer)} if spec.num_workers > 1 else {}),
         "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
-        "protocol": _protocol(spec),
+        "protocol": spec.rules.describe(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
         **_platforms.find(args.platform).describe(args, spec),
     }
-
-
-def _protocol(spec: RunSpec) -> str:
-    if spec.protocol == "averaging":
-        more = {
-            f"slow momentum {spec.slow_momentum:g}": spec.slow_momentum > 0,
-            f"mean of the last {spec.average_last} checkpoints": spec.average_last is not None,
-            f"moving average {spec.ema} of checkpoints": spec.ema is not None,
-            f"{spec.quorum} workers are a quorum": spec.quorum is not None,
-        }
-        return ", ".join(["averaging", *(text for text, is_so in more.items() if is_so)])
-    parts = [f"downpour, push every {spec.push_every} steps, pull every {spec.pull_every}"]
-    if not spec.is_lone:
-        parts.append(f"{spec.combine} of updates")
-    if spec.max_staleness is not None:
-        parts.append(f"staleness at most {spec.max_staleness}")
-    if spec.staleness_aware:
-        parts.append("smaller steps for late updates")
-    if spec.wire != "float32":
-        parts.append(f"updates as {spec.wire}")
-    return ", ".join(parts)
 
 
 def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -> None:
@@ -242,9 +220,8 @@ def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | 
 
 def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, cost: str) -> None:
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
-    made = "rounds" if spec.protocol == "averaging" else "checkpoints"
     took = "" if seconds is None else f", {seconds:.1f} s"
-    print(f"test accuracy {accuracy} after {last.result} {made}{took} ({in_line(last.reason)})")
+    print(f"test accuracy {accuracy} after {last.result} {spec.rules.made}{took} ({in_line(last.reason)})")
     print(f"cost      {cost}")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')

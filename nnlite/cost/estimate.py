@@ -47,11 +47,9 @@ def estimate(
 
     model_bytes: of a checkpoint. memory_mb: of a function; None: what the profile's processes needed at most.
     processes: that share the workers; None: each worker has a function of its own. tariff: None where nothing is paid.
-    invocation_s: after so long a worker hands over to a new invocation. Of Downpour only the computing is known: it is
-    taken for averaging, whose rounds are its epochs.
+    invocation_s: after so long a worker hands over to a new invocation. Of a protocol without rounds only the
+    computing is known: it is taken for averaging, whose rounds are its epochs.
     """
-    if spec.protocol != "averaging":
-        spec = replace(spec, protocol="averaging", eval_every=spec.eval_every or max(1, spec.num_rounds))
     model = RunModel(Shape.of(spec, model_bytes, processes), profile)
     used, seconds = model.usage, model.seconds
     if invocation_s is not None and seconds > invocation_s:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from nnlite.protocol.records.head import Head
-from nnlite.protocol.records.spec import RunSpec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a specification asks its protocol, which counts
+    from nnlite.protocol.records.spec import RunSpec
 
 
 def number(round: int) -> int:
@@ -18,17 +20,3 @@ def samples_per_round(spec: RunSpec) -> int:
     steps_per_epoch = -(-spec.data.num_train // (spec.num_workers * spec.batch_size))
     epochs, steps = divmod(spec.steps_per_round, steps_per_epoch)
     return epochs * spec.data.num_train + min(spec.data.num_train, spec.num_workers * steps * spec.batch_size)
-
-
-def rounds_made(spec: RunSpec, head: Head) -> int:
-    """The rounds that a run has behind it; in downpour, where the head counts checkpoints, by its workers' steps."""
-    if spec.protocol != "downpour":
-        return head.round
-    return min(spec.num_rounds, sum(head.steps) * spec.batch_size // samples_per_round(spec))
-
-
-def round_of(spec: RunSpec, checkpoint: int, samples: int) -> int:
-    """The number of the round that made a checkpoint, the samples behind which are so many."""
-    if spec.protocol != "downpour":
-        return checkpoint
-    return min(spec.num_rounds, max(1, -(-samples // samples_per_round(spec))))

@@ -17,7 +17,7 @@ MAX_US = 2**62
 
 def trace(report: Report) -> bytes:
     """The file's bytes."""
-    run, counted = report.spec.run, "checkpoint" if report.spec.protocol == "downpour" else "round"
+    run, counted = report.spec.run, report.spec.rules.made.removesuffix("s")
     events: list[dict[str, Any]] = [_named("process_name", 0, f"run {run}")]
     for row in report.workers:
         events.append(_named("thread_name", row.worker, f"worker {row.worker}"))

@@ -91,7 +91,7 @@ def tiles(report: Report) -> list[tuple[str, str]]:
     """(what, value) of the numbers that one looks for first."""
     spec, accuracy, used = report.spec, report.accuracy, report.record.account.used
     attempts = sum(report.record.attempts.values())
-    made = "checkpoints made" if spec.protocol == "downpour" else f"rounds, of {spec.num_rounds}"
+    made = f"rounds, of {spec.num_rounds}" if spec.rules.has_rounds else "checkpoints made"
     return [
         ("test accuracy", f"{accuracy:.4f}" if accuracy is not None else "not measured"),
         ("time", spell_s(report.seconds)),
@@ -106,10 +106,8 @@ def tiles(report: Report) -> list[tuple[str, str]]:
 
 def _subtitle(report: Report) -> str:
     spec = report.spec
-    how = "averaging" if spec.protocol == "averaging" else "downpour"
-    return (
-        f"case {spec.case} on {spec.data.name}, {how}, batch size {spec.batch_size}, seed {spec.seed}; {report.status}"
-    )
+    what = f"case {spec.case} on {spec.data.name}, {spec.protocol}, batch size {spec.batch_size}, seed {spec.seed}"
+    return f"{what}; {report.status}"
 
 
 def _banners(report: Report) -> str:

@@ -166,7 +166,7 @@ def workers_table(report: Report) -> str:
     if not report.lanes or report.spec.num_workers < 2:
         return ""
     names = ["worker", "attempts", "died", "training", "images/s while training", "waiting", "merging", "starting"]
-    names += ["last to arrive", "others waited for it"] if report.spec.protocol == "averaging" else []
+    names += ["last to arrive", "others waited for it"] if report.spec.rules.has_rounds else []
     rows = []
     for row in report.workers:
         train_s = row.seconds.get(format.TRAIN, 0.0)
@@ -233,7 +233,7 @@ def _inside(group: str, share: float) -> str:
 
 def rounds_table(report: Report) -> str:
     """What came out of every round, in numbers."""
-    several = report.spec.protocol == "downpour"  # checkpoints a round
+    several = not report.spec.rules.has_rounds  # checkpoints a round
 
     def row(point: Point) -> list[str]:
         end = spell_s(point.end_s) if point.end_s is not None else ""

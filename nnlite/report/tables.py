@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
 
-from nnlite.protocol.counting import number, round_of
+from nnlite.protocol.counting import number
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.telemetry import format
 from nnlite.telemetry.reading import Invocation, Record
@@ -150,7 +150,7 @@ class Report:
             late = (values["mean_staleness"], values["max_staleness"])
             points.append(
                 Point(
-                    round_of(self.spec, number(values["round"]), samples + values["num_samples"]),
+                    self.spec.rules.round_of(self.spec, number(values["round"]), samples + values["num_samples"]),
                     number(values["round"]),
                     end_s,
                     samples,
@@ -197,7 +197,7 @@ class Report:
     def _held_up(self) -> dict[int, tuple[int, float]]:
         """Who kept others waiting: the one that waited least for a round's end was the last to arrive. No clocks
         are compared."""
-        if self.spec.protocol != "averaging" or self.spec.num_workers < 2:
+        if not self.spec.rules.has_rounds or self.spec.num_workers < 2:
             return {}
         waits: dict[int, dict[int, float]] = defaultdict(dict)
         trained = {span.round for lane in self.lanes for span in lane.invocation.spans if span.kind == format.TRAIN}

@@ -12,22 +12,11 @@ from nnlite.data import Augment
 from nnlite.described import check_types
 from nnlite.errors import UsageError, shown
 from nnlite.numbers import PythonNumbers
-from nnlite.protocol.records.spec import PROTOCOLS
+from nnlite.protocol import protocols
+from nnlite.protocol.base import Protocol
 
 SCHEDULES = ("constant", "cosine")
 SCALES = ("auto", "none")
-PROTOCOL_OF = {  # the fields that only one of the protocols has
-    "quorum": "averaging",
-    "slow_momentum": "averaging",
-    "average_last": "averaging",
-    "ema": "averaging",
-    "push_every": "downpour",
-    "pull_every": "downpour",
-    "combine": "downpour",
-    "max_staleness": "downpour",
-    "staleness_aware": "downpour",
-    "wire": "downpour",
-}
 
 
 @dataclass(frozen=True)
@@ -49,7 +38,7 @@ class Job(metaclass=PythonNumbers):
     scale: str = "auto"  #: one of SCALES: whether several workers learn otherwise than one, see `scaling`
     seed: int = 0
     eval_every: int | None = None
-    protocol: str = "averaging"
+    protocol: str | Protocol = "averaging"  #: its name, or an object that has its options; then the name
     push_every: int | None = None
     pull_every: int | None = None
     combine: str | None = None  #: one of COMBINES
@@ -73,6 +62,10 @@ class Job(metaclass=PythonNumbers):
     data_store: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.protocol, Protocol):
+            self._unfold(self.protocol)
+        if not isinstance(self.protocol, str):
+            raise UsageError(f"Job.protocol: expected a name or a protocol, found {shown(self.protocol)}")
         check_types(type(self), vars(self), UsageError)
         if self.rounds is not None and self.epochs is not None:
             raise UsageError("rounds and epochs both say how long: leave one out")
@@ -80,11 +73,28 @@ class Job(metaclass=PythonNumbers):
             raise UsageError(f"no schedule {self.schedule!r:.80}; there are {', '.join(SCHEDULES)}")
         if self.scale not in SCALES:
             raise UsageError(f"no scale {self.scale!r:.80}; there are {', '.join(SCALES)}")
-        if self.protocol not in PROTOCOLS:
-            raise UsageError(f"no protocol {self.protocol!r:.80}; there are {', '.join(PROTOCOLS)}")
-        for name, protocol in PROTOCOL_OF.items():
-            if getattr(self, name) not in (None, False) and self.protocol != protocol:
-                raise UsageError(f"{name} is for protocol {protocol}, and this is {self.protocol}: leave it out")
+        if self.protocol not in protocols.names():
+            raise UsageError(f"no protocol {self.protocol!r:.80}; there are {', '.join(protocols.names())}")
+        for name, having in protocols.options().items():
+            if getattr(self, name) not in (None, False) and self.protocol not in having:
+                of = " and ".join(having)
+                raise UsageError(f"{name} is for protocol {of}, and this is {self.protocol}: leave it out")
+
+    def _unfold(self, protocol: Protocol) -> None:
+        """The options of a protocol as fields of the job, where a command line, too, has them."""
+        object.__setattr__(self, "protocol", protocol.name)
+        for name in protocol.option_names():
+            value = getattr(protocol, name)
+            if value is None:
+                continue
+            if getattr(self, name) not in (None, False):
+                raise UsageError(f"{name} stands in the job and in its protocol {protocol.name}: leave one out")
+            object.__setattr__(self, name, value)
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol as an object, see `RunSpec.rules`."""
+        return protocols.named(str(self.protocol))
 
 
 def read(values: Mapping[str, Any], *kinds: type) -> list[dict[str, Any]]:
@@ -155,6 +165,7 @@ def _whole(name: str, value: Any) -> int:
 
 _READERS: dict[str, Callable[[str, Any], Any]] = {  # annotation of a field -> what reads it
     "str": _text,
+    "str | Protocol": _text,
     "bool": _flag,
     "float": _number,
     "int": _whole,

@@ -14,7 +14,6 @@ from nnlite.errors import Conflict, NnliteError, NotFound, RunError, RunNotFound
 from nnlite.invoker.base import Invoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
-from nnlite.protocol.protocols import watcher_of
 from nnlite.protocol.records import head
 from nnlite.protocol.records.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.records.keys import Keys
@@ -197,7 +196,8 @@ class Driver:
             performer.invoke = platform.invoke
             performer.casualties = lambda: self._casualties(platform)
             platform.start(attempts.items())
-        key = scheduler.add(watcher_of(self.spec, self.first_round).program({}), performer)
+        watching = self.spec.rules.watcher(self.spec, self.first_round)
+        key = scheduler.add(watching.program({}), performer)
         try:
             scheduler.run(until=key)
         finally:

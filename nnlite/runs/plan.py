@@ -16,11 +16,9 @@ from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import DataSpec, OwnCode, RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.runs import scaling
-from nnlite.runs.job import PROTOCOL_OF, Job
+from nnlite.runs.job import Job
 from nnlite.runs.scaling import Scaling
 from nnlite.store.naming import absolute, is_near
-
-DURABLE_EVERY = {"averaging": 1, "downpour": 100}  # checkpoints between two copies, unless the job says otherwise
 
 
 def run_id(name: str) -> str:
@@ -108,8 +106,7 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         threads=job.threads,
         steps_per_round=steps_per_round,
         target_accuracy=job.target_accuracy,
-        checkpoint_every=job.checkpoint_every
-        or (per_pass * DURABLE_EVERY[job.protocol] if job.checkpoint_store else 0),
+        checkpoint_every=job.checkpoint_every or (per_pass * job.rules.durable_every if job.checkpoint_store else 0),
         checkpoint_store=absolute(job.checkpoint_store),
         max_attempts=job.max_attempts,
         max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
@@ -148,7 +145,7 @@ def _scaling(job: Job, case: Case) -> Scaling | None:
     """What several workers do otherwise than one."""
     if job.scale == "none" or job.workers <= 1:
         return None
-    return scaling.of(job.workers, case.batch_size, job.protocol, is_cheap(job.store), job.batch_size)
+    return scaling.of(job.workers, case.batch_size, job.rules.name, is_cheap(job.store), job.batch_size)
 
 
 def is_cheap(store: str) -> bool:
@@ -165,9 +162,9 @@ def _steps_per_round(job: Job, scaled: Scaling | None, per_epoch: int) -> int | 
 
 
 def _together(job: Job, scaled: Scaling | None, num_rounds: int) -> dict[str, Any]:
-    """How workers work together: what only one of the protocols has."""
-    found = {name: getattr(job, name) for name in PROTOCOL_OF}
-    if scaled is not None and job.slow_momentum is None and job.protocol == "averaging":
+    """How workers work together: the options of the protocol."""
+    found = {name: getattr(job, name) for name in job.rules.option_names()}
+    if scaled is not None and "slow_momentum" in found and job.slow_momentum is None:
         found["slow_momentum"] = scaled.slow_momentum(num_rounds)
     return found
 
@@ -177,13 +174,11 @@ def _rounds_per_pass(job: Job, steps_per_round: int | None, per_epoch: int) -> i
     return round(per_epoch / steps_per_round) if steps_per_round and job.steps_per_round is None else 1
 
 
-def _eval_every(job: Job, per_pass: int) -> int | None:
+def _eval_every(job: Job, per_pass: int) -> int:
     """Rounds, `per_pass` of which are a pass over the data."""
-    if job.eval_every is None and job.protocol == "averaging":
-        return per_pass
-    if job.eval_every is None and job.protocol == "downpour":
-        return 1 if job.target_accuracy is not None else 0
-    return job.eval_every
+    if job.eval_every is not None:
+        return job.eval_every
+    return job.rules.default_eval_every(per_pass, job.target_accuracy is not None)
 
 
 def _augment(job: Job, case: Case, dataset: Dataset) -> Augment | None:

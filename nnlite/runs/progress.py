@@ -52,7 +52,7 @@ class Nurse:
         neither `named` nor beside this one."""
         spec = read_spec(store, run)
         trust.check_spec(spec, store.url, *named)
-        watcher = self._watchers.setdefault(run, Watcher(spec))
+        watcher = self._watchers.setdefault(run, spec.rules.watcher(spec))
         with suppress(Leave):  # the run has ended meanwhile
             perform(watcher.repair(), Performer(store, durable=open_durable(spec), invoke=invoke))
 

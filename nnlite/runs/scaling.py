@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from math import ceil, sqrt
 
 from nnlite import cases, nn
+from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
 
 LEAST_BATCH = 16  # below, a step costs as much as one of 16 samples
@@ -71,7 +72,7 @@ def of(num_workers: int, tuned_batch: int, protocol: str, is_cheap: bool, batch_
     smallest = min(tuned_batch, LEAST_BATCH)
     local = batch_size if batch_size is not None else max(smallest, ceil(tuned_batch / num_workers))
     steps = max(STEPS_OF_ALL[is_cheap] // num_workers, STEPS_OF_ALL[is_cheap] // 16)
-    is_late = protocol == "downpour"
+    is_late = protocols.named(protocol).is_late
     return Scaling(num_workers, tuned_batch, local, None if is_late or num_workers < FEW else steps, is_late)
 
 

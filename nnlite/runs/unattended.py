@@ -11,11 +11,12 @@ from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
 from nnlite.data import Dataset
 from nnlite.errors import RunError, RunNotFound, UsageError
+from nnlite.protocol import protocols
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.records.spec import Rates, RunSpec
 from nnlite.runs import job, lifecycle
 from nnlite.runs import plan as planning
-from nnlite.runs.job import PROTOCOL_OF, Job
+from nnlite.runs.job import Job
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store, open_store
 
@@ -63,7 +64,8 @@ def choices(environ: Mapping[str, str], called: Mapping[str, Any], name: str | N
     if own := sorted(called.keys() & OF_THE_STACK):
         raise UsageError(f"{' and '.join(own)}: only stack.yaml says that; leave it out")
     displaced = {other for field in called for other in DISPLACES.get(field, ())}
-    displaced |= {field for field, protocol in PROTOCOL_OF.items() if called.get("protocol", protocol) != protocol}
+    if "protocol" in called:
+        displaced |= {name for name, having in protocols.options().items() if called["protocol"] not in having}
     chosen: dict[str, Any] = {field: environ[field] for field in CHOICES - displaced if environ.get(field)}
     chosen.update(called)
     return chosen if name is None else {"run": f"{planning.stem(str(chosen.get('case')))}-{name}", **chosen}

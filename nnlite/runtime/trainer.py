@@ -55,7 +55,7 @@ class State:
     @classmethod
     def of(cls, spec: RunSpec, network: Sequential, optimizer: Optimizer) -> State:
         """Zeros, in the form that the protocol of a run shares."""
-        return cls(network, optimizer, shares_slots=spec.protocol == "averaging")
+        return cls(network, optimizer, shares_slots=spec.rules.shares_slots)
 
     def model(self) -> Model:
         """What is shared; a view."""
@@ -138,10 +138,10 @@ class Trainer:
     # ---- handing over
 
     def suspend(self) -> Standing:
-        """How far we have come; a view, valid until the next step. In Downpour a copy, with what was changed since the
-        last update in place of the weights."""
+        """How far we have come; a view, valid until the next step. Where workers push updates a copy, with what was
+        changed since the last one in place of the weights."""
         model = self.state.everything()
-        if self.spec.protocol == "downpour":
+        if self.spec.rules.suspends_changes:
             model = Model(model.vector.copy(), model.shapes)
             model.vector[: len(self._pushed)] -= self._pushed
         return Standing(model, self.step, self.trained, _progress(self.scored, False))

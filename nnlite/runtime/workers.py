@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from nnlite.errors import NnliteError, NotFound, NotOfThisRun, RunNotFound
-from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.records import lease
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.lease import Lease
@@ -118,7 +117,7 @@ class Workers:
             settle=self.gauge.settle,
             over=lambda reason: self._end(one, reason),
         )
-        program = worker_of(self.spec, worker, attempt, one.holder).program()
+        program = self.spec.rules.worker(self.spec, worker, attempt, one.holder).program()
         spans.add(INIT, began_s, time.monotonic())
         return self.scheduler.add(program, performer)
 

@@ -13,7 +13,7 @@ from nnlite.data import Dataset, shards
 from nnlite.errors import NotFound, RunError
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
-from nnlite.protocol.records.spec import SEARCH, RunSpec
+from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search import watcher
 from nnlite.protocol.search.asha import Ladder
 from nnlite.protocol.search.result import Result
@@ -81,7 +81,7 @@ def read(store: Store, search: str, data_url: str | None = None) -> tuple[RunSpe
     spec, key = read_spec(store, search), SearchKeys(search).spec
     trust.check_data(spec, data_url)
     trust.check_spec(spec, store.url, data_url)
-    if spec.protocol != SEARCH:
+    if not spec.rules.has_trials:
         raise RunError(f"{search} is a run, not a search: go on with it by python -m tools.train --resume {search}")
     try:
         found = SearchSpec.of_search(search, store.get(key).data, key)

@@ -81,7 +81,7 @@ def seconds_per_round(meter: Meter, spec: RunSpec, total_s: float) -> float:
     told = [one for one in meter.rounds if one.summary["num_samples"]]
     if not told:
         return total_s
-    if spec.protocol == "downpour":  # a checkpoint is no round: all of them together are `num_rounds`
+    if not spec.rules.has_rounds:  # a checkpoint is no round: all of them together are `num_rounds`
         return (told[-1].at_s - meter.first_s.get("began", 0.0)) / spec.num_rounds
     return (told[-1].at_s - told[0].at_s) / (len(told) - 1) if len(told) > 1 else told[0].at_s
 
@@ -116,6 +116,6 @@ def _summed_up(simulation: Simulation, last: Head, total_s: float) -> Forecast:
 def _requests_per_round(rounds: list[Told], spec: RunSpec, total: int) -> float:
     """Of all workers together, in one round; start-up and end left out where there are several rounds."""
     trained = [one for one in rounds if one.summary["num_samples"]]
-    if spec.protocol == "downpour" or len(trained) < 2:
+    if not spec.rules.has_rounds or len(trained) < 2:
         return total / max(1, spec.num_rounds)
     return (trained[-1].num_requests - trained[0].num_requests) / (len(trained) - 1)

@@ -18,7 +18,6 @@ import numpy as np
 from nnlite.errors import RunError
 from nnlite.protocol import effects as fx
 from nnlite.protocol.averaging.contribution import Tally, encode
-from nnlite.protocol.protocols import watcher_of, worker_of
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
@@ -78,7 +77,7 @@ class Simulation:
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
-        watcher = Invocation(WATCHER, 0, watcher_of(self.spec).program(attempts), None)
+        watcher = Invocation(WATCHER, 0, self.spec.rules.watcher(self.spec).program(attempts), None)
         self._push(0.0, watcher)
         last = self._go_on(until_s, watcher)
         if last is None:
@@ -122,7 +121,7 @@ class Simulation:
             return
         for _ in range(2 if self._happens(self.faults.double_rate) else 1):
             holder = f"{worker}-{attempt}-{next(self._order)}"
-            program = worker_of(self.spec, worker, attempt, holder).program()
+            program = self.spec.rules.worker(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
             invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
             if self.faults.clock_skew_s:

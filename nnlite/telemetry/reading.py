@@ -76,7 +76,7 @@ def read(store: Store, run: str) -> Record:
     found = _many(store, [keys.head])[0]
     head = Head.of_run(spec, found) if found is not None else None
     summaries, num_damaged = _summaries(store, keys, head)
-    if spec.protocol == "downpour" and head is not None:
+    if spec.rules.has_evaluations and head is not None:
         num_damaged += _add_evaluations(store, keys, spec, head, summaries)
     account = read_account(store, spec)
     attempts = {w: account.leases[w].attempt if w in account.leases else 1 for w in range(spec.num_workers)}

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
+from nnlite.protocol.downpour.watcher import DownpourWatcher
 from nnlite.protocol.effects import GetMany, Invoke, Now, Sleep, Swap
 from nnlite.protocol.records.head import DONE
 from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.roles.repairer import Repairer
-from nnlite.protocol.roles.watcher import Watcher
 from tests.protocol import toy
 from tests.protocol.test_downpour import downpour, expected
 from tests.protocol.test_faults import BOUND_S
@@ -64,7 +64,7 @@ def test_watching_costs_one_request_a_straggler_timeout():
 
 
 def test_without_looking_it_is_replaced_when_the_others_are_through(monkeypatch):
-    monkeypatch.setattr(Watcher, "_replace_the_dead", lambda self, now_head: iter(()))
+    monkeypatch.setattr(DownpourWatcher, "look_after", lambda self, now_head: iter(()))
     simulation, invoked_s = losing_one(0)
     simulation.run(BOUND_S)
     assert invoked_s[1, 2] > 60.0

@@ -13,11 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import nnlite
 from nnlite.commands import _on_openfaas
 from nnlite.commands import train as tool
 from nnlite.data import Augment
 from nnlite.errors import UsageError
+from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import OwnCode
+from nnlite.protocol.search.protocol import Search
 from nnlite.runs import job, plan, unattended
 from nnlite.runs.job import Job
 from nnlite.runs.unattended import Pace
@@ -51,8 +54,8 @@ def drawn(seed: int, seen: set[tuple[str, str]]) -> dict[str, str]:
     fresh = {name: [value for value in values if (name, value) not in seen] for name, values in VALUES.items()}
     names = [name for name in VALUES if name in always or rng.random() < 0.5]
     found = {name: rng.choice(fresh[name] or VALUES[name]) for name in names}
-    for name, protocol in job.PROTOCOL_OF.items():
-        if found.get("protocol", "averaging") != protocol:
+    for name, having in protocols.options().items():
+        if found.get("protocol", "averaging") not in having:
             found.pop(name, None)
     if "rounds" in found:
         found.pop("epochs", None)
@@ -171,10 +174,21 @@ def test_contradictions_are_refused():
     with pytest.raises(UsageError, match="rounds and epochs both say how long"):
         Job(case="c", rounds=1, epochs=1)
     values = {"staleness_aware": True, "combine": "sum", "wire": "float16"}
-    for name, protocol in job.PROTOCOL_OF.items():
+    for name, (protocol,) in protocols.options().items():
         other = "downpour" if protocol == "averaging" else "averaging"
         with pytest.raises(UsageError, match=f"{name} is for protocol {protocol}, and this is {other}: leave it out"):
             Job(case="c", protocol=other, **{name: values.get(name, 1)})  # type: ignore[arg-type]
+
+
+def test_a_protocol_with_its_options_is_the_same_job_as_its_name_with_theirs():
+    assert Job(case="c", protocol=nnlite.Downpour(push_every=50)) == Job(case="c", protocol="downpour", push_every=50)
+    assert Job(case="c", protocol=nnlite.Averaging(quorum=np.int64(3)), workers=4) == Job(case="c", quorum=3, workers=4)
+    assert Job(case="c", protocol=nnlite.Averaging()) == Job(case="c")
+    assert nnlite.Downpour() == nnlite.Downpour(push_every=None)
+    with pytest.raises(UsageError, match="push_every stands in the job and in its protocol downpour: leave one out"):
+        Job(case="c", protocol=nnlite.Downpour(push_every=50), push_every=50)
+    with pytest.raises(UsageError, match="no protocol 'search'; there are averaging, downpour"):
+        Job(case="c", protocol=Search())
 
 
 def test_ways_to_change_images_are_texts():

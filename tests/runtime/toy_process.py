@@ -16,7 +16,6 @@ from typing import Any
 
 from nnlite.errors import NnliteError
 from nnlite.protocol.effects import Progress
-from nnlite.protocol.protocols import worker_of
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import open_store
@@ -53,7 +52,7 @@ def main() -> None:
         invoke=lambda w, a: tell("invoke", {"worker": w, "attempt": a}),
         tell=told,
     )
-    perform(worker_of(spec, worker, attempt, holder=uuid.uuid4().hex).program(), performer)
+    perform(spec.rules.worker(spec, worker, attempt, holder=uuid.uuid4().hex).program(), performer)
 
 
 if __name__ == "__main__":

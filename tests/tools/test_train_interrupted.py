@@ -14,7 +14,7 @@ import pytest
 
 from nnlite.errors import StoreError
 from nnlite.invoker.processor import num_processes
-from nnlite.protocol.counting import rounds_made, samples_per_round
+from nnlite.protocol.counting import samples_per_round
 from nnlite.protocol.records.head import STOPPED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import model_file
@@ -222,5 +222,6 @@ def test_the_lines_of_downpour_count_rounds_also_when_resumed(case_file, train):
     spec = read_spec(FileStore(".nnlite"), "mine")
     for steps, sums in ((None, 120), (3, 30), (30, 300)):
         assert samples_per_round(replace(spec, steps_per_round=steps)) == sums
-    assert rounds_made(spec, Head(round=57, applied=(57,), steps=(24,))) == 2
-    assert rounds_made(replace(spec, protocol="averaging", eval_every=1), Head(round=5)) == 5
+    assert spec.rules.rounds_made(spec, Head(round=57, applied=(57,), steps=(24,))) == 2
+    averaging = replace(spec, protocol="averaging", eval_every=1)
+    assert averaging.rules.rounds_made(averaging, Head(round=5)) == 5

@@ -10,7 +10,6 @@ import numpy as np
 
 from nnlite import cases, data
 from nnlite.commands._workload import Workload
-from nnlite.protocol.protocols import worker_of
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import DataSpec, RunSpec
 from nnlite.protocol.records.tree import Tree
@@ -64,7 +63,7 @@ def downpour(store: Store) -> dict[str, Callable[[], float]]:
         spec = spec_of(rows, "downpour", 1, 1, **how)
         lifecycle.begin(store, store, spec, rows)
         trainer = _warm(store, spec)
-        program = worker_of(spec, 0, 1, "bench").program()
+        program = spec.rules.worker(spec, 0, 1, "bench").program()
         began_s = time.perf_counter()
         perform(program, Performer(store, trainer))
         return _images_per_s(spec, time.perf_counter() - began_s)

@@ -26,7 +26,8 @@ from nnlite.weights import Weights
 
 
 class Rounds:
-    """The moves of a round, for workers and for whoever repairs."""
+    """The steps of a synchronous round: contribute, merge up the tree, close. Used by workers, and by waiters that
+    repair a stalled round."""
 
     def __init__(self, spec: RunSpec):
         self.spec, self.keys, self.tree = spec, Keys(spec.run), spec.tree
@@ -53,7 +54,7 @@ class Rounds:
                 return False
             level, node = level - 1, parent
             key = self.keys.node(round, level, node)
-            data = contribution.merge(parts, key)
+            data = self.merged(parts, key)
             if is_again:
                 data = yield from self._create(key, data)
             elif not (yield Create(key, data)):
@@ -61,6 +62,11 @@ class Rounds:
             yield from self._collect(round - 2, level, node)
         yield from self.close(round, data)
         return True
+
+    def merged(self, parts: dict[str, Any], key: str) -> bytes:
+        """What is merged of encoded contributions (by their keys, in order), as the bytes for `key`: same parts, same
+        bytes, by whichever worker."""
+        return contribution.merge(parts, key)
 
     def _siblings(
         self, round: int, level: int, node: int, siblings: range, data: Any
@@ -130,7 +136,7 @@ class Rounds:
         once all is over, the result."""
         if stands.status != RUNNING:
             yield from self.keep_result(stands)
-        elif self.spec.protocol == "averaging" and stands.round == round + 1:
+        elif self.spec.rules.has_rounds and stands.round == round + 1:
             yield from durable.keep(self.spec, stands, data)
 
     def keep_result(self, stands: Head) -> Program[None]:
@@ -144,7 +150,7 @@ class Rounds:
     def _after(self, round: int, tally: Tally) -> Head:
         """Where the head of a running `round` moves, as a function of what came out of it."""
         target, accuracy = self.spec.target_accuracy, tally.accuracy
-        if round >= self.spec.num_rounds or self.spec.protocol == "downpour":
+        if round >= self.spec.num_rounds or not self.spec.rules.has_rounds:
             return Head(round, DONE, "all rounds done", round, accuracy)
         if target is not None and accuracy is not None and accuracy >= target:
             return Head(round, DONE, f"reached test accuracy {accuracy:.4f}", round, accuracy)
@@ -220,7 +226,7 @@ class Rounds:
                 there[self.keys.node(round, level + 1, child)] = part
         if not there or (len(there) < len(children) and not is_enough):
             return None
-        data = yield from self._create(key, contribution.merge(there, key))
+        data = yield from self._create(key, self.merged(there, key))
         yield from self._collect(round - 2, level, node)
         return data
 

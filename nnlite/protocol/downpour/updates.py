@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,12 @@ from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import NOTHING, Tally
 from nnlite.protocol.downpour.wire import pack, unpack
 from nnlite.protocol.effects import Model
-from nnlite.protocol.records.keys import Version, WorkerNumber
+from nnlite.protocol.records.keys import LIFE, Keys, Version, WorkerNumber
 from nnlite.records import Count, Record, identity
+
+if TYPE_CHECKING:  # a head holds a ledger, so it imports us
+    from nnlite.protocol.records.head import Head
+    from nnlite.protocol.records.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -155,3 +159,15 @@ def folded(model: Model, ledger: Ledger, tally: Tally, key: str) -> Folded:
     about = {"ledger": ledger.to_json().decode()}
     data = contribution.encode(model, tally, key, **about)
     return Folded(data, weights.Weights(model.vector, model.shapes, about), ledger, tally)
+
+
+def reborn(spec: RunSpec, back: Head, data: Any) -> tuple[Head, bytes]:
+    """The same weights and ledger as the first version of a new life."""
+    keys = Keys(spec.run)
+    where = keys.checkpoint(back.round)
+    found, _ = contribution.decode(data, where)
+    first = back.life * LIFE
+    numbers = {"applied": (first,) * spec.num_workers, "bases": (first,) * spec.num_workers}
+    ledger = replace(ledger_of(found, where, spec.num_workers), **numbers)
+    made = folded(Model(found.vector, dict(found.shapes)), ledger, Tally(), keys.checkpoint(first))
+    return replace(back.with_ledger(ledger), round=first), made.data

@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Annotated, Any
 
 from nnlite.errors import RunError, UsageError
-from nnlite.protocol.downpour.wire import Wire
-from nnlite.protocol.records.keys import LIFE, MOST_ROUNDS, MOST_VERSION, MOST_WORKERS
+from nnlite.protocol import protocols
+from nnlite.protocol.averaging.protocol import AveragingFields
+from nnlite.protocol.base import MANY, Protocol
+from nnlite.protocol.downpour.protocol import DownpourFields
+from nnlite.protocol.records.keys import MOST_ROUNDS, MOST_WORKERS
 from nnlite.protocol.records.tree import Tree
 from nnlite.protocol.records.usage import Usage
 from nnlite.records import Amount, Count, Range, Record, Sha256
 
 FORMAT = 2  #: 2: every object says what it is, see `identity`
-PROTOCOLS = ("averaging", "downpour")
-COMBINES = ("mean", "sum")  #: what the updates of all workers are to a checkpoint of downpour
-SEARCH = "search"  #: the protocol of a run whose workers each train trials of their own: see `search_spec`
-MANY = 2**31  #: more than anybody means
 RANGES = {  # field -> the least and the most it can be, and what people call it
     "num_workers": (1, MOST_WORKERS, "workers"),
     "num_rounds": (0, MOST_ROUNDS, "rounds"),
     "batch_size": (1, MANY, "batch size"),
     "steps_per_round": (1, MANY, "steps per round"),
     "threads": (1, 1024, "threads"),
-    "push_every": (1, MANY, "push_every"),
-    "pull_every": (1, MANY, "pull_every"),
     "eval_every": (0, MANY, "eval_every"),
-    "max_staleness": (1, MANY, "max_staleness"),
-    "quorum": (1, MOST_WORKERS, "quorum"),
-    "average_last": (1, MANY, "average_last"),
     "checkpoint_every": (0, MANY, "checkpoint_every"),
     "max_attempts": (1, MANY, "max_attempts"),
     "rounds_per_invocation": (0, MANY, "rounds per invocation"),
 }
-MANY_INVOCATIONS = 1_000  #: more than most runs have
 LONGEST_S = 1e9  #: thirty years: no clock is asked to wait longer
 
 
@@ -89,8 +83,10 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent=1):
-    """Same spec and seed, same weights. Network and optimizer are descriptions (`described`), never code."""
+class RunSpec(AveragingFields, DownpourFields, Record, what="a run's specification", most_bytes=4_000_000, indent=1):
+    """Same spec and seed, same weights. Network and optimizer are descriptions (`described`), never code.
+
+    The options of every protocol stand flat among the other fields; what they mean is in its package."""
 
     run: str
     case: str
@@ -102,12 +98,7 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
     network: dict[str, Any]
     optimizer: dict[str, Any]
     data: DataSpec
-    protocol: str = "averaging"  #: or "downpour", where a round is only a count of steps
-    push_every: int = 10  #: steps between the updates of a worker (downpour)
-    pull_every: int = 10  #: steps between its looks for a newer checkpoint (downpour)
-    combine: str = (
-        "mean"  #: one of COMBINES: a worker's update is its change divided by the workers, or all of it (downpour)
-    )
+    protocol: str = "averaging"  #: the name of one of `protocols`; in "downpour" a round is only a count of steps
     threads: int = 1  #: of a worker; a sum's order, and so its last bits, depend on it
     steps_per_round: int | None = None  #: None: one local epoch, a pass over the worker's shard
     eval_every: int = 1  #: rounds between scorings of the test split; the last checkpoint is always scored.
@@ -118,15 +109,6 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
     max_s: float | None = None  #: and when one of its workers has been at it for so long
     rates: Rates = field(default_factory=Rates)  #: what is paid where the run runs
     tariff: dict[str, Any] | None = None  #: the list prices by which its cost is stated, see `cost.prices`
-    max_staleness: int | None = None  #: of an update when it is applied, in versions (downpour); None: any
-    staleness_aware: bool = False  #: an update is divided by the number of versions it is late, and one (downpour)
-    wire: str = "float32"  #: the form in which updates travel, see `protocol.wire`
-    slow_momentum: float = 0.0  #: in closing a round, below 1; 0: it ends with the mean (averaging), see `closing`
-    average_last: int | None = None  #: the result is the mean of so many checkpoints (averaging)
-    ema: float | None = (
-        None  #: the result is a moving average of all checkpoints, which decays so much a round (averaging)
-    )
-    quorum: int | None = None  #: so many workers are enough to close a round that takes too long (averaging)
     checkpoint_store: str | None = None  #: URL of a store that forgets nothing, for every `checkpoint_every`th version
     rounds_per_invocation: int = 0  #: after so many the worker hands over to a new invocation; 0: never for that
     case_file: OwnCode | None = None  #: a user's file that defines layers or other parts of the network
@@ -146,7 +128,7 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
 
     def __post_init__(self) -> None:
         check_run(self.run)
-        for name, (least, most, label) in RANGES.items():
+        for name, (least, most, label) in self._ranges():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
                 limit = f"at least {least}" if value < least else f"at most {most:,}"
@@ -163,31 +145,18 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
         self._check_protocol()
         self._check_workers()
 
+    def _ranges(self) -> Iterator[tuple[str, tuple[int, int, str]]]:
+        yield from RANGES.items()
+        for one in protocols.REGISTERED.values():
+            yield from one.ranges.items()
+
     def _check_protocol(self) -> None:
-        if self.protocol not in (*PROTOCOLS, SEARCH):
-            raise UsageError(f"no protocol {self.protocol!r}; there are {', '.join(PROTOCOLS)}")
-        if self.combine not in COMBINES:
-            raise UsageError(f"no way {self.combine!r} to combine updates; there are {', '.join(COMBINES)}")
-        Wire.of(self.wire)
-        if self.protocol == "downpour":
-            if self.num_rounds < 1:
-                raise UsageError("rounds of downpour: 0, wanted at least 1: its end is the last update")
-            if self.target_accuracy is not None and self.eval_every < 1:
-                raise UsageError("downpour stops at a target accuracy only if it is measured: give eval_every")
-        elif self.eval_every < 1:
-            raise UsageError(f"eval_every: {self.eval_every}, wanted at least 1")
-        self._check_closing()
-        if self.quorum is not None and self.quorum > self.num_workers:
-            raise UsageError(f"quorum {self.quorum}, but there are only {self.num_workers} workers")
+        rules = self.rules
+        for one in protocols.REGISTERED.values():
+            one.check_options(self)
+        rules.check(self)
         if self.checkpoint_store is not None and self.checkpoint_every < 1:
             raise UsageError("a checkpoint store is for every so many checkpoints: give checkpoint_every")
-
-    def _check_closing(self) -> None:
-        for name, value in (("slow momentum", self.slow_momentum), ("ema", self.ema)):
-            if value is not None and not 0 <= value < 1:
-                raise UsageError(f"{name} {value}: wanted a number from 0 to below 1")
-        if self.average_last is not None and self.ema is not None:
-            raise UsageError("average_last and ema both say what the result is a mean of: leave one out")
 
     def _check_workers(self) -> None:
         if self.num_workers > self.data.num_train:
@@ -196,6 +165,11 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
                 f"samples: use at most {self.data.num_train} workers"
             )
         Tree.for_workers(self.num_workers, self.tree_widths)
+
+    @property
+    def rules(self) -> Protocol:
+        """The protocol as an object: what it answers is asked here, and its name compared nowhere."""
+        return protocols.named(self.protocol)
 
     @property
     def sha256(self) -> str:
@@ -220,14 +194,8 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
         return per_worker * self.num_workers
 
     def last_round(self, life: int = 0) -> int:
-        """Beyond it no head of this run can be, once restored `life` times. A checkpoint of downpour has at least one
-        update more than that before it: of a step, or of an invocation that ended, of which there may be many; in a
-        search, rounds are news of any number."""
-        if self.protocol == SEARCH:
-            return MOST_VERSION
-        if self.protocol == "averaging":
-            return self.num_rounds
-        return life * LIFE + 2 * (self.num_rounds * self.steps_of_all_per_round + self.num_workers) + MANY_INVOCATIONS
+        """Beyond it no head of this run can be, once restored `life` times."""
+        return self.rules.last_round(self, life)
 
     @property
     def update_share(self) -> float:
@@ -237,7 +205,7 @@ class RunSpec(Record, what="a run's specification", most_bytes=4_000_000, indent
 
     def scores(self, round: int) -> bool:
         """Whether the checkpoint that round `round` begins with is scored on the test split."""
-        return round == self.num_rounds or (round > 0 and round % self.eval_every == 0)
+        return round == self.num_rounds or (round > 0 and self.eval_every > 0 and round % self.eval_every == 0)
 
     @property
     def is_lone(self) -> bool:

@@ -3,8 +3,8 @@
 Every `checkpoint_every` versions, and at the end, head and checkpoint are copied to a second store. Whoever finds the
 run's head or its newest checkpoint gone puts the newest copy back, and everybody goes on from there.
 
-In Downpour what comes back is a new *life* of the run: versions and seqs go on from the next multiple of `LIFE`. So
-nothing that somebody of the old life still writes can be taken for something of the new one.
+What comes back may be a new *life* of the run (`Protocol.reborn`): in Downpour versions and seqs go on from the next
+multiple of `LIFE`, so nothing that a worker of the old life still writes can be taken for something of the new one.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nnlite.protocol.averaging import contribution
-from nnlite.protocol.averaging.contribution import Tally
-from nnlite.protocol.downpour import updates
-from nnlite.protocol.effects import Create, Delete, Found, Get, Model, Program, Swap
+from nnlite.protocol.effects import Create, Delete, Found, Get, Program, Swap
 from nnlite.protocol.records.head import FAILED, RUNNING, STOPPED, Head
-from nnlite.protocol.records.keys import LIFE, Keys
+from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
 
 
@@ -102,15 +99,17 @@ def _standing(spec: RunSpec) -> Program[Head | None]:
 
 def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]:
     """Swap in a head with a life of its own, unless somebody else has restored the run. -> the head that stands"""
-    if spec.protocol == "downpour" and back.status == RUNNING:
-        back, data = _reborn(spec, back, data)
+    kept = back
+    if back.status == RUNNING:
+        back, data = spec.rules.reborn(spec, back, data)
+    has_number = back.round != kept.round  #: whether the checkpoint has a number of its own life
     yield Create(keys.spec, spec.to_json())
     yield Create(keys.checkpoint(back.round), data)
     while True:
         found = yield Get(keys.head)
         standing = yield from _standing(spec)
         if standing is not None:
-            if spec.protocol == "downpour" and back.status == RUNNING and standing.life != back.life:
+            if has_number and standing.life != back.life:
                 yield Delete(keys.checkpoint(back.round))  # of a life that nobody lives
             return standing
         if found is not None:
@@ -118,15 +117,3 @@ def _put_back(spec: RunSpec, keys: Keys, back: Head, data: Any) -> Program[Head]
             back = replace(back, counter=max(back.counter, old.counter) + 1)
         if (yield Swap(keys.head, back.to_json(keys.head), found)):
             return back
-
-
-def _reborn(spec: RunSpec, back: Head, data: Any) -> tuple[Head, bytes]:
-    """The same weights and ledger as the first version of a new life."""
-    keys = Keys(spec.run)
-    where = keys.checkpoint(back.round)
-    found, _ = contribution.decode(data, where)
-    first = back.life * LIFE
-    numbers = {"applied": (first,) * spec.num_workers, "bases": (first,) * spec.num_workers}
-    ledger = replace(updates.ledger_of(found, where, spec.num_workers), **numbers)
-    made = updates.folded(Model(found.vector, dict(found.shapes)), ledger, Tally(), keys.checkpoint(first))
-    return replace(back.with_ledger(ledger), round=first), made.data

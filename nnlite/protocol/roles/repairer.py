@@ -43,14 +43,14 @@ class Repairer(Waiter):
             now_head, versions = yield from self._look()
             if self._all_live(first, (now_head, versions)):
                 return
-        for worker in (yield from self._missing((yield from self.read_head()))):
+        for worker in (yield from self.rules.missing(self, (yield from self.read_head()))):
             (found,) = yield GetMany((self.leases[worker],))
             if _version(found) == first[1][worker]:  # nobody has come back in the last moment
                 yield from self.replace(worker, found)
 
     def _all_live(self, before: tuple[Head, list[Any]], after: tuple[Head, list[Any]]) -> bool:
-        """Whether nobody is missing. In Downpour the head moves on without the dead."""
-        if self.spec.protocol != "downpour" and after[0] != before[0]:
+        """Whether nobody is missing. Where the head moves on without the dead, that it does says nothing."""
+        if self.rules.head_needs_all and after[0] != before[0]:
             return True
         finished = after[0].finished if len(after[0].finished) < self.spec.num_workers else ()
         going = [worker for worker in range(self.spec.num_workers) if worker not in finished]

@@ -25,11 +25,12 @@ def sweep(spec: RunSpec, last: Head) -> Program[None]:
     """Sweep a run whose last head this is; thoroughly, if any of its invocations was replaced, or handed over."""
     keys = Keys(spec.run)
     leases = yield from _leases(spec, keys)
-    names = list(_of_newest_rounds(spec, keys, last))
+    rounds = spec.rules.merged_rounds(last)
+    names = list(_of_newest_rounds(spec, keys, last, rounds[:NEWEST_ROUNDS]))
     if any(lease.attempt > 1 for lease in leases.values()):
         cursors = (keys.cursor(w, attempt) for w, lease in leases.items() for attempt in range(1, lease.attempt + 1))
-        older = _updates(spec, keys, last) if spec.protocol == "downpour" else _of_older_rounds(spec, keys, last)
-        names += islice(chain(cursors, _checkpoints(spec, keys, last), older), MOST)
+        older, others = _nodes(spec, keys, rounds[NEWEST_ROUNDS:]), spec.rules.left_over(spec, keys, last)
+        names += islice(chain(cursors, _checkpoints(spec, keys, last), older, others), MOST)
         if spec.checkpoint_store is not None and (yield from _is_copied(spec, keys, last)):
             for version in superseded(spec, last.round):
                 yield Delete(keys.checkpoint(version), durable=True)
@@ -49,17 +50,15 @@ def _leases(spec: RunSpec, keys: Keys) -> Program[dict[int, Lease]]:
     return {w: Lease.from_json(one.data, names[w]) for w, one in enumerate(found) if one is not None}
 
 
-def _of_newest_rounds(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
+def _of_newest_rounds(spec: RunSpec, keys: Keys, last: Head, rounds: range) -> Iterator[str]:
     """Contributions of the last rounds, and the checkpoint that only they needed."""
-    oldest = last.round if spec.protocol == "downpour" else max(0, last.round + 1 - NEWEST_ROUNDS)
-    for round in range(last.round, oldest - 1, -1):
-        yield from (keys.node(round, *place) for place in spec.tree.nodes())
+    yield from _nodes(spec, keys, rounds)
     if last.round >= 2 and not spec.keeps(last.round - 2):
         yield keys.checkpoint(last.round - 2)
 
 
-def _of_older_rounds(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
-    for round in range(last.round - NEWEST_ROUNDS, -1, -1):
+def _nodes(spec: RunSpec, keys: Keys, rounds: range) -> Iterator[str]:
+    for round in rounds:
         yield from (keys.node(round, *place) for place in spec.tree.nodes())
 
 
@@ -67,12 +66,3 @@ def _checkpoints(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
     """Of this life, but for the newest two, and those that are to stay."""
     versions = range(last.round - 2, last.round // LIFE * LIFE - 1, -1)
     return (keys.checkpoint(version) for version in islice(versions, MOST // 4) if not spec.keeps(version))
-
-
-def _updates(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
-    """Of this life, the newest of all workers first; all are in the result. A lone worker has never written any."""
-    if spec.is_lone:
-        return
-    before = last.round // LIFE * LIFE
-    for back in range(max(last.applied, default=before) - before):
-        yield from (keys.update(w, seq - back) for w, seq in enumerate(last.applied) if seq - back > before)

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from nnlite.protocol.averaging.rounds import Rounds
 from nnlite.protocol.downpour.combine import Combiner
 from nnlite.protocol.effects import Create, Get, Invoke, Missing, Note, Now, Program, Sleep, Swap
 from nnlite.protocol.records import head, lease
@@ -66,7 +65,8 @@ class Waiter:
 
     def __init__(self, spec: RunSpec):
         self.spec = spec
-        self.rounds = Rounds(spec)
+        self.rules = spec.rules
+        self.rounds = self.rules.rounds(spec)
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = Combiner(spec)
@@ -136,7 +136,7 @@ class Waiter:
         now_head = yield from self.read_head()
         if not (yield from self._is_repairer()):
             return
-        for worker in (yield from self._missing(now_head)):
+        for worker in (yield from self.rules.missing(self, now_head)):
             found = yield Get(self.keys.lease(worker))
             if self.watch.is_dead(self.keys.lease(worker), found, (yield Now())):
                 yield from self.replace(worker, found)
@@ -151,10 +151,8 @@ class Waiter:
         self.repairing = mine if (yield Swap(self.keys.repair, mine.to_json(self.keys.repair), found)) else None
         return self.repairing is not None
 
-    def _missing(self, now_head: Head) -> Program[list[int]]:
-        if self.spec.protocol == "downpour" and len(now_head.finished) < self.spec.num_workers:
-            yield from self.combiner.combine(self.holder)
-            return [w for w in range(self.spec.num_workers) if w not in now_head.finished]
+    def missing_in_round(self, now_head: Head) -> Program[list[int]]:
+        """Merge what dead mergers left of the open round. -> the workers whose contributions are not there"""
         missing = yield from self.rounds.missing(self.open_round(now_head))
         yield from self._see_to_beginning()
         return missing
@@ -187,7 +185,7 @@ class Waiter:
 
     def tidy(self, last: Head) -> Program[None]:
         """Do for a run that is over what who ended it may have died before doing."""
-        is_merged = last.result is not None and self.spec.protocol == "averaging"
+        is_merged = last.result is not None and self.rules.has_rounds
         if is_merged and (yield Missing((self.keys.checkpoint(last.round),))):
             yield from self.rounds.remake(last.round)
         yield from self.rounds.keep_result(last)

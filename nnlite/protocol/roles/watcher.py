@@ -5,18 +5,15 @@ from __future__ import annotations
 from nnlite.errors import NnliteError
 from nnlite.protocol.averaging.contribution import Summary
 from nnlite.protocol.downpour import combine
-from nnlite.protocol.downpour.evaluation import Evaluation
-from nnlite.protocol.effects import Casualties, Found, Get, GetMany, Invoke, Note, Now, Program
+from nnlite.protocol.effects import Casualties, Found, Get, Invoke, Note, Now, Program
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.records.keys import LIFE, Keys
-from nnlite.protocol.records.lease import OPEN, Lease
+from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles import durable
 from nnlite.protocol.roles.waiter import MORE_MEMORY, Leave, Waiter
 from nnlite.records import Kept
-
-AHEAD = 8  # evaluations that are looked for at a time: some are left out, when steps come fast or a worker dies
 
 
 class Watcher(Waiter):
@@ -25,12 +22,10 @@ class Watcher(Waiter):
     def __init__(self, spec: RunSpec, first_round: int = 0):
         super().__init__(spec)
         self.told = first_round  #: the next round whose summary is to be told
-        self.evaluated = 0  #: the last evaluation that was told
-        self.checked_s = 0.0  #: when we last looked at all leases
 
     def program(self, attempts: dict[int, int]) -> Program[Head]:
         """Invoke `attempts` (worker -> attempt), then watch to the end. -> the last head."""
-        self.pace.began_s = self.checked_s = yield Now()
+        self.pace.began_s = yield Now()
         for worker, attempt in attempts.items():
             yield Invoke(worker, attempt)
         round = -1
@@ -39,8 +34,8 @@ class Watcher(Waiter):
                 now_head = yield from self.wait(round)
                 round = now_head.round
                 yield from self._tell(round)
-                yield from self._tell_evaluations()
-                yield from self._replace_the_dead(now_head)
+                yield from self.tell_more()
+                yield from self.look_after(now_head)
         except Leave:
             return (yield from self._end())
 
@@ -53,7 +48,7 @@ class Watcher(Waiter):
         if last is None:
             return Head(status=FAILED, reason=f"the run {self.spec.run} is no longer in the store: {MORE_MEMORY}")
         yield from self._tell(last.round + 1)
-        yield from self._tell_evaluations()
+        yield from self.tell_more()
         yield from self.tidy(last)
         return last
 
@@ -63,34 +58,16 @@ class Watcher(Waiter):
         while self.told < before:
             found = yield Get(self.keys.summary(self.told))
             if found is not None:
-                yield _told("round", Summary, found, self.keys.summary(self.told))
+                yield told("round", Summary, found, self.keys.summary(self.told))
             self.told += 1
 
-    def _tell_evaluations(self) -> Program[None]:
-        """Tell of the evaluations on the way; of one that its worker did not live to finish there is nothing."""
-        while self.spec.protocol == "downpour" and self.spec.eval_every:
-            found = yield GetMany(tuple(self.keys.evaluation(self.evaluated + n) for n in range(1, 1 + AHEAD)))
-            ahead = next((n for n, one in enumerate(found, 1) if one is not None), None)
-            if ahead is None:
-                return
-            self.evaluated += ahead
-            yield _told("evaluated", Evaluation, found[ahead - 1], self.keys.evaluation(self.evaluated))
+    def tell_more(self) -> Program[None]:
+        """Tell of what the protocol makes besides rounds."""
+        yield from ()
 
-    def _replace_the_dead(self, now_head: Head) -> Program[None]:
-        """Look at all leases now and then, in one request. In Downpour the head moves on while anybody lives, so who
-        waits for that never waits for long, and would not miss anybody."""
-        now_s = yield Now()
-        if self.spec.protocol != "downpour" or now_s - self.checked_s < self.spec.straggler_timeout_s:
-            return
-        self.checked_s = now_s
-        going = [worker for worker in range(self.spec.num_workers) if worker not in now_head.finished]
-        found = yield GetMany(tuple(self.keys.lease(worker) for worker in going))
-        for worker, one in zip(going, found, strict=True):
-            key = self.keys.lease(worker)
-            if self.spec.wait_s is not None and not _is_held(one, key):
-                continue  # its call may be in a queue, behind others for long
-            if self.watch.is_dead(key, one, now_s):
-                yield from self.replace(worker, one)
+    def look_after(self, now_head: Head) -> Program[None]:
+        """Replace workers that waiting for the head does not miss."""
+        yield from ()
 
     def between_polls(self) -> Program[None]:
         """Replace at once those whom the platform knows to be dead."""
@@ -103,16 +80,12 @@ class Watcher(Waiter):
                 yield from self.replace(worker, found)
 
 
-def _told(event: str, kind: type[Kept], found: Found, key: str) -> Note:
+def told(event: str, kind: type[Kept], found: Found, key: str) -> Note:
     """What people are told of a round or an evaluation: nothing depends on it, so a damaged one ends no run."""
     try:
         return Note(event, vars(kind.from_json(found.data, key)))
     except NnliteError as error:
         return Note("unreadable", {"reason": str(error)})
-
-
-def _is_held(found: Found | None, key: str) -> bool:
-    return found is not None and Lease.from_json(found.data, key).holder != OPEN
 
 
 def stop(run: str, reason: str) -> Program[Head | None]:

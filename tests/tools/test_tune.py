@@ -105,7 +105,7 @@ def test_the_best_is_written_and_can_be_trained(tune, train, path):
     assert done.code == 0, done.err
     model = nnlite.load("best.safetensors")
     test = model.predict(load_rows(path).test.x).argmax(axis=1) == load_rows(path).test.y
-    assert f"test       {test.mean():.4f}" in done.out
+    assert f"test accuracy       {test.mean():.4f}" in done.out
     assert json.loads(model.about["configuration"])["units"] == model.network.layers[0].units
     line = next(line for line in done.out.splitlines() if line.startswith("train it"))
     trained = train(*shlex.split(line.partition("tools.train ")[2]), "--processes", 0, "--out", "w.st", "--seed", 1)

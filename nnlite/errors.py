@@ -58,7 +58,14 @@ def message(text: object) -> str:
 
 
 class NnliteError(Exception):
-    """Base of every error that nnlite raises on purpose."""
+    """Base of every error that nnlite raises on purpose.
+
+    parameter: the one that the message begins with, if it is about one. A command writes its option there.
+    """
+
+    def __init__(self, *args: object, parameter: str = "") -> None:
+        super().__init__(*args)
+        self.parameter = parameter
 
     def __str__(self) -> str:  # KeyError would print its repr, OSError its errno
         return message(self.args[0]) if self.args else type(self).__name__

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS: list[set[str]] = [
     {"errors", ""},  # "": nnlite/__init__.py
     {"numbers"},
-    {"records", "places", "magic", "output", "locks", "described", "safetensors", "case_file", "required"},
+    {"records", "places", "magic", "output", "locks", "described", "safetensors", "case_file", "required", "choices"},
     {"nn", "data", "store", "weights", "space", "invoker"},
     {"protocol", "cases"},
     {"cost", "configured"},
@@ -34,6 +34,7 @@ FLOORS: list[set[str]] = [
     {"runtime", "report"},
     {"runs", "simulation"},
     {"searches", "estimating"},
+    {"platform"},
     {"commands"},
     {"__main__"},
 ]
@@ -201,6 +202,10 @@ def test_every_exception_is_needed():
         ("nnlite/report/x.py", "from nnlite.runtime import trainer"),
         ("nnlite/runtime/x.py", "import tools"),
         ("nnlite/runtime/x.py", "from nnlite.commands import train"),
+        ("nnlite/estimating/x.py", "from nnlite.platform import base"),
+        ("nnlite/platform/x.py", "from nnlite.commands import train"),
+        ("nnlite/platform/x.py", "import argparse"),
+        ("nnlite/platform/aws/x.py", "import boto3"),
         ("nnlite/commands/x.py", "import tools"),
         ("nnlite/commands/x.py", "import lambda_pkg"),
         ("nnlite/invoker/x.py", "import argparse"),
@@ -341,6 +346,29 @@ def test_dangers_are_found(text):
     assert list(dangers(Text(path))) != []
 
 
+def platforms_by_name(text: str) -> list[int]:
+    """Lines that compare the name of a platform with a text: what differs between platforms is theirs to say."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            named = {ast.unparse(side).rpartition(".")[2] for side in sides if ast.unparse(side) != "sys.platform"}
+            has_text = any(isinstance(inner, ast.Constant) and isinstance(inner.value, str)
+                           for side in sides for inner in ast.walk(side))  # fmt: skip
+            if "platform" in named and has_text:
+                found.append(node.lineno)
+    return found
+
+
+def test_only_platforms_know_their_names():
+    paths = [path for path in sources("nnlite", "tools") if not path.is_relative_to(ROOT / "nnlite" / "platform")]
+    assert {str(path): lines for path in paths if (lines := platforms_by_name(path.read_text()))} == {}
+    for text in ("args.platform == 'local'", "'local' != platform", "spec.rates.platform in ('lambda', 'x')"):
+        assert platforms_by_name(text) == [1], text
+    for text in ("sys.platform == 'darwin'", "args.platform in PLATFORMS", "args.store == 'x'"):
+        assert platforms_by_name(text) == [], text
+
+
 # ---- size and docstrings
 
 
@@ -412,6 +440,9 @@ def test_everything_public_says_what_it_is():
         ("import nnlite.store", "numpy boto3 botocore pymemcache torch"),
         ("import nnlite.runtime.local_process", "boto3 botocore pymemcache torch tqdm urllib.request"),
         ("import nnlite.commands.train", "boto3 botocore pymemcache torch tqdm"),
+        ("import nnlite.commands.door, nnlite.commands._deploy_lambda", "numpy boto3 botocore pymemcache torch tqdm"),
+        ("import nnlite.platform", "numpy boto3 botocore pymemcache torch tqdm"),
+        ("import nnlite.platform.openfaas.unattended", "boto3 botocore pymemcache torch tqdm urllib.request"),
         ("import lambda_pkg.handler", "boto3 botocore pymemcache torch tqdm urllib.request"),
     ],
 )

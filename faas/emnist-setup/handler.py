@@ -13,7 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # nnlite is copied into this fol
 
 from nnlite.errors import UsageError
 from nnlite.invoker.openfaas import function, signing
-from nnlite.runs import progress, unattended
+from nnlite.platform.openfaas import unattended
+from nnlite.runs import progress
 from nnlite.runtime.workers import read_spec
 from nnlite.store import open_store
 

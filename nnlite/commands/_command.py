@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import select
 import sys
 from collections.abc import Callable, Sequence
@@ -54,7 +55,7 @@ def _run(main: Callable[[argparse.Namespace], int], parser: argparse.ArgumentPar
             return 0
         if args.debug:
             raise
-        print(f"error: {spelled(completed(_one_line(error), args))}", file=sys.stderr)
+        print(f"error: {spelled(completed(_in_flags(error, parser), args))}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_ERROR
 
 
@@ -105,6 +106,21 @@ def _stdout_is_broken() -> bool:
     # what is still buffered would be written, and fail again, when the interpreter ends
     os.dup2(os.open(os.devnull, os.O_WRONLY), fd)
     return True
+
+
+def flags(parser: argparse.ArgumentParser) -> dict[str, str]:
+    """Name of a parameter -> its option."""
+    return {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
+
+
+def _in_flags(error: Exception, parser: argparse.ArgumentParser) -> str:
+    """The message, in one line; where it is about a parameter, with its option in the place of its name, and so for
+    others whose names are no words."""
+    text, about, options = _one_line(error), getattr(error, "parameter", ""), flags(parser)
+    if about not in options:
+        return text
+    text = options[about] + text.removeprefix(about)
+    return re.sub(r"\b[a-z]+(_[a-z]+)+\b", lambda found: options.get(found[0], found[0]), text)
 
 
 def _one_line(error: Exception) -> str:

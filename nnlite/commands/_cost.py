@@ -8,17 +8,16 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nnlite.commands import _prices
+from nnlite.commands import _platform
 from nnlite.commands._ask import confirm
-from nnlite.commands._platforms import Place
 from nnlite.cost.account import Account
 from nnlite.cost.bill import Cost
 from nnlite.cost.estimate import Estimate, estimate, estimate_search
 from nnlite.cost.profile import Profile
-from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.data import Dataset
 from nnlite.errors import NnliteError, UsageError
 from nnlite.estimating import calibrate
+from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SearchSpec
 from nnlite.store import Store
@@ -31,8 +30,8 @@ PROBE_S = 4.0  # of a worker in a short run, about
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say at which prices."""
     money = parser.add_argument_group("cost")
-    money.add_argument("--memory-mb", type=int, metavar="MB", help="count a worker as a function of this size")
-    _prices.add_options(money)
+    _platform.add_fields(money, Pricing, ["memory_mb"])
+    _platform.add_prices(money)
     money.add_argument("--calibrate", action="store_true", help="measure by a short run first, for the estimate "
                        "(on this machine, from 10 s on, by itself)")  # fmt: skip
 
@@ -60,15 +59,12 @@ class Books:
     args: argparse.Namespace
     spec: RunSpec
     store: Store
-    place: Place
+    platform: Platform
 
     def __post_init__(self) -> None:
-        asked_mb = self.args.memory_mb
-        if asked_mb is not None and not SMALLEST_MB <= asked_mb <= LARGEST_MB:
-            raise UsageError(f"--memory-mb {asked_mb}: wanted {SMALLEST_MB} to {LARGEST_MB}")
         nothing = Account(self.spec, {})
         self.tariff, self.is_paid = nothing.tariff, nothing.is_paid
-        self.venue, self.memory_mb = self.place.venue(self.args, self.spec), self.spec.rates.memory_mb
+        self.venue, self.memory_mb = self.platform.venue(self.spec, self.args.store), self.spec.rates.memory_mb
 
     # ---- before
 
@@ -110,7 +106,7 @@ class Books:
         with contextlib.redirect_stdout(sys.stderr):
             rough = self.by(calibrate.rough(self.spec, self.venue), is_rough=True)
         is_worth_it = rough.estimate.seconds > WORTH_S and not self.args.calibrate
-        if self.place.PROBES_COST or not is_worth_it:
+        if self.platform.probes_cost or not is_worth_it:
             return rough
         profile = self._measured(dataset, start_nothing)
         return rough if profile is None else self.by(profile, is_rough=False)

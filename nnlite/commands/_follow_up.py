@@ -10,6 +10,8 @@ from pathlib import Path
 
 from nnlite.commands import COMMANDS, parser_of
 from nnlite.commands._spelling import IN_A_CLONE, command
+from nnlite.commands.deploy import PLATFORMS as DEPLOYED
+from nnlite.platform import find
 
 # Names in `args` of the options that say where things are: they go on to every command that has them.
 AWS = ("stack_name", "region", "profile")
@@ -47,11 +49,12 @@ def completed(text: str, args: argparse.Namespace) -> str:
 
 def _options(name: str, args: argparse.Namespace, said: list[str]) -> Iterator[str]:
     """The options that `said` does not say yet, each with its value."""
-    platform = getattr(args, "platform", "local")
+    platform = getattr(args, "platform", None)
     carried = next((CARRIED[word] for word in (*said, name) if word in CARRIED), WHERE)
-    if platform != "lambda" and name in ("status", "report", "stop") and carried is not AWS:
-        carried = tuple(option for option in carried if option not in AWS)  # they would be refused
-    for action in parser_of(name, ["--platform", platform] if platform == "openfaas" else [])._actions:
+    if name in ("status", "report", "stop") and carried is not AWS:
+        known = find(platform).choices() if platform else ()
+        carried = tuple(option for option in carried if option not in AWS or option in known)  # others are refused
+    for action in parser_of(name, ["--platform", platform] if platform in DEPLOYED else [])._actions:
         flag = next(iter(action.option_strings[-1:]), "")
         if action.dest in carried and flag not in said:
             for value in _values(action, args):

@@ -16,9 +16,9 @@ from nnlite.errors import RunError, UsageError
 from nnlite.invoker.openfaas.credentials import gateway_url
 from nnlite.invoker.openfaas.deployed import split_name
 from nnlite.invoker.openfaas.function import duration_s
+from nnlite.platform.openfaas.unattended import Pace
 from nnlite.runs import job
 from nnlite.runs.job import Job
-from nnlite.runs.unattended import Pace
 
 TRAIN, SETUP = "emnist-train", "emnist-setup"
 NAMESPACE = "openfaas-fn"  # of functions, unless somebody says otherwise

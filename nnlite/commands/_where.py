@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from nnlite.commands import _aws, _named
-from nnlite.commands._platforms import DEFAULT_STORE, PLATFORMS
+from nnlite.commands import _aws, _named, _platform
 from nnlite.errors import UsageError
+from nnlite.invoker.aws.stack import DEFAULT_STACK
+from nnlite.platform import PLATFORMS, find
+from nnlite.platform.aws.functions import Lambda
+from nnlite.platform.local import Local
+from nnlite.runs.job import DEFAULT_STORE
 from nnlite.store import Store, listing
 
 
@@ -16,20 +20,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     where.add_argument(
         "--store", type=_named.path, help=f"path or URL (default {DEFAULT_STORE}, or the stack's on Lambda)"
     )
-    where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")
+    where.add_argument(
+        "--platform", choices=list(PLATFORMS), default=Local.name, help="where workers run (default local)"
+    )
     _aws.add_options(where)
 
 
 def open_runs(args: argparse.Namespace) -> Store:
     """The store that the options name. Raises UsageError when they contradict each other."""
+    kind = find(args.platform)
     of_aws = [flag for flag in given(args) if flag not in ("--store", "--platform")]
-    if of_aws and args.platform != "lambda":
-        raise UsageError(f"{of_aws[0]} is for --platform lambda: add that, or leave it out")
+    if of_aws and not kind.choices() >= Lambda.choices():
+        raise UsageError(f"{of_aws[0]} is for --platform {Lambda.name}: add that, or leave it out")
     if args.store is None:
-        if args.platform == "openfaas":
-            raise UsageError("--platform openfaas: the store is as the run was told: name its --store")
-        args.store_is_assumed = args.platform == "lambda"
-        args.store = _aws.outputs_of(args)[1]["Store"] if args.store_is_assumed else DEFAULT_STORE
+        if not kind.assumes_store:
+            raise UsageError(f"--platform {kind.name}: the store is as the run was told: name its --store")
+        args.store = _platform.of(args).store_url()
+        args.store_is_assumed = args.store != DEFAULT_STORE
     return _named.store(args.store)
 
 
@@ -40,5 +47,5 @@ def runs_in(store: Store, run: str | None) -> list[str]:
 
 def given(args: argparse.Namespace) -> list[str]:
     """Those of these options that the command line has, as flags; first those of AWS."""
-    usual = {"region": None, "profile": None, "stack_name": _aws.DEFAULT_STACK, "store": None, "platform": "local"}
+    usual = {"region": None, "profile": None, "stack_name": DEFAULT_STACK, "store": None, "platform": Local.name}
     return ["--" + name.replace("_", "-") for name, value in usual.items() if getattr(args, name) != value]

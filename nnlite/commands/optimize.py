@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnlite.commands import _cost, _curve, _named, _platforms, _prices
+from nnlite.commands import _cost, _curve, _named, _platform
 from nnlite.commands._ask import confirm
 from nnlite.commands._json import say
 from nnlite.commands._optimum import Hunt, probe_seconds
@@ -23,6 +23,8 @@ from nnlite.errors import UsageError
 from nnlite.estimating import calibrate
 from nnlite.estimating.probe import Probe, Probed, VenueAt, local_share
 from nnlite.invoker.processor import usable_cores
+from nnlite.platform import PLATFORMS
+from nnlite.platform.base import Platform
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.report import picture
 
@@ -38,19 +40,19 @@ PROBE_ROUND_S = 1.0  # of a probe's round on the smallest function
 
 def main(args: argparse.Namespace) -> int:
     """Probe memory sizes and choose one; then workers and tree by a model; confirm that by one probe."""
-    place = _platforms.find(args.platform)
     _check(args)
-    workers, sizes, args.workers = args.workers, place.sizes(args), args.workers[0]
+    platform, pricing = _platform.of(args), _platform.pricing(args)
+    workers, sizes, args.workers = args.workers, platform.sizes(args.memory_mb), args.workers[0]
     search = MemorySearch(args.objective, *sizes, max_probes=args.max_probes, cores=args.threads)
     if args.plot:
         picture.check(args.plot, f"--plot {args.plot}")
-    place.check(args)
-    _platforms.settle_store(args, place)
-    tariff = place.tariff(args, args.store)
+    _platform.check(args, platform)
+    _platform.settle_store(args, platform)
+    tariff = platform.tariff(args.store, pricing)
     dataset, planned = plan(args)
     check_data(args, dataset)
-    spec = replace(place.adapt(args, planned), budget_usd=None)
-    limits = Limits(args, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
+    spec = replace(platform.adapt(planned, args.store, pricing), budget_usd=None)
+    limits = Limits(args, platform, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
     limits.introduce(spec)
     if args.dry_run:
         if args.json:
@@ -59,8 +61,8 @@ def main(args: argparse.Namespace) -> int:
             print("nothing was started (--dry-run)")
         return 0
     limits.ask()
-    with place.probing(args, spec) as at:
-        hunt = Hunt(spec, search, _probe(args, spec, dataset, sizes[0], at), workers, tariff, _Told(args))
+    with platform.probing(spec, args.store, sizes) as at:
+        hunt = Hunt(spec, search, _probe(args, platform, spec, dataset, sizes[0], at), workers, tariff, _Told(args))
         hunt.budget_usd = args.budget_usd if limits.paid else None
         hunt.run()
         chosen = hunt.choice()
@@ -74,7 +76,7 @@ def main(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored."""
     defaults = vars(_parser().parse_args([]))
-    _platforms.refuse_foreign(args, defaults)
+    _platform.refuse_foreign(args, defaults)
     for name in ("processes", "rounds_per_invocation"):
         if getattr(args, name) != defaults[name]:
             raise UsageError(
@@ -83,10 +85,12 @@ def _check(args: argparse.Namespace) -> None:
             )
 
 
-def _probe(args: argparse.Namespace, spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt) -> Probe:
+def _probe(
+    args: argparse.Namespace, platform: Platform, spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt
+) -> Probe:
     """Short runs, whose rounds take about PROBE_ROUND_S on the smallest function."""
     steps = calibrate.steps_for(spec, PROBE_ROUND_S, local_share(lowest_mb, spec.threads))
-    if args.platform != "local":
+    if not platform.is_here:
         return Probe(spec, dataset, steps, at)
     busy, cores = os.getloadavg()[0], usable_cores()
     if busy > 0.6 * cores:
@@ -100,6 +104,7 @@ class Limits:
     """Between what sizes and numbers of workers is searched, and what that may cost."""
 
     args: argparse.Namespace
+    platform: Platform
     sizes: tuple[int, int]
     workers: tuple[int, int]
     tariff: Tariff
@@ -120,7 +125,7 @@ class Limits:
         lowest, highest = self.sizes
         print(f"memory     {lowest} to {highest} MB, workers {self.workers[0]} to {self.workers[1]}", file=out)
         print(f"probes     at most {args.max_probes} and one more, {probe_seconds(PROBE_ROUND_S):.0f} s each at most: "
-              f"{WHERE[args.platform]}", file=out)  # fmt: skip
+              f"{self.platform.probes_where}", file=out)  # fmt: skip
         if self.paid:
             cap = f"; none is begun that could bring it above ${args.budget_usd:g} (--budget-usd)"
             print(f"probing    at most {_cost.dollars(self.expected_usd)} for one worker each{cap}", file=out)
@@ -144,13 +149,6 @@ class Limits:
         if self.paid:
             about = _cost.dollars(min(self.expected_usd, self.args.budget_usd))
             confirm(f"probe on Lambda, for at most {about}?", self.args.yes)
-
-
-WHERE = {
-    "local": "worker processes of this machine, held to a function's share of a core; they cost nothing",
-    "lambda": "the deployed function, whose memory is changed for each and put back in the end",
-    "openfaas": "the deployed function, with the memory that it has; nobody sends a bill",
-}
 
 
 # ---- what people see
@@ -283,14 +281,14 @@ def _parser() -> argparse.ArgumentParser:
                       help=f"sizes of a function to choose from, {SMALLEST_MB} to {LARGEST_MB} (256:3008)")  # fmt: skip
     goal.add_argument("--workers", type=_range, default=(10, 200), metavar="LO:HI", help="how many (10:200)")
     goal.add_argument("--max-probes", type=int, default=8, metavar="N", help="of memory sizes (default 8)")
-    _prices.add_options(goal)
+    _platform.add_prices(goal)
     where = parser.add_argument_group("where")
-    where.add_argument("--platform", choices=list(_platforms.PLATFORMS), default="local",
+    where.add_argument("--platform", choices=list(PLATFORMS), default="local",
                        help="where probes run (default local)")  # fmt: skip
     where.add_argument("--store", type=_named.path, default=".nnlite", help="path or URL for weights (default .nnlite)")
     parser.add_argument("--plot", type=_named.path, metavar="FILE", help="the curve as a picture (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
-    _platforms.add_options(parser)
+    _platform.add_options(parser)
     parser.set_defaults(budget_usd=MOST_USD)
     return parser

@@ -12,6 +12,8 @@ from nnlite.commands._spelling import command
 from nnlite.errors import NnliteError, RunError, StoreError, StoreUnavailable, UsageError
 from nnlite.invoker.aws.function import Function
 from nnlite.invoker.aws.stack import Stack
+from nnlite.platform.aws.functions import Lambda
+from nnlite.platform.local import Local
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.roles import watcher
 from nnlite.runs.lifecycle import standing
@@ -92,10 +94,10 @@ def _stop_by_head(store: Store, name: str, error: NnliteError) -> None:
 
 def _refuse_store(args: argparse.Namespace) -> None:
     """--force and --release act on a stack, whatever runs on it."""
-    if args.store is not None or args.platform == "openfaas":
+    if args.store is not None or args.platform not in (Local.name, Lambda.name):
         raise UsageError(
             f"--{'force' if args.force else 'release'} is for all functions of a stack on AWS Lambda: leave "
-            f"{'--store' if args.store is not None else '--platform openfaas'} out"
+            f"{'--store' if args.store is not None else f'--platform {args.platform}'} out"
         )
 
 

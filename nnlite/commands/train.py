@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import data, nn, output
-from nnlite.commands import _cost, _named, _platforms
+from nnlite.commands import _cost, _named, _platform
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._plan import add_options, check_data, name_code, plan, run_code, widths
-from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._progress import Progress
-from nnlite.commands._signals import is_terminated
 from nnlite.commands._terminal import in_line
 from nnlite.errors import RunError, StoreError, UsageError
+from nnlite.platform import PLATFORMS, find
+from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import initial_weights, lifecycle, model_file, scaling
+from nnlite.runs.job import DEFAULT_STORE
 from nnlite.runtime import trainer
 from nnlite.store import Store, open_store
 
@@ -40,60 +41,61 @@ EXAMPLES = """examples:
 
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
-    place = _platforms.find(args.platform)
     _check(args)
-    place.check(args)
-    _platforms.settle_store(args, place)
+    platform = _platform.of(args)
+    _platform.check(args, platform)
+    _platform.settle_store(args, platform)
     store = _named.store(args.store)
-    return _resume(args, place, store) if args.resume else _begin(args, place, store)
+    return _resume(args, platform, store) if args.resume else _begin(args, platform, store)
 
 
-def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
+def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     dataset, planned = plan(args)
     check_data(args, dataset)
     with _named.wrong_if_named(args.init):
         first = initial_weights.read(args.init, planned) if args.init else None
-    spec = place.adapt(args, replace(planned, init=first.digest if first else None))
+    spec = replace(planned, init=first.digest if first else None)
+    spec = platform.adapt(spec, args.store, _platform.pricing(args))
     name_code(args, spec.case_file, spec.run)
-    books = Books(args, spec, store, place)
+    books = Books(args, spec, store, platform)
     if args.dry_run:
         return _show_plan(spec, args, dataset, books)
     out = _out(spec, args)
     _introduce(spec, args, dataset)
-    place.prepare(args, spec)
+    platform.prepare(spec, args.store)
     books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
     lifecycle.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
     attempts = dict.fromkeys(range(spec.num_workers), 1)
-    return _drive(args, place, books, attempts, Progress(spec, 0, args.json), out)
+    return _drive(args, platform, books, attempts, Progress(spec, 0, args.json), out)
 
 
-def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
+def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     spec = lifecycle.find(store, args.resume, args.checkpoint_store, args.data_store)
     args.checkpoint_store, args.data_store = spec.checkpoint_store, spec.data.store  # of follow-ups
     run_code(args, spec.case_file, spec.run)
-    books = Books(args, spec, store, place)
+    books = Books(args, spec, store, platform)
     if args.dry_run:
         return _show_plan(spec, args, None, books)
     out, standing = _out(spec, args), lifecycle.last_known(store, spec)
     if standing is not None and standing.status == DONE and (args.out or not out.exists()):
         return _finish(standing, out, None, books)  # its command did not come to write them
-    place.prepare(args, spec)
-    if place.PROBES_COST:
+    platform.prepare(spec, args.store)
+    if platform.probes_cost:
         books.ask(f"{spec.num_workers} workers", books.introduce(None))
     attempts, first_round = lifecycle.reopen(store, spec)
     first_line = spec.rules.rounds_made(spec, standing) if standing is not None else 0
-    return _drive(args, place, books, attempts, Progress(spec, first_line, args.json), out, first_round)
+    return _drive(args, platform, books, attempts, Progress(spec, first_line, args.json), out, first_round)
 
 
 def _drive(
-    args: argparse.Namespace, place: Place, books: Books, attempts: dict[int, int], progress: Progress, out: Path,
+    args: argparse.Namespace, platform: Platform, books: Books, attempts: dict[int, int], progress: Progress, out: Path,
     first_round: int = 0,
 ) -> int:  # fmt: skip
     store, spec = books.store, books.spec
-    driver = lifecycle.Driver(store, spec, place.open(args, spec, store), first_round)
+    driver = lifecycle.Driver(store, spec, platform.open(spec, store), first_round)
     if args.detach:
-        return _leave_alone(driver, attempts, args)
-    driver.goes_on_alone = lambda: not is_terminated() and place.goes_on_alone(args, spec, store)
+        return _leave_alone(driver, platform, attempts, args)
+    driver.goes_on_alone = lambda: _platform.goes_on_alone(platform, spec, store)
     driver.tell, began_s = progress.tell, time.monotonic()
     try:
         last = driver.drive(attempts)
@@ -130,12 +132,12 @@ def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
     return 0
 
 
-def _leave_alone(driver: lifecycle.Driver, attempts: dict[int, int], args: argparse.Namespace) -> int:
+def _leave_alone(
+    driver: lifecycle.Driver, platform: Platform, attempts: dict[int, int], args: argparse.Namespace
+) -> int:
     """--detach: start the workers, and let their platform look after them."""
-    from nnlite.commands import _on_lambda
-
     assert driver.platform is not None
-    _on_lambda.detach(args, driver.spec, driver.store)
+    platform.detach(driver.spec, driver.store)
     driver.platform.start(attempts.items())
     _tell_how_to_follow(driver.spec, args)
     return 0
@@ -160,8 +162,8 @@ def _tell_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     defaults = vars(_parser().parse_args([]))
-    _platforms.refuse_foreign(args, defaults)
-    allowed = NOT_OF_THE_RUN | _platforms.find(args.platform).RESUMABLE
+    _platform.refuse_foreign(args, defaults)
+    allowed = NOT_OF_THE_RUN | _platform.resumable(find(args.platform))
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
@@ -195,7 +197,7 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "protocol": spec.rules.describe(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
         "store": args.store,
-        **_platforms.find(args.platform).describe(args, spec),
+        **_platform.of(args).describe(spec, args.store),
     }
 
 
@@ -255,9 +257,7 @@ def _parser() -> argparse.ArgumentParser:
     add_options(parser)
     _cost.add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument(
-        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where workers run (default local)"
-    )
+    where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")
     where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
     where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
     where.add_argument(
@@ -280,7 +280,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", type=_named.path, metavar="FILE", help="where the weights go (default RUN.safetensors)")
     where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
-    _platforms.add_options(parser)
+    _platform.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")
     return parser

@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import configured, output
-from nnlite.commands import _named, _platforms, _prices
+from nnlite.commands import _named, _platform
+from nnlite.commands._command import flags
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._plan import name_code, run_code
-from nnlite.commands._platforms import DEFAULT_STORE, Place
 from nnlite.commands._terminal import in_line
 from nnlite.commands._trials import add_options, plan
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.invoker.processor import num_processes
+from nnlite.platform import PLATFORMS, find
+from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SearchSpec
 from nnlite.runs import lifecycle, model_file
+from nnlite.runs.job import DEFAULT_STORE
 from nnlite.searches import lifecycle as searches
 from nnlite.searches.lifecycle import Found
 from nnlite.store import Store
@@ -45,19 +48,19 @@ NOT_OF_THE_SEARCH = {"resume", "case", "platform", "store", "data_store", "out",
 
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a search, drive it to its end, and write what it found."""
-    place = _platforms.find(args.platform)
     _check(args)
-    args.workers = args.parallel if args.parallel is not None else _usual_parallel(args)
-    place.check(args)
-    _platforms.settle_store(args, place)
+    platform = _platform.of(args)
+    args.workers = args.workers if args.workers is not None else _usual_parallel(args, platform)
+    _platform.check(args, platform)
+    _platform.settle_store(args, platform)
     store = _named.store(args.store)
-    return _resume(args, place, store) if args.resume else _begin(args, place, store)
+    return _resume(args, platform, store) if args.resume else _begin(args, platform, store)
 
 
-def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
-    planned = plan(args, lambda spec: place.adapt(args, spec))
+def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
+    planned = plan(args, lambda spec: platform.adapt(spec, args.store, _platform.pricing(args)))
     name_code(args, planned.search.case_file, planned.spec.run)
-    spec, search, books = planned.spec, planned.search, Books(args, planned.spec, store, place)
+    spec, search, books = planned.spec, planned.search, Books(args, planned.spec, store, platform)
     expected = books.expect_search(search, [trial.spec for trial in planned.trials])
     facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
     if args.dry_run:
@@ -65,36 +68,36 @@ def _begin(args: argparse.Namespace, place: Place, store: Store) -> int:
         return _show_json(search, drawn) if args.json else _show({**facts, **_drawn(drawn)})
     out = _out(spec, args)
     _say(facts)
-    place.prepare(args, spec)
+    platform.prepare(spec, args.store)
     books.ask(f"{search.num_trials} trials, {spec.num_workers} at a time,", expected)
     searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
-    return _drive(args, place, books, search, dict.fromkeys(range(spec.num_workers), 1), out)
+    return _drive(args, platform, books, search, dict.fromkeys(range(spec.num_workers), 1), out)
 
 
-def _resume(args: argparse.Namespace, place: Place, store: Store) -> int:
+def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     spec, search = searches.read(store, args.resume, args.data_store)
     run_code(args, search.case_file, spec.run)
-    standing, books = lifecycle.standing(store, spec), Books(args, spec, store, place)
+    standing, books = lifecycle.standing(store, spec), Books(args, spec, store, platform)
     if args.dry_run:
         drawn = searches.configurations(store, spec.run, search.num_trials)
         return _show_json(search, drawn) if args.json else _show({**_facts(spec, search, args), **_drawn(drawn)})
     out = _out(spec, args)
     if standing is not None and (standing.status == DONE or standing.result is not None):
         return _finish(books, search, standing, _board(store, search, args), None, out)
-    place.prepare(args, spec)
+    platform.prepare(spec, args.store)
     if spec.rates.worker_second_usd:
         trials = [searches.trial(store, spec.run, number).spec for number in range(search.num_trials)]
         books.ask("what is left of this search", books.expect_search(search, trials))
     attempts, _ = lifecycle.reopen(store, spec)
-    return _drive(args, place, books, search, attempts, out)
+    return _drive(args, platform, books, search, attempts, out)
 
 
 def _drive(
-    args: argparse.Namespace, place: Place, books: Books, search: SearchSpec, attempts: dict[int, int], out: Path
+    args: argparse.Namespace, platform: Platform, books: Books, search: SearchSpec, attempts: dict[int, int], out: Path
 ) -> int:
     store, spec, began_s = books.store, books.spec, time.monotonic()
     board = _board(store, search, args)
-    driver = lifecycle.Driver(store, spec, place.open(args, spec, store), tell=board.tell)
+    driver = lifecycle.Driver(store, spec, platform.open(spec, store), tell=board.tell)
     try:
         last = driver.drive(attempts)
     except KeyboardInterrupt as error:
@@ -219,8 +222,8 @@ def _show_json(search: SearchSpec, configurations: Sequence[dict[str, Any]]) -> 
     return 0
 
 
-def _usual_parallel(args: argparse.Namespace) -> int:
-    return num_processes() if args.platform == "local" else min(args.trials, USUAL_PARALLEL)
+def _usual_parallel(args: argparse.Namespace, platform: Platform) -> int:
+    return num_processes() if platform.is_here else min(args.trials, USUAL_PARALLEL)
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
@@ -235,14 +238,15 @@ def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
-    defaults = vars(_parser().parse_args([]))
-    _platforms.refuse_foreign(args, defaults, but={"budget_usd"})
+    parser = _parser()
+    defaults = vars(parser.parse_args([]))
+    _platform.refuse_foreign(args, defaults, but={"budget_usd"})
     if args.rounds_per_invocation != defaults["rounds_per_invocation"]:
         raise UsageError("--rounds-per-invocation: a search hands over between trials, not after rounds: leave it out")
-    allowed = NOT_OF_THE_SEARCH | _platforms.find(args.platform).RESUMABLE
+    allowed = NOT_OF_THE_SEARCH | _platform.resumable(find(args.platform))
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
-            raise UsageError(f"--resume goes on with the search as it began: leave --{name.replace('_', '-')} out")
+            raise UsageError(f"--resume goes on with the search as it began: leave {flags(parser)[name]} out")
 
 
 # ---- the command line
@@ -258,10 +262,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_options(parser)
     where = parser.add_argument_group("where")
-    where.add_argument(
-        "--platform", choices=list(_platforms.PLATFORMS), default="local", help="where trials run (default local)"
-    )
-    where.add_argument("--parallel", type=int, metavar="P",
+    where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where trials run (default local)")
+    where.add_argument("--parallel", dest="workers", type=int, metavar="P",
                        help=f"trials at a time (default: as many as cores; elsewhere {USUAL_PARALLEL})")  # fmt: skip
     where.add_argument(
         "--store", type=_named.path, default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})"
@@ -277,8 +279,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="write NAME.safetensors and NAME.json (default: the search's id)",
     )
-    _prices.add_options(parser.add_argument_group("cost"))
-    _platforms.add_options(parser)
+    _platform.add_prices(parser.add_argument_group("cost"))
+    _platform.add_options(parser)
     parser.set_defaults(memory_mb=None, calibrate=False, checkpoint_store=None)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the trials, start nothing")

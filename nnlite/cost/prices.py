@@ -70,7 +70,7 @@ def tariff(region: str, arch: str = "x86_64", file: str | Path | None = None) ->
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--prices {path}: cannot be read: {error}") from None
+        raise UsageError(f"prices {path}: cannot be read: {error}", parameter="prices") from None
     return parse(text, region, arch, str(path))
 
 

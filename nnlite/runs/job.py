@@ -15,6 +15,7 @@ from nnlite.numbers import PythonNumbers
 from nnlite.protocol import protocols
 from nnlite.protocol.base import Protocol
 
+DEFAULT_STORE = ".nnlite"
 SCHEDULES = ("constant", "cosine")
 SCALES = ("auto", "none")
 
@@ -51,12 +52,13 @@ class Job(metaclass=PythonNumbers):
     quorum: int | None = None
     max_attempts: int = 10
     max_minutes: float | None = None
+    budget_usd: float | None = None  #: where somebody sends a bill
     trace: bool = True
     threads: int = 1
     workers: int = 1
     tree: tuple[int, ...] | None = None
     run: str | None = None
-    store: str = ".nnlite"
+    store: str = DEFAULT_STORE
     checkpoint_every: int = 0
     checkpoint_store: str | None = None
     data_store: str | None = None
@@ -75,6 +77,10 @@ class Job(metaclass=PythonNumbers):
             raise UsageError(f"no scale {self.scale!r:.80}; there are {', '.join(SCALES)}")
         if self.protocol not in protocols.names():
             raise UsageError(f"no protocol {self.protocol!r:.80}; there are {', '.join(protocols.names())}")
+        if self.budget_usd is not None and not 0 < self.budget_usd < math.inf:
+            raise UsageError(
+                f"budget_usd {self.budget_usd}: wanted a positive number of dollars", parameter="budget_usd"
+            )
         for name, having in protocols.options().items():
             if getattr(self, name) not in (None, False) and self.protocol not in having:
                 of = " and ".join(having)

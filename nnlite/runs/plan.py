@@ -105,16 +105,24 @@ def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
         eval_every=_eval_every(job, per_pass),
         threads=job.threads,
         steps_per_round=steps_per_round,
-        target_accuracy=job.target_accuracy,
         checkpoint_every=job.checkpoint_every or (per_pass * job.rules.durable_every if job.checkpoint_store else 0),
         checkpoint_store=absolute(job.checkpoint_store),
-        max_attempts=job.max_attempts,
-        max_s=job.max_minutes * 60 if job.max_minutes is not None else None,
+        **_ends(job),
         **pace(job.store, job.workers),
         trace=job.trace,
         case_file=own_code(file) if cases.has_own_classes((network, optimizer, augment)) else None,
     )
     return dataset, spec
+
+
+def _ends(job: Job) -> dict[str, Any]:
+    """What ends a run before its last round."""
+    return {
+        "target_accuracy": job.target_accuracy,
+        "max_attempts": job.max_attempts,
+        "max_s": job.max_minutes * 60 if job.max_minutes is not None else None,
+        "budget_usd": job.budget_usd,
+    }
 
 
 def own_code(file: CaseFile | None) -> OwnCode | None:

@@ -14,16 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnlite
-from nnlite.commands import _on_openfaas
+from nnlite.commands import _platform
 from nnlite.commands import train as tool
 from nnlite.data import Augment
 from nnlite.errors import UsageError
+from nnlite.platform.openfaas import unattended
+from nnlite.platform.openfaas.unattended import Pace
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import OwnCode
 from nnlite.protocol.search.protocol import Search
-from nnlite.runs import job, plan, unattended
+from nnlite.runs import job, plan
 from nnlite.runs.job import Job
-from nnlite.runs.unattended import Pace
 from tests.runtime import small
 
 STACK_SCHEMA = Path(__file__).parents[2] / "faas" / "stack.schema.json"
@@ -102,7 +103,7 @@ def test_the_same_choices_are_the_same_specification():
     for seed in range(100):
         choices, invocation = drawn(seed, seen), ("sync", "async")[seed % 2]
         args = tool._parser().parse_args([*argv_of(choices), "--invocation", invocation])
-        of_the_command = _on_openfaas.adapt(args, tool.plan(args)[1])
+        of_the_command = _platform.of(args).adapt(tool.plan(args)[1], args.store, _platform.pricing(args))
         for chosen in (choices, as_json(choices)):
             of_the_function = unattended.plan(chosen, invocation)[1]
             assert of_the_function.to_json() == of_the_command.to_json(), f"seed {seed}: {choices}"

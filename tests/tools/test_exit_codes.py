@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from nnlite import places
-from nnlite.commands import COMMANDS, _platforms, door, parser_of
+from nnlite.commands import COMMANDS, _platform, door, parser_of
+from nnlite.platform import PLATFORMS, find
 
 C = ("train", "--case", "c", "--dataset", "fashion-sample")
 WRONG = [
@@ -110,9 +111,9 @@ def test_what_is_done_is_0(argv, capfd):
 OWNED = [
     (command, platform, name)
     for command in ("train", "tune", "optimize")
-    for platform in _platforms.PLATFORMS
-    for other in _platforms.PLATFORMS
-    for name in sorted(_platforms.find(other).OWN - _platforms.find(platform).OWN)
+    for platform in PLATFORMS
+    for other in PLATFORMS
+    for name in sorted(_platform.own(find(other)) - _platform.own(find(platform)))
     if hasattr(parser_of(command, []).parse_args([]), name) and not (command == "optimize" and name == "processes")
 ]
 VALUES = {

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from nnlite import data
-from nnlite.commands import _on_openfaas as openfaas
+from nnlite.commands import _platform
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.base import Invoker
-from nnlite.invoker.local import LocalInvoker
-from nnlite.invoker.processor import num_processes
+from nnlite.platform.base import Platform, Pricing
+from nnlite.platform.local import Local
+from nnlite.platform.openfaas.functions import OpenFaaS
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import lifecycle, plan
@@ -47,7 +48,7 @@ class Setting:
     port: int
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "emnist",
@@ -71,17 +72,22 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def add_places(parser: argparse.ArgumentParser) -> None:
     """Where ours runs: its options."""
-    parser.add_argument("--platform", choices=["local", "openfaas"], default="local", help="default %(default)s")
-    for flag, about in openfaas.OPTIONS.items():
-        parser.add_argument(flag, **about)
+    names = [Local.name, OpenFaaS.name]
+    parser.add_argument("--platform", choices=names, default=Local.name, help="default %(default)s")
+    _platform.add_fields(parser, OpenFaaS, [one.name for one in fields(OpenFaaS)])
 
 
-def platform_of(args: argparse.Namespace, spec: RunSpec, store: Store) -> Invoker:
-    """Where ours runs: as these options say."""
-    if args.platform == "local":
-        return LocalInvoker(spec.run, store.url, min(spec.num_workers, num_processes()))
-    openfaas.prepare(args, spec)
-    return openfaas.open(args, spec, store)
+def platform_of(args: argparse.Namespace) -> Platform:
+    """Where ours runs: as these options say. Raises UsageError for what cannot be meant there."""
+    found = _platform.of(args)
+    found.check(Job(case="emnist", store=args.store), Pricing())
+    return found
+
+
+def invoker_of(platform: Platform, spec: RunSpec, store: Store) -> Invoker | None:
+    """What starts the run's workers there, once it is seen that it can."""
+    platform.prepare(spec, store.url)
+    return platform.open(spec, store)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -91,8 +97,7 @@ def main(args: argparse.Namespace) -> int:
     dataset = data.load(args.dataset, data_dir=Path(args.data) if args.data else None)
     with memcached(args.memcached) as (host, port):
         args.store = f"memcached://{host}:{port}/bench"
-        if args.platform == "openfaas":
-            openfaas.check(args)
+        platform_of(args)
         setting = Setting(dataset, args.batch_size, args.target, host, port)
         for row in measure(setting, args):
             print(json.dumps(row) if args.json else shown(row), flush=True)
@@ -188,9 +193,9 @@ def ours_s(setting: Setting, args: argparse.Namespace, workers: int, run: str) -
     spec = replace(plan.plan(job, setting.dataset)[1], max_poll_s=0.03)
     with open_store(args.store) as store:
         lifecycle.begin(store, store, spec, setting.dataset)
-        platform = platform_of(args, spec, store)
+        invoker = invoker_of(platform_of(args), spec, store)
         began_s = time.perf_counter()
-        last = lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
+        last = lifecycle.Driver(store, spec, invoker).drive(dict.fromkeys(range(workers), 1))
         if last.accuracy is None or last.accuracy < setting.target:
             raise RunError(f"ours did not reach {setting.target}, but {last.accuracy}")
         all_s, keys = time.perf_counter() - began_s, Keys(spec.run)

@@ -18,7 +18,7 @@ from nnlite.protocol.records.usage import Usage
 CASES = {"a": [], "c": [], "emnist": [], "b": ["--rounds", "2"]}  # case -> options of tools.train
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "estimate",
@@ -68,7 +68,7 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The cost of a run, estimated from a fresh calibration and then as it was."""
-    from nnlite.commands import _platforms, train
+    from nnlite.commands import _platform, train
     from nnlite.commands._cost import Books
     from nnlite.commands._plan import plan
     from nnlite.estimating import calibrate
@@ -77,22 +77,22 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
     from nnlite.store import open_store
 
     found = ["--data", args.data] if args.data else []
-    place, argv = _platforms.find(args.platform), ["--case", name, "--workers", str(args.workers), *found, *CASES[name]]
+    argv = ["--case", name, "--workers", str(args.workers), *found, *CASES[name]]
     asked = train._parser().parse_args([*argv, "--platform", args.platform, "--calibrate", "--yes"])
+    platform = _platform.of(asked)
     with ExitStack() as stack:
-        if args.platform == "local":
+        if platform.is_here:
             asked.store = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "store")
-        asked.store = place.store(asked)
+        _platform.settle_store(asked, platform)
         store = stack.enter_context(open_store(asked.store))
         dataset, planned = plan(asked)
-        spec = place.adapt(asked, planned)
-        books = Books(asked, spec, store, place)
-        if args.platform == "local":
+        spec = platform.adapt(planned, asked.store, _platform.pricing(asked))
+        books = Books(asked, spec, store, platform)
+        if platform.is_here:
             books.venue = local(min(args.workers, num_processes()), args.share)
         expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
         lifecycle.begin(store, store, spec, dataset)
-        platform = books.venue.open(spec, store)
-        lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(args.workers), 1))
+        lifecycle.Driver(store, spec, books.venue.open(spec, store)).drive(dict.fromkeys(range(args.workers), 1))
         account = books.account()
     estimate = expected.estimate
     return _values(estimate.cost, estimate.usage), _values(account.cost, account.used)

@@ -19,7 +19,7 @@ SAMPLERS = ("random", "asha")
 BEGIN, END = "<!-- tools.bench search -->", "<!-- end -->"
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "search",
@@ -65,24 +65,24 @@ def _rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]:
     """One search, in processes of this machine as `tools.tune` runs it."""
-    from nnlite.commands import _on_local, tune
+    from nnlite.commands import tune
     from nnlite.commands._trials import plan
+    from nnlite.platform.local import Local
     from nnlite.protocol.records.head import DONE
     from nnlite.runs import lifecycle
     from nnlite.searches import lifecycle as searches
     from nnlite.store import open_store
 
     chosen: dict[str, Any] = {"case": args.case, "dataset": args.dataset, "data": args.data, "rounds": args.rounds}
-    options = vars(tune._parser().parse_args([]))
     chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed, "workers": num_processes()}
-    options = argparse.Namespace(**{**options, **chosen})
+    options = argparse.Namespace(**{**vars(tune._parser().parse_args([])), **chosen})
     planned = plan(options)
     with tempfile.TemporaryDirectory() as folder:
         options.store = folder
         store = open_store(folder)
         searches.begin(store, planned.spec, planned.search, planned.trials, (planned.seen, planned.whole))
         seconds: list[float] = []
-        driver = lifecycle.Driver(store, planned.spec, _on_local.open(options, planned.spec, store))
+        driver = lifecycle.Driver(store, planned.spec, Local().open(planned.spec, store))
         driver.tell = lambda event, values: seconds.append(values["seconds"]) if event == "trial" else None
         began_s = time.monotonic()
         last = driver.drive(dict.fromkeys(range(planned.spec.num_workers), 1))

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import data
-from nnlite.commands import _on_openfaas as openfaas
+from nnlite.platform.openfaas.functions import OpenFaaS
+from nnlite.platform.openfaas.unattended import ASYNC_WAIT_S
 from nnlite.runs import lifecycle, plan
 from nnlite.runs.job import Job
-from nnlite.runs.unattended import ASYNC_WAIT_S
 from nnlite.store import Store, open_store
-from tools.bench.emnist import add_places, counts, memcached, platform_of
+from tools.bench.emnist import add_places, counts, invoker_of, memcached, platform_of
 
 LEARNING_RATE = 0.06  # SGD, of each worker: its momentum comes from the others being late (Mitliagkas et al. 2016)
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "table",
@@ -59,8 +59,8 @@ def main(args: argparse.Namespace) -> int:
 
 def rows(args: argparse.Namespace, dataset: data.Dataset, url: str) -> None:
     """Print a row for each combination as soon as it is measured."""
-    if args.platform == "openfaas":
-        openfaas.check(args)
+    args.store = url
+    platform_of(args)
     if not args.json:
         print("| workers | batch size | push, pull every | seconds | samples/s | test accuracy |")
         print("|---|---|---|---|---|---|", flush=True)
@@ -69,7 +69,7 @@ def rows(args: argparse.Namespace, dataset: data.Dataset, url: str) -> None:
             if args.json:
                 print(json.dumps(row), flush=True)
             else:
-                cells = (row["workers"], row["batch_size"], row["every"], f"{row['seconds']:.1f}")
+                cells: tuple[Any, ...] = (row["workers"], row["batch_size"], row["every"], f"{row['seconds']:.1f}")
                 cells += (f"{row['samples'] / row['seconds']:,.0f}", f"{row['test_accuracy']:.3f}")
                 print(f"| {' | '.join(map(str, cells))} |", flush=True)
 
@@ -82,12 +82,13 @@ def measure(args: argparse.Namespace, dataset: data.Dataset, store: Store) -> It
             case="emnist", workers=workers, batch_size=batch, push_every=every, pull_every=every, protocol="downpour",
             rounds=1, steps_per_round=steps, optimizer="sgd", learning_rate=LEARNING_RATE,
         )  # fmt: skip
-        waits = args.platform == "openfaas" and args.invocation == "async"
+        platform = platform_of(args)
+        waits = isinstance(platform, OpenFaaS) and platform.invocation == "async"
         spec = replace(plan.plan(job, dataset)[1], max_poll_s=0.05, wait_s=ASYNC_WAIT_S if waits else None)
         lifecycle.begin(store, store, spec, dataset)
-        platform = platform_of(args, spec, store)
+        invoker = invoker_of(platform, spec, store)
         began_s = time.perf_counter()
-        last = lifecycle.Driver(store, spec, platform).drive(dict.fromkeys(range(workers), 1))
+        last = lifecycle.Driver(store, spec, invoker).drive(dict.fromkeys(range(workers), 1))
         seconds = time.perf_counter() - began_s
         if last.status != "done":
             print(f"{spec.run} {last.status}: {last.reason}", file=sys.stderr)

@@ -32,7 +32,7 @@ _NUMPY_NEVER = re.compile(
     r"|numpy/.*\.(pyi|pxd|pyx|h|c|a|typed)$"
 )
 _NNLITE_NEVER = re.compile(
-    r"nnlite/(data/samples|commands|functions)/|nnlite/__main__\.py|.*__pycache__/|.*\.pyc$|.*/py\.typed$"
+    r"nnlite/(data/samples|commands|functions|platform)/|nnlite/__main__\.py|.*__pycache__/|.*\.pyc$|.*/py\.typed$"
 )
 _METADATA_NEVER = re.compile(r"[^/]+\.dist-info/(?!licenses/|LICENSE)|[^/]+\.data/|bin/")
 

@@ -116,8 +116,8 @@ class Function:
                 ) from error
 
 
-def check_concurrency(function: Function, num_workers: int, flag: str = "--workers") -> None:
-    """Raise RunError when so many workers, which `flag` chooses, could not run at the same time."""
+def check_concurrency(function: Function, num_workers: int) -> None:
+    """Raise RunError when so many workers could not run at the same time."""
     available = function.available_concurrency()
     if available == 0:
         raise RunError(
@@ -125,7 +125,8 @@ def check_concurrency(function: Function, num_workers: int, flag: str = "--worke
         )
     if num_workers > available:
         raise RunError(
-            f"{flag} {num_workers}, but only {available} invocations of {function.name} can run at a time: use at "
+            f"workers {num_workers}, but only {available} invocations of {function.name} can run at a time: use at "
             f"most {available}, deploy with more --reserved-concurrency, or ask AWS for more (Service Quotas: "
-            f"'Concurrent executions'; of an account's, {UNRESERVED} cannot be reserved)"
+            f"'Concurrent executions'; of an account's, {UNRESERVED} cannot be reserved)",
+            parameter="workers",
         )

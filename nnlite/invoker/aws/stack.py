@@ -13,6 +13,7 @@ from nnlite.errors import RunError
 from nnlite.invoker.aws.account import Account, explaining
 
 Say = Callable[[str], None]
+DEFAULT_STACK = "nnlite"
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 AWS_HOSTS = (".amazonaws.com", ".amazonaws.com.cn", ".amazonaws.eu", ".api.aws")
 POLL_S, POLLS_S = 2.0, 1800.0

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import nnlite
-from nnlite.commands import _platforms
+from nnlite.commands import _platform
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import detached
 from nnlite.store import open_store
@@ -210,12 +210,11 @@ def test_ctrl_c_at_a_terminal_offers_to_detach(stack, monkeypatch, answer, detac
         def isatty(self):
             return True
 
-    place, rule = _platforms.find("lambda"), lambda: stack.client("events").describe_rule(Name="nnlite-repair")["State"]
+    rule = lambda: stack.client("events").describe_rule(Name="nnlite-repair")["State"]  # noqa: E731
     args = importlib.import_module("nnlite.commands.train")._parser().parse_args(list(LAMBDA))
-    args.store = STORE
     spec = replace(small.spec(small.dataset()), run="asked")
     monkeypatch.setattr(sys, "stdin", Terminal(answer + "\n"))
-    assert place.goes_on_alone(args, spec, open_store(STORE)) is detaches
+    assert _platform.goes_on_alone(_platform.of(args), spec, open_store(STORE)) is detaches
     assert ("asked" in detached.runs(open_store(STORE)), rule() == "ENABLED") == (detaches, detaches)
     detached.remove(open_store(STORE), "asked")
     stack.client("events").disable_rule(Name="nnlite-repair")

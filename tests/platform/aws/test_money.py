@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from nnlite.commands import _on_lambda
 from nnlite.cost import prices
 from nnlite.invoker.aws.account import Account
 from nnlite.invoker.aws.function import Configuration, Function
+from nnlite.platform.aws.functions import Deployed
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.store import open_store
@@ -35,7 +35,6 @@ def _here(tmp_path, monkeypatch):
 def row_of_bench(*argv):
     bench = importlib.import_module("tools.bench.__main__")
     args = bench.build_parser().parse_args(["estimate", "--platform", "lambda", *map(str, argv)])
-    _on_lambda._stack.cache_clear()
     (row,) = importlib.import_module("tools.bench.estimate").measure(args)
     return row
 
@@ -88,8 +87,8 @@ def test_a_measurement_holds_for_one_size_processor_and_code_of_a_function():
     spec = small.spec(small.dataset())
 
     def name(of, memory_mb=1769, function="f"):
-        stack = _on_lambda._Stack(Function(function, Account(region=REGION)), of, {}, {})
-        return _on_lambda._venue(stack, STORE, spec, 2, memory_mb).name
+        deployed = Deployed(Function(function, Account(region=REGION)), of, {}, {})
+        return deployed.venue(spec, STORE, 2, memory_mb).name
 
     names = [name(found), *map(name, others), name(found, 512), name(found, function="g")]
     assert len(set(names)) == 5

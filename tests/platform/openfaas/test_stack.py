@@ -15,7 +15,7 @@ import yaml
 from nnlite.commands import _images, _stack
 from nnlite.errors import RunError
 from nnlite.invoker.openfaas.function import Settings, duration_s
-from nnlite.runs.unattended import CHOICES
+from nnlite.platform.openfaas.unattended import CHOICES
 from tests.platform.openfaas.gateway import ROOT, pack
 from tests.test_architecture import imports_of
 

@@ -35,7 +35,7 @@ class Pace:
     straggler_timeout_s: float = 15.0
 
 
-CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind))
+CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind)) - {"budget_usd"}
 OF_THE_STACK = {"store", "data"}  #: choices that no call may make
 DISPLACES = {"rounds": {"epochs"}, "epochs": {"rounds"}, "workers": {"tree"}}  #: choice of a call -> of the environment
 
@@ -77,6 +77,8 @@ def plan(choices: Mapping[str, Any], invocation: str) -> tuple[Dataset, RunSpec]
     Raises UsageError for what is not among them or cannot be meant, and for a case that is not one of nnlite's own:
     a function runs no file. DataNotFound.
     """
+    if others := ", ".join(sorted(choices.keys() - CHOICES)):
+        raise UsageError(f"no choice {others[:200]}; there are {', '.join(sorted(CHOICES))}")
     chosen, paced = job.read(choices, Job, Pace)
     if chosen.get("case") not in cases.CASES:
         raise UsageError(f"no case {chosen.get('case')!r:.80} in the functions; there are {', '.join(cases.CASES)}")

@@ -1,0 +1,125 @@
+"""Platforms on a command line: the options that say where workers run and by whose prices, and what these make."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Collection, Container
+from dataclasses import Field, fields
+from typing import Any
+
+from nnlite.commands import _named
+from nnlite.commands._signals import is_terminated
+from nnlite.errors import UsageError
+from nnlite.platform import PLATFORMS, find
+from nnlite.platform.base import Platform, Pricing
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs.job import DEFAULT_STORE, Job
+from nnlite.store import Store
+
+OF_PRICES = ("region", "arch", "prices")
+OF_MONEY = frozenset({"budget_usd", "yes"})  #: options of the command, only where somebody sends a bill
+
+
+# ---- the options
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Those that only some platforms have, of all platforms."""
+    for name in PLATFORMS:
+        kind = find(name)
+        group = parser.add_argument_group(kind.title)
+        add_fields(group, kind, [one.name for one in fields(kind) if one.name not in OF_PRICES])
+        if kind.is_paid:
+            group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before it has cost more")
+            group.add_argument(
+                "--yes", action="store_true", help="do not ask whether it may cost what it is expected to"
+            )
+
+
+def add_prices(group: Any) -> None:
+    """--region, --arch, --prices: of every command that counts money."""
+    add_fields(group, Pricing, OF_PRICES)
+
+
+def add_fields(group: Any, kind: type, names: Collection[str]) -> None:
+    """Options for some fields of a dataclass, as their `choice` describes them."""
+    found = {one.name: one for one in fields(kind)}
+    for name in names:
+        group.add_argument("--" + name.replace("_", "-"), **_about(found[name]))
+
+
+def _about(one: Field[Any]) -> dict[str, Any]:
+    """What argparse is told of a field."""
+    of = one.metadata
+    kind = int if str(one.type).startswith("int") else _named.path if of["is_path"] else str
+    found = {"default": one.default, "type": kind, "help": of["help"]}
+    more = {"metavar": of["metavar"], "choices": of["values"]}
+    return found | {name: value for name, value in more.items() if value is not None}
+
+
+# ---- what they make
+
+
+def of(args: argparse.Namespace) -> Platform:
+    """The platform that the options name. Raises UsageError for a field that it cannot have."""
+    return find(args.platform)(**_given(args, find(args.platform)))
+
+
+def pricing(args: argparse.Namespace) -> Pricing:
+    """By what the run counts its money; of several sizes of functions to choose from, none is counted by."""
+    given = _given(args, Pricing)
+    if not isinstance(given.get("memory_mb"), int):
+        given.pop("memory_mb", None)
+    return Pricing(**given)
+
+
+def check(args: argparse.Namespace, platform: Platform) -> None:
+    """Raise UsageError for options that the platform could only ignore, or go wrong by later."""
+    given = {name: value for name, value in _given(args, Job).items() if name not in ("case", "budget_usd")}
+    platform.check(Job(case=args.case or "", **given), pricing(args))
+
+
+def _given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    return {one.name: getattr(args, one.name) for one in fields(kind) if hasattr(args, one.name)}
+
+
+def settle_store(args: argparse.Namespace, platform: Platform) -> None:
+    """Let `args.store` be the URL of the run's store, and say whether it is what the platform assumes anyway."""
+    given = args.store
+    args.store = platform.store_url(None if given == DEFAULT_STORE and platform.assumes_store else given)
+    args.store_is_assumed = args.store != given
+
+
+def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], but: Container[str] = ()) -> None:
+    """Raise UsageError for an option that only another platform has; `but`: options of the command itself."""
+    for platform in PLATFORMS:
+        for name in sorted(own(find(platform)) - own(find(args.platform))):
+            if name in defaults and name not in but and getattr(args, name) != defaults[name]:
+                flag = "--" + name.replace("_", "-")
+                raise UsageError(f"{flag} is for --platform {platform}, and this is {args.platform}: leave it out")
+
+
+def own(kind: type[Platform]) -> frozenset[str]:
+    """Names in `args` of options that some platforms lack, and this one has."""
+    money = OF_MONEY if kind.is_paid else frozenset()
+    return kind.choices() - set(OF_PRICES) | money | ({"detach"} if kind.can_detach else frozenset())
+
+
+def resumable(kind: type[Platform]) -> frozenset[str]:
+    """Names in `args` of those options that say something also of a run that goes on: where, and whether to ask."""
+    return (own(kind) | kind.choices()) - kind.of_the_run - {"budget_usd"}
+
+
+# ---- after Ctrl-C
+
+
+def goes_on_alone(platform: Platform, spec: RunSpec, store: Store) -> bool:
+    """Ask whether to stop the run or to detach it; where nobody can be asked, stop, as what goes on costs money."""
+    if is_terminated() or not platform.can_detach or not sys.stdin.isatty():
+        return False
+    print("\nstop the run [s], or detach and let it go on [d]? ", end="", file=sys.stderr, flush=True)
+    if not sys.stdin.readline().strip().lower().startswith("d"):
+        return False
+    platform.detach(spec, store)
+    return True

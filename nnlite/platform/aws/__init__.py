@@ -1,0 +1,1 @@
+"""AWS Lambda: workers are invocations of the function of a stack."""

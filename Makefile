@@ -50,6 +50,8 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy faas/emnist-setup/handler.py
+	$(BIN)/mypy faas/emnist-train/handler.py
 
 # The newest wheels, by version and hash, for the bundle and for the images of OpenFaaS.
 lock: $(VENV)/.installed

@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_trace(commands: argparse._SubParsersAction) -> None:
+def _add_trace(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "trace",
         help="what tracing costs: runs with and without, in turns",
@@ -68,7 +68,7 @@ def _trace(args: argparse.Namespace) -> int:
     return 0
 
 
-def _add_scale(commands: argparse._SubParsersAction) -> None:
+def _add_scale(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "scale",
         help="whole runs of case b with one and two local workers",

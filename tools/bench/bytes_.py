@@ -21,7 +21,7 @@ NUM_MODELS = 100
 ROUND_S = 0.02
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "bytes",
@@ -69,8 +69,8 @@ def make_operations() -> dict[str, Callable[[], object]]:
         "weights.decode, not verified": lambda: weights.decode(data, verify=False),
         "numpy.savez": lambda: np.savez(io.BytesIO(), vector),
         "numpy.load of that": lambda: np.load(io.BytesIO(archive))["arr_0"],
-        "crc32": lambda: zlib.crc32(vector),
-        "sha256": lambda: hashlib.sha256(vector).digest(),
+        "crc32": lambda: zlib.crc32(vector.data),
+        "sha256": lambda: hashlib.sha256(vector.data).digest(),
         f"mean of {NUM_MODELS} models of case a": lambda: contribution.weighted_mean(each, counts),
         "the same by stacking them, then one product": lambda: shares @ np.stack(each),
         "the same by np.average": lambda: np.average(each, axis=0, weights=counts),

@@ -18,7 +18,7 @@ LOWEST_MB, HIGHEST_MB, MAX_PROBES = 256, 3008, 8
 NEAR = 0.05  # what counts as found
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "optimize",

@@ -34,7 +34,12 @@ def make(workload: Workload, variant: str) -> Callable[[], object]:
 
 def _network(workload: Workload, variant: str) -> nn.Sequential:
     shape = workload.samples()[0].shape[1:]
-    models_by_case = {"a": models.bits_mlp, "b": models.cifar_cnn, "c": models.mlp, "emnist": models.emnist_mlp}
+    models_by_case: dict[str, Callable[..., nn.Sequential]] = {
+        "a": models.bits_mlp,
+        "b": models.cifar_cnn,
+        "c": models.mlp,
+        "emnist": models.emnist_mlp,
+    }
     config = models_by_case[workload.case](shape).config()
     if variant == "im2col":
         for layer in config["layers"]:

@@ -40,7 +40,7 @@ def make(workload: Workload, variant: str) -> Callable[[], object]:
     variables = [(_weight(tf, shape), tf.Variable(tf.zeros(shape[-1:]))) for shape in shapes]
     forward = _cifar_cnn if workload.case == "b" else _dense
 
-    @tf.function
+    @tf.function  # type: ignore[untyped-decorator]
     def step() -> Any:
         with tf.GradientTape() as tape:
             outputs = forward(tf, variables, x, workload.case)
@@ -60,7 +60,7 @@ def _weight(tf: Any, shape: tuple[int, ...]) -> Any:
     return tf.Variable(tf.random.normal(shape, stddev=math.sqrt(2 / math.prod(shape[:-1]))))
 
 
-def _dense(tf: Any, variables: list, x: Any, case: str) -> Any:
+def _dense(tf: Any, variables: list[Any], x: Any, case: str) -> Any:
     _, activation, rate = DENSE[case]
     for index, (weight, bias) in enumerate(variables):
         x = tf.matmul(x, weight) + bias
@@ -71,7 +71,7 @@ def _dense(tf: Any, variables: list, x: Any, case: str) -> Any:
     return x
 
 
-def _cifar_cnn(tf: Any, variables: list, x: Any, case: str) -> Any:
+def _cifar_cnn(tf: Any, variables: list[Any], x: Any, case: str) -> Any:
     def convolve(x: Any, weight: Any, bias: Any) -> Any:
         return tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(x, weight, 1, "SAME"), bias))
 

@@ -44,7 +44,10 @@ class Contestant:
             command, cwd=ROOT, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if arm != "nnlite" else None, text=True,
         )  # fmt: skip
-        self.version = self.process.stdout.readline().strip()
+        assert self.process.stdin
+        assert self.process.stdout
+        self._to, self._from = self.process.stdin, self.process.stdout
+        self.version = self._from.readline().strip()
 
     def installed(self) -> bool:
         """Whether it is ready. Raises NnliteError when it broke."""
@@ -60,17 +63,17 @@ class Contestant:
         return self.answer()
 
     def tell(self, line: str) -> None:
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        self._to.write(line + "\n")
+        self._to.flush()
 
     def answer(self) -> float:
-        answer = self.process.stdout.readline()
+        answer = self._from.readline()
         if not answer:
             raise NnliteError(f"bench arm {self.arm} ended in the middle of a round")
         return float(answer)
 
     def close(self) -> None:
-        self.process.stdin.close()
+        self._to.close()
         self.process.wait()
         for pipe in (self.process.stdout, self.process.stderr):
             if pipe:

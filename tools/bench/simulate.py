@@ -26,7 +26,7 @@ from nnlite.store import Store, open_store
 from tools.bench.calibrate import calibrate
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "simulate",

@@ -19,7 +19,7 @@ PEERS = {"b": ("torch", "torch-tuned", "tensorflow")}
 DENSE_PEERS = ("torch", "tensorflow")
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "nn",

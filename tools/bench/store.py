@@ -21,7 +21,7 @@ SIMULATED = (10, 100, 1_000)
 WHAT = ("bandwidth", "downpour", "requests")
 
 
-def add_parser(commands: argparse._SubParsersAction) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = commands.add_parser(
         "store",

@@ -25,7 +25,7 @@ def measure(case: str, num_pairs: int, steps: int | None = None) -> dict[str, An
     of a traced run's CPU time the recorder takes, timed call by call."""
     dataset, spent = _images(case, steps or STEPS[case]), _Spent()
     _cpu_s(dataset, case, False, "warm-up")
-    traced_s, untraced_s, recorder = [], [], []
+    traced_s, untraced_s, recorder = list[float](), list[float](), list[float]()
     for pair in range(num_pairs):
         for is_traced in (True, False) if pair % 2 else (False, True):
             seconds = _cpu_s(dataset, case, is_traced, f"trace-{pair}")
@@ -61,7 +61,7 @@ class _Spent:
             self.original(spans, *args)
             self.seconds += time.thread_time() - began_s
 
-        Spans.performed = timed  # type: ignore[method-assign]
+        Spans.performed = timed  # type: ignore[method-assign, assignment]
 
     def __exit__(self, *_: object) -> None:
         Spans.performed = self.original  # type: ignore[method-assign]

@@ -38,8 +38,7 @@ def work(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
 def begin(settings: function.Settings, heard: function.Heard) -> dict[str, Any]:
     """Put a run into the store and start its workers, which then go on by themselves. A signed call that comes again
     finds the run that it has begun."""
-    chosen = unattended.choices(os.environ, heard.values, heard.name)
-    dataset, spec = unattended.plan(chosen, settings.invocation)
+    dataset, spec = unattended.plan(unattended.choices(os.environ, heard.values, heard.name), settings.invocation)
     with open_store(settings.store_url()) as store:
         platform = settings.platform(spec.run, store.url, spec.sha256)
         if unattended.begin(store, spec, dataset):

@@ -197,6 +197,23 @@ def test_a_write_that_fails_half_way_takes_its_chunks_away(
     assert store.get("a").data == b"old"
 
 
+def test_a_chunk_that_is_not_stored_is_an_error(
+    store: MemcachedStore, raw: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NOT_STORED, which some servers that speak this protocol answer to a set."""
+    store.put("a", b"old")
+    before, real = num_items(raw), Client.set
+
+    def refused(client: Client, name: str, *arguments: Any, **options: Any) -> Any:
+        return not name.endswith(".1") and real(client, name, *arguments, **options)
+
+    monkeypatch.setattr(Client, "set", refused)
+    with pytest.raises(StoreError, match="a chunk was not stored"):
+        store.put("a", BIG)
+    assert num_items(raw) == before
+    assert store.get("a").data == b"old"
+
+
 def test_a_thousand_long_keys_in_one_request(store: MemcachedStore) -> None:
     keys = [f"{number:04}".ljust(200, "k") for number in range(1000)]
     for key in keys[::100]:
@@ -223,9 +240,12 @@ def test_a_delete_takes_only_what_it_has_seen(store: MemcachedStore, url: str, m
     assert other.get_many(["a"]) == [None]
 
 
-def test_who_is_always_overtaken_gives_up(store: MemcachedStore, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_always_overtaken_gives_up(
+    store: MemcachedStore, raw: Client, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     other = MemcachedStore.from_url(url)
     other.put("a", b"one")
+    before = num_items(raw)
 
     def overtaken(*arguments: Any) -> Any:
         found = MemcachedStore._find(store, *arguments)
@@ -233,9 +253,10 @@ def test_who_is_always_overtaken_gives_up(store: MemcachedStore, url: str, monke
         return found
 
     monkeypatch.setattr(store, "_find", overtaken)
-    for write in (lambda: store.put("a", b"two"), lambda: store.delete("a")):
+    for write in (lambda: store.put("a", BIG), lambda: store.delete("a")):
         with pytest.raises(StoreUnavailable, match="100 other writers were faster"):
             write()
+    assert num_items(raw) == before
     assert other.get("a").data == b"faster"
 
 
@@ -261,6 +282,7 @@ def test_an_evicted_chunk_is_not_found_and_counted(store: MemcachedStore, raw: C
     with pytest.raises(NotFound, match="2 of 3 chunks evicted"):
         store.get("a")
     assert store.get_many(["a"]) == [None]
+    assert store.missing(["a"]) == ["a"]
     with pytest.raises(Conflict, match="found no value"):
         store.put("a", b"swapped", if_version=version)
 
@@ -535,6 +557,19 @@ def test_a_restart_is_an_eviction_of_everything(own: Memcached) -> None:
         with pytest.raises(NotFound):
             store.get("a")
         soon.join()
+
+
+def test_a_restart_costs_one_request_however_many_connections_there_were(own: Memcached) -> None:
+    store = MemcachedStore([("127.0.0.1", own.port)])
+    store.put("a", b"one")
+    server = store._servers[0]
+    with server.connection() as one, server.connection() as two, server.connection() as three:
+        for client in (one, two, three):
+            client.get("a")
+    own.restart()
+    with pytest.raises(StoreUnavailable):
+        store.get("a")
+    assert store.get_many(["a"]) == [None]
 
 
 def test_a_version_does_not_come_back_after_a_restart(own: Memcached) -> None:

@@ -302,6 +302,27 @@ def test_to_look_for_keys_reads_none_and_takes_no_refusal_for_missing() -> None:
     assert [verb for verb, _ in asked.asked] == ["head"] * 3
 
 
+def test_a_server_that_says_it_of_a_key_that_is_not_there_has_deleted_it() -> None:
+    store, asked = answering((404, "NoSuchKey"))
+    store.delete("a")
+    assert [verb for verb, _ in asked.asked] == ["delete"]
+
+
+def test_of_more_than_one_request_can_delete_those_that_went_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, asked = answering()
+    answers: list[Any] = [{}, (503, "SlowDown")]
+
+    def delete_objects(**options: Any) -> Any:
+        asked.answers = [answers.pop(0)]
+        return asked._ask("bulk", options) if isinstance(asked.answers[0], tuple) else {}
+
+    monkeypatch.setattr(Answers, "delete_objects", staticmethod(delete_objects), raising=False)
+    keys = [f"k{number}" for number in range(1_500)]
+    with pytest.raises(PartlyUnavailable, match="503 SlowDown") as caught:
+        store.delete_many(keys)
+    assert list(caught.value.answers) == keys[:1_000]
+
+
 def test_get_many_is_parallel_and_bounded() -> None:
     store, asked = answering()
     running, most, lock = 0, 0, threading.Lock()

@@ -317,6 +317,25 @@ def test_one_of_many_that_is_not_deleted(s3: str, code: str, kind: type[StoreErr
     proxy.web.close()
 
 
+def test_one_of_many_that_was_not_there_is_deleted(s3: str) -> None:
+    body = "<DeleteResult><Error><Key>p/k1</Key><Code>NoSuchKey</Code><Message>Gone.</Message></Error></DeleteResult>"
+    proxy = Proxy(s3, Fault(instead=Answer(200, body.encode())))
+    S3Store(BUCKET, "p", endpoint=proxy.web.url).delete_many(["k1", "k2"])
+    assert len(proxy.asked) == 1
+    proxy.web.close()
+
+
+def test_a_server_that_is_busy_once_goes_on_deleting_many_at_once(before: Before) -> None:
+    proxy = before("slow")
+    store = opened(proxy)
+    for _ in range(6):
+        store.missing(["a"])
+    with pytest.raises(StoreUnavailable):
+        store.delete_many(["k1", "k2"])
+    store.delete_many(["k1", "k2"])
+    assert [request.method for request in proxy.asked[6:]] == ["POST", "POST"]
+
+
 @pytest.mark.parametrize("mode", ["slow", "reset", "lost"])
 def test_what_is_missing_is_told_right_when_answers_are_lost(mode: str, before: Before) -> None:
     names = [f"k{number}" for number in range(30)]

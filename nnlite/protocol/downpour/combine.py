@@ -55,9 +55,10 @@ class Combiner:
         standing = yield from head.read(self.spec)
         if standing is None or standing[0].status != RUNNING:
             return None
-        now_head, _ = standing
-        if self.spec.is_lone:  # whom else should it keep away?
-            return (yield from self._fold(*standing, mine))
+        return (yield from self._fold_alone(*standing, holder, mine))
+
+    def _fold_alone(self, now_head: Head, version: Found, holder: str, mine: Sequence[Update]) -> Program[Moved | None]:
+        """Fold, while the lease keeps others away."""
         found = yield Get(self.keys.combine)
         if found is not None and (yield from self._is_held(found, now_head, holder)):
             return None
@@ -65,7 +66,7 @@ class Combiner:
         if not (yield Swap(self.keys.combine, held.to_json(self.keys.combine), found)):
             return None
         began_s = yield Now()
-        moved = yield from self._fold(*standing, mine)
+        moved = yield from self._fold(now_head, version, mine)
         if moved is not None:
             self._took((yield Now()) - began_s)
         else:
@@ -166,7 +167,7 @@ class Combiner:
 
     def _collect(self, before: Head, moved: Head) -> Program[None]:
         """Delete the updates that the new checkpoint contains, and the one that lies two versions behind it."""
-        applied = () if self.spec.is_lone else self._updates_between(before, moved)
+        applied = self._updates_between(before, moved)
         is_kept = moved.round < 2 or self.spec.keeps(moved.round - 2)
         yield DeleteMany(applied if is_kept else (*applied, self.keys.checkpoint(moved.round - 2)))
 
@@ -183,6 +184,21 @@ class Combiner:
         more = {"num_updates": len(pending), "mean_staleness": mean(staleness), "max_staleness": max(staleness)}
         key = self.keys.summary(round)
         yield Create(key, contribution.summary(round, tally, None, **more).to_json(key))
+
+
+class LoneCombiner(Combiner):
+    """That of a lone worker: it needs no lease to keep others away, and there are no updates to delete."""
+
+    def _fold_alone(self, now_head: Head, version: Found, holder: str, mine: Sequence[Update]) -> Program[Moved | None]:
+        return (yield from self._fold(now_head, version, mine))
+
+    def _updates_between(self, before: Head, moved: Head) -> tuple[str, ...]:
+        return ()
+
+
+def combiner_of(spec: RunSpec) -> Combiner:
+    """The combiner of a run, by whether anybody else could fold."""
+    return (LoneCombiner if spec.is_lone else Combiner)(spec)
 
 
 def free(keys: Keys) -> Program[None]:

@@ -109,9 +109,10 @@ class Downpour(Protocol):
         return f"{super().standing(spec, head)}, checkpoint {head.round}"
 
     def worker(self, spec: RunSpec, worker: int, attempt: int, holder: str) -> Worker:
+        from nnlite.protocol.downpour.lone import LoneWorker
         from nnlite.protocol.downpour.worker import DownpourWorker
 
-        return DownpourWorker(spec, worker, attempt, holder)
+        return (LoneWorker if spec.is_lone else DownpourWorker)(spec, worker, attempt, holder)
 
     def watcher(self, spec: RunSpec, first_round: int = 0) -> Watcher:
         from nnlite.protocol.downpour.watcher import DownpourWatcher

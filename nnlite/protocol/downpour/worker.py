@@ -29,6 +29,7 @@ from nnlite.protocol.effects import (
     Delete,
     Get,
     Join,
+    Model,
     Note,
     Now,
     Program,
@@ -55,7 +56,7 @@ class DownpourWorker(Worker):
     def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
         super().__init__(spec, worker, attempt, holder)
         self.evaluations = Evaluations(spec)
-        self.pull_every = spec.push_every if spec.is_lone else spec.pull_every
+        self.pull_every = spec.pull_every
         self.base = 0  #: version of the checkpoint we stand on
         self.seq = 1  #: of the next update
         self.begin = 0  #: the step at which that begins
@@ -158,24 +159,24 @@ class DownpourWorker(Worker):
             self.step = step
 
     def _push(self) -> Program[None]:
-        """Create the next update. If its name is taken, what stands there counts, and not what we have.
-
-        A lone worker keeps it until it has folded it, and stands on the checkpoint that this makes.
-        """
+        """The change since the last update is the next one."""
         self.is_through = self.step >= self.total
         model = yield TakeUpdate(self.share, whole=self.is_through)
         if not np.isfinite(model.vector).all():
             yield from self.diverged(self.base)
         samples, loss = self.trained.num_samples, self.trained.loss_sum
         label = Label(self.worker, self.seq, self.base, self.step, self.is_through, samples, loss, self.begin)
-        if not self.spec.is_lone:
-            key = self.keys.update(self.worker, self.seq)
-            kind = "float32" if self.is_through else Wire.of(self.spec.wire).kind
-            if not (yield Create(key, updates.encode(model, label, key, kind))):
-                yield from self._taken(key)
+        yield from self._publish(model, label)
         self.pending.append(Update(label, model.vector))
         self.seq, self.begin = self.seq + 1, self.step
         self.trained = NOT_TRAINED
+
+    def _publish(self, model: Model, label: Label) -> Program[None]:
+        """Create an update. If its name is taken, what stands there counts, and not what we have."""
+        key = self.keys.update(self.worker, self.seq)
+        kind = "float32" if self.is_through else Wire.of(self.spec.wire).kind
+        if not (yield Create(key, updates.encode(model, label, key, kind))):
+            yield from self._taken(key)
 
     def _taken(self, key: str) -> Program[None]:
         """Another invocation has pushed under this name. It is this worker now; or it was, and we have not seen that
@@ -190,10 +191,6 @@ class DownpourWorker(Worker):
         moved = yield from self.combiner.combine(self.holder, self.pending)
         if self.combiner.missing is not None and (yield from self.read_head()).round == self.combiner.missing:
             yield from self.checkpoint_is_lost(self.combiner.missing)
-        if self.spec.is_lone:
-            self.base, self.pending = (moved.head if moved else (yield from self.read_head())).round, []
-            if self.base != self.combiner.created:
-                raise Restored  # another invocation of us has made this checkpoint, without our update
         return moved
 
     def _pull(self, moved: Moved | None) -> Program[None]:
@@ -248,11 +245,13 @@ class DownpourWorker(Worker):
         if self.is_through:
             return None
         if self.trained.num_samples:
-            yield from self._push()
-            if self.spec.is_lone:
-                yield from self._combine()
+            yield from self._push_rest()
             standing = yield Suspend()
         return cursor.encode(standing, self.base, self.keys.cursor(self.worker, self.attempt))
+
+    def _push_rest(self) -> Program[None]:
+        """Push what was changed since the last update, before the next invocation goes on."""
+        yield from self._push()
 
     # ---- the end
 

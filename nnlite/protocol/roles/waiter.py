@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from nnlite.protocol.downpour.combine import Combiner
+from nnlite.protocol.downpour.combine import combiner_of
 from nnlite.protocol.effects import Create, Get, Invoke, Missing, Note, Now, Program, Sleep, Swap
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import DONE, FAILED, RUNNING, Head
@@ -69,7 +69,7 @@ class Waiter:
         self.rounds = self.rules.rounds(spec)
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
-        self.combiner = Combiner(spec)
+        self.combiner = combiner_of(spec)
         self.pace = Pace(spec)
         self.waits_since_s = 0.0  #: by our clock, when we last began to wait for others
         self.opened: dict[int, Lease] = {}  #: worker -> the lease that we have opened for it last

@@ -60,6 +60,16 @@ class AwsAccount:
 
     # ---- services
 
+    @contextlib.contextmanager
+    def logged_in(self) -> Iterator[None]:
+        """While it is open, this process and its children are logged in, whatever other tests have set before."""
+        with pytest.MonkeyPatch.context() as patch:
+            for name in [name for name in os.environ if name.startswith("AWS_")]:
+                patch.delenv(name)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            yield
+
     def client(self, service: str) -> Any:
         if service == "s3":
             return s3_client(self.s3_endpoint)
@@ -204,14 +214,10 @@ def _asked(request: Request) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def aws_account(s3_endpoint: str, folder: Path) -> Iterator[AwsAccount]:
-    """An empty account; this process and its children are logged in to it."""
+    """An empty account."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VALIDATE_LAMBDA_S3", "false")  # the code lies in SeaweedFS, not in moto
         account = AwsAccount(s3_endpoint, folder)
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        for name, value in account.environment.items():
-            patch.setenv(name, value)
         try:
             yield account
         finally:

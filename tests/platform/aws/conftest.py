@@ -28,17 +28,21 @@ def account(s3, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def _calm(request):
-    """Faults and refusals of a test end with it."""
-    yield
-    if "account" in request.fixturenames:
-        account: AwsAccount = request.getfixturevalue("account")
-        account.calm()
+def _logged_in(request):
+    """A test with the account is logged in to it; its faults and refusals end with the test."""
+    if "account" not in request.fixturenames:
+        yield
+        return
+    account: AwsAccount = request.getfixturevalue("account")
+    with account.logged_in():
+        yield
+    account.calm()
 
 
 @pytest.fixture(scope="session")
 def stack(account, local_bundle) -> AwsAccount:
     """The account with the stack deployed, as a user would do it."""
-    done = call("deploy", "--bundle", local_bundle, "--timeout-s", 20)
+    with account.logged_in():
+        done = call("deploy", "--bundle", local_bundle, "--timeout-s", 20)
     assert done.code == 0, done.err
     return account

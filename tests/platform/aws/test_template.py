@@ -3,10 +3,12 @@
 import ast
 import fnmatch
 import json
+import multiprocessing
 import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -191,7 +193,7 @@ def test_the_documents_say_what_the_role_may(policy):
     assert told == {action for statement in policy["Statement"] for action in listed(statement["Action"])}
 
 
-def test_the_role_writes_nothing_outside_its_prefix(policy):
+def enforce(policy: dict) -> None:
     """Requests of the role itself, with moto's IAM enforcement switched on."""
     from moto import mock_aws
     from moto.core import set_initial_no_auth_action_count
@@ -220,3 +222,9 @@ def test_the_role_writes_nothing_outside_its_prefix(policy):
                     mine.put_object(Bucket=where, Key=key, Body=b"1")
 
     check()
+
+
+def test_the_role_writes_nothing_outside_its_prefix(policy):
+    """In a process of its own: moto begins by forgetting all that it has, and the account of the tests with it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        pool.submit(enforce, policy).result()

@@ -48,7 +48,7 @@ def main() -> int:
         folder = Path(name)
         for key, value in CREDENTIALS.items():
             patch.setenv(key, value)
-        with seaweedfs() as s3, aws_account(s3, folder) as account:
+        with seaweedfs() as s3, aws_account(s3, folder) as account, account.logged_in():
             account.functions.holds = args.hold
             deploy(account, folder, args.memory_mb)
             environment = {**os.environ, "PYTHONPATH": os.getcwd()}

@@ -158,11 +158,15 @@ class AwsAccount:
             client.send_message(QueueUrl=url, MessageBody=json.dumps(message))
 
     def calm(self) -> None:
-        """No faults any more, nothing refused, nothing running, nothing remembered, no run left in the bucket."""
+        """No faults any more, nothing refused, nothing running, nothing remembered, no run left in the bucket or looked
+        after by the schedule."""
         self.refusals.clear()
         self.concurrency_limit = 1000
         self.functions.reset()
         self._forget_runs()
+        events = self.client("events")
+        for rule in events.list_rules()["Rules"]:
+            events.disable_rule(Name=rule["Name"])
         self.asked.clear()
 
     def _forget_runs(self) -> None:

@@ -20,6 +20,7 @@ import textwrap
 import types
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ def own_file(described: object) -> CaseFile | None:
 def parts(spec: RunSpec) -> list[Described | nn.Sequential]:
     """What a specification describes. Raises UnknownClass for classes that are not defined here."""
     augment = spec.data.augment
-    return [*trainer.build(spec), *([Described.from_config(augment)] if augment and "is" in augment else [])]
+    built = trainer.build(replace(spec, case_file=None))  # whichever classes of these names there are
+    return [*built, *([Described.from_config(augment)] if augment and "is" in augment else [])]
 
 
 def need(spec: RunSpec) -> None:
@@ -216,7 +218,7 @@ def _functions(one: Any) -> Iterator[types.FunctionType]:
         return
     for given in vars(one).values():
         value = getattr(given, "__func__", getattr(given, "fget", getattr(given, "func", given)))
-        is_its = isinstance(value, types.FunctionType) and value.__qualname__.startswith(f"{one.__qualname__}.")
+        is_its = isinstance(value, types.FunctionType) and value.__globals__.get("__name__") == one.__module__
         if is_its and linecache.getlines(value.__code__.co_filename, value.__globals__):
             yield value
 

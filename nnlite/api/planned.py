@@ -26,7 +26,7 @@ from nnlite.store import open_store
 
 Network = nn.Sequential | Callable[..., nn.Sequential]
 What = Job | Case | str | Network
-USUAL_OPTIMIZER = nn.Adam(0.001)  # of a network that comes without a case
+USUAL_OPTIMIZER, USUAL_BATCH = nn.Adam(0.001), 32  # of a network that comes without a case
 OF_JOB = {one.name for one in fields(Job)} - {"case", "dataset"}
 OF_PRICING = {one.name for one in fields(Pricing)}
 
@@ -140,7 +140,7 @@ def _case_of(network: Any, dataset: Any) -> Case:
     called = getattr(network, "__name__", "network")
     name = re.sub(r"[^A-Za-z0-9_-]", "", called)[:32] or "network"
     made = (lambda shape, num_classes: network) if isinstance(network, nn.Sequential) else network
-    return Case(name, f"{name} of one's own", lambda: _never(name), made, USUAL_OPTIMIZER)
+    return Case(name, f"{name} of one's own", lambda: _never(name), made, USUAL_OPTIMIZER, USUAL_BATCH)
 
 
 def _never(name: str) -> Dataset:

@@ -80,6 +80,7 @@ class Run:
     platform: Platform
     on_event: OnEvent | None = None  #: told of what happens while this object drives the run
     _driving: _Driving | None = None
+    _has_driven: bool = False
     _surveyor: Surveyor | None = None
     _drawn: tuple[float, str] = field(default=(-1e9, ""), repr=False)
 
@@ -180,7 +181,7 @@ class Run:
     def drive(self, attempts: dict[int, int], first_round: int = 0) -> Run:
         """The same in this thread, to the end. Ctrl-C stops the run, and says how it goes on."""
         driver = lifecycle.Driver(self.store, self.spec, self.platform.open(self.spec, self.store), first_round)
-        driver.tell = self._tell
+        driver.tell, self._has_driven = self._tell, True
         try:
             driver.drive(attempts)
         except KeyboardInterrupt as error:
@@ -229,8 +230,9 @@ class Run:
 
     @property
     def cost(self) -> Spent:
-        """What it has used, so far or in all."""
-        account = self._books.account(has_just_ended=False)
+        """What it has used, so far; of one that was driven to its end by this object, in all."""
+        has_just_ended = self._has_driven and self._head().status != RUNNING
+        account = self._books.account(has_just_ended)
         cost = account.cost
         return Spent(account.usd, cost.total_usd, cost.total_gb_s, dict(cost.usd))
 

@@ -1,5 +1,7 @@
 """Runs from Python on AWS Lambda: begun, watched, found again, stopped and resumed, as on this machine."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -8,6 +10,7 @@ import nnlite
 from nnlite.errors import UsageError
 from nnlite.telemetry.events import RoundClosed
 from tests.api.cells import IMPORTS, SQUASH, Notebook
+from tests.docs.commands import blocks
 from tests.platform.aws.account import REGION
 
 WHERE = {"dataset": "fashion-sample", "platform": nnlite.Lambda(region=REGION), "workers": 3}
@@ -53,3 +56,11 @@ def test_code_of_one_s_own_is_refused_before_anything_is_written(stack):
 
     with pytest.raises(UsageError, match="not in the function's bundle"):
         nnlite.start(network, **WHERE)
+
+
+def test_the_document_s_program_runs(stack, tmp_path):
+    (program,) = [b.text for b in blocks("docs/python-api.md") if b.needs and "Lambda" in b.text]
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run([sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "state='DONE'" in done.stdout

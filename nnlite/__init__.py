@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from nnlite.api import Run as Run
     from nnlite.api import attach as attach
     from nnlite.api import list_runs as list_runs
+    from nnlite.api import optimize as optimize
     from nnlite.api import plan as plan
+    from nnlite.api import simulate as simulate
     from nnlite.api import start as start
     from nnlite.api import train as train
+    from nnlite.api import tune as tune
     from nnlite.platform.aws.functions import Lambda as Lambda
     from nnlite.platform.local import Local as Local
     from nnlite.platform.openfaas.functions import OpenFaaS as OpenFaaS
@@ -44,10 +47,13 @@ _WHERE = {  # public name -> the module that has it
     "attach": "nnlite.api",
     "list_runs": "nnlite.api",
     "load": "nnlite.runs.model_file",
+    "optimize": "nnlite.api",
     "plan": "nnlite.api",
     "save": "nnlite.runs.model_file",
+    "simulate": "nnlite.api",
     "start": "nnlite.api",
     "train": "nnlite.api",
+    "tune": "nnlite.api",
 }
 __all__ = [*_WHERE]  # noqa: PLE0604
 

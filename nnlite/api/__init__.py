@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from nnlite.api.found import Found, Optimum, optimize, simulate, tune
 from nnlite.api.planned import Plan, What, make
 from nnlite.api.run import OnEvent, Run
 from nnlite.case_file import CaseFile
@@ -14,7 +15,9 @@ from nnlite.platform.local import Local
 from nnlite.runs import lifecycle
 from nnlite.store import listing, open_store
 
-__all__ = ["Plan", "Run", "attach", "list_runs", "plan", "start", "train"]
+__all__ = [
+    "Found", "Optimum", "Plan", "Run", "attach", "list_runs", "optimize", "plan", "simulate", "start", "train", "tune",
+]  # fmt: skip
 
 BEGUN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")  # of the id that a run is given
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nnlite.api import code, rows
 from nnlite.api.planned import OF_PRICING, What, make
-from nnlite.api.run import OnEvent
+from nnlite.api.run import OnEvent, telling
 from nnlite.cases import Case
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized
@@ -30,7 +30,6 @@ from nnlite.searches import plan as planning
 from nnlite.searches.plan import Tuning
 from nnlite.simulation.forecast import Forecast
 from nnlite.store import open_store
-from nnlite.telemetry.events import typed
 
 USUAL_PARALLEL = 8  # where somebody else's processors are used
 OF_TUNING = {one.name for one in fields(Tuning)} - {"case", "dataset"}
@@ -99,8 +98,7 @@ def tune(
     searches.begin(store, spec, planned.search, planned.trials, (planned.seen, planned.whole))
     driver = lifecycle.Driver(store, spec, platform.open(spec, store))
     if on_event is not None:
-        told = on_event
-        driver.tell = lambda name, values: [told(one) for one in typed(name, values)] and None
+        driver.tell = telling(on_event)
     last = driver.drive(dict.fromkeys(range(spec.num_workers), 1))
     if last.status != DONE and last.result is None:
         raise RunError(f"search {spec.run} {last.status}: {last.reason}; go on by nnlite tune --resume {spec.run}")

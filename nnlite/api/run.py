@@ -26,7 +26,7 @@ from nnlite.report.tables import Report
 from nnlite.runs import lifecycle, model_file
 from nnlite.runs.model_file import TrainedModel
 from nnlite.runs.status import STATES, Surveyor
-from nnlite.runtime.performer import Performer, perform
+from nnlite.runtime.performer import Performer, Teller, perform
 from nnlite.store import Store
 from nnlite.telemetry.events import Event, typed
 from nnlite.telemetry.reading import read
@@ -35,6 +35,16 @@ OnEvent = Callable[[Event], object]
 REASON = "stopped from Python"
 POLL_S = 0.5  # of a run that another process drives
 REDRAW_S = 1.0  # between two pages in a notebook
+
+
+def telling(on_event: OnEvent) -> Teller:
+    """What tells `on_event` of each event of a run."""
+
+    def tell(event: str, values: dict[str, Any]) -> None:
+        for one in typed(event, values):
+            on_event(one)
+
+    return tell
 
 
 @dataclass(frozen=True)
@@ -181,7 +191,9 @@ class Run:
     def drive(self, attempts: dict[int, int], first_round: int = 0) -> Run:
         """The same in this thread, to the end. Ctrl-C stops the run, and says how it goes on."""
         driver = lifecycle.Driver(self.store, self.spec, self.platform.open(self.spec, self.store), first_round)
-        driver.tell, self._has_driven = self._tell, True
+        self._has_driven = True
+        if self.on_event is not None:
+            driver.tell = telling(self.on_event)
         try:
             driver.drive(attempts)
         except KeyboardInterrupt as error:
@@ -191,11 +203,6 @@ class Run:
             )
             raise
         return self
-
-    def _tell(self, event: str, values: dict[str, Any]) -> None:
-        for one in typed(event, values) if self.on_event is not None else ():
-            assert self.on_event is not None
-            self.on_event(one)
 
     # ---- what came out
 

@@ -59,9 +59,9 @@ def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     name_code(args, spec.case_file, spec.run)
     books = Books(args, spec, store, platform)
     if args.dry_run:
-        return _show_plan(spec, args, dataset, books)
+        return _show_plan(books, dataset)
     out = _out(spec, args)
-    _introduce(spec, args, dataset)
+    _introduce(books, dataset)
     platform.prepare(spec, args.store)
     books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
     lifecycle.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
@@ -75,7 +75,7 @@ def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     run_code(args, spec.case_file, spec.run)
     books = Books(args, spec, store, platform)
     if args.dry_run:
-        return _show_plan(spec, args, None, books)
+        return _show_plan(books, None)
     out, standing = _out(spec, args), lifecycle.last_known(store, spec)
     if standing is not None and standing.status == DONE and (args.out or not out.exists()):
         return _finish(standing, out, None, books)  # its command did not come to write them
@@ -182,7 +182,8 @@ def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
 # ---- what people see
 
 
-def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None) -> dict[str, Any]:
+def _facts(books: Books, dataset: data.Dataset | None) -> dict[str, Any]:
+    spec, store_url = books.spec, books.args.store
     network, optimizer = trainer.build(spec)
     per_round = f"{spec.steps_per_round} steps" if spec.steps_per_round else "one local epoch"
     note = f" ({dataset.note})" if dataset and dataset.note else ""
@@ -196,23 +197,24 @@ def _facts(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None
         "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
         "protocol": spec.rules.describe(spec),
         "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
-        "store": args.store,
-        **_platform.of(args).describe(spec, args.store),
+        "store": store_url,
+        **books.platform.describe(spec, store_url),
     }
 
 
-def _introduce(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset) -> None:
-    for name, value in _facts(spec, args, dataset).items():
+def _introduce(books: Books, dataset: data.Dataset) -> None:
+    for name, value in _facts(books, dataset).items():
         print(f"{name:<10} {in_line(value)}", file=sys.stderr)
 
 
-def _show_plan(spec: RunSpec, args: argparse.Namespace, dataset: data.Dataset | None, books: Books) -> int:
+def _show_plan(books: Books, dataset: data.Dataset | None) -> int:
     """--dry-run: what would be done, on stdout."""
-    if args.json:
+    spec = books.spec
+    if books.args.json:
         say("plan", **json.loads(spec.to_json()))
         return 0
     books.introduce(dataset, start_nothing=True)
-    for name, value in _facts(spec, args, dataset).items():
+    for name, value in _facts(books, dataset).items():
         print(f"{name:<10} {in_line(value)}")
     print()
     print(nn.Sequential.from_config(spec.network).summary())

@@ -269,8 +269,11 @@ def test_options_of_lambda_are_refused_elsewhere(stack):
 
 
 def test_a_dry_run_estimates_and_starts_nothing(stack):
+    """And asks AWS once what the function is."""
+    stack.asked.clear()
     done = call("train", *CASE_B, "--workers", 6, "--rounds", 10, "--budget-usd", 0.5, "--dry-run")
     assert done.code == 0, done.err
     assert "estimate   about" in done.out
     assert "$0.5: the run stops before it is spent" in done.out
     assert stack.functions.calls == []
+    assert len([what for what in stack.asked if "configuration" in what.lower()]) == 1, stack.asked

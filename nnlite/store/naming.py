@@ -13,6 +13,11 @@ def absolute(url: str | None) -> str | None:
         return store.url
 
 
+def is_seen_by_functions(url: str) -> bool:
+    """Whether functions elsewhere reach a store: one behind a network."""
+    return url.startswith(("s3://", "memcached://"))
+
+
 def is_near(url: str) -> bool:
     """Whether a store is files or memory of this machine."""
     return "://" not in url or url.startswith(("file://", "memory://"))

@@ -29,9 +29,9 @@ from nnlite.runs import detached, trust
 from nnlite.runs.job import DEFAULT_STORE, Job
 from nnlite.runtime.invocation import Payload
 from nnlite.store import Store, listing, open_store
+from nnlite.store.naming import is_seen_by_functions
 
 LEAST_TIMEOUT_S = 10
-SEEN_BY_FUNCTIONS = ("s3://", "memcached://")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Lambda(Platform):
             )
         for name in ("store", "data_store", "checkpoint_store"):
             url = getattr(job, name)
-            if url not in (None, DEFAULT_STORE) and not url.startswith(SEEN_BY_FUNCTIONS):
+            if url not in (None, DEFAULT_STORE) and not is_seen_by_functions(url):
                 raise UsageError(
                     f"{name} {url}: functions cannot see it; leave it out, or use s3:// or memcached://", parameter=name
                 )

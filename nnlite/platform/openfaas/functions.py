@@ -24,6 +24,7 @@ from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.runs.job import Job
 from nnlite.store import Store
+from nnlite.store.naming import is_seen_by_functions
 
 if TYPE_CHECKING:
     from nnlite.invoker.openfaas.gateway import Gateway
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_FUNCTION = "emnist-train"
 INVOCATIONS = ("sync", "async")
-SEEN_BY_FUNCTIONS = ("memcached", "s3")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class OpenFaaS(Platform):
 
     def check(self, job: Job, pricing: Pricing) -> None:
         super().check(job, pricing)
-        if (self.worker_store or job.store).partition("://")[0] not in SEEN_BY_FUNCTIONS:
+        if not is_seen_by_functions(self.worker_store or job.store):
             raise UsageError(
                 f"store {job.store}: functions cannot see it; wanted memcached://host:port/prefix or "
                 "s3://bucket/prefix (worker_store says how they reach it, if that differs)",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TypeVar
 
 from nnlite import cases, data
 from nnlite.case_file import CaseFile, has_run
 from nnlite.commands import _named
+from nnlite.commands._platform import given
 from nnlite.data import catalog
 from nnlite.errors import UsageError
 from nnlite.protocol import protocols
@@ -127,9 +127,8 @@ def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     """The dataset, and the specification that the command line describes."""
     if not args.case:
         raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    given = {f.name: getattr(args, f.name) for f in fields(Job) if hasattr(args, f.name)}
     with _named.wrong_if_named(args.data):
-        return planning.plan(Job(**given))
+        return planning.plan(Job(**given(args, Job)))
 
 
 def name_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:

@@ -63,24 +63,25 @@ def _about(one: Field[Any]) -> dict[str, Any]:
 
 def of(args: argparse.Namespace) -> Platform:
     """The platform that the options name. Raises UsageError for a field that it cannot have."""
-    return find(args.platform)(**_given(args, find(args.platform)))
+    return find(args.platform)(**given(args, find(args.platform)))
 
 
 def pricing(args: argparse.Namespace) -> Pricing:
     """By what the run counts its money; of several sizes of functions to choose from, none is counted by."""
-    given = _given(args, Pricing)
-    if not isinstance(given.get("memory_mb"), int):
-        given.pop("memory_mb", None)
-    return Pricing(**given)
+    found = given(args, Pricing)
+    if not isinstance(found.get("memory_mb"), int):
+        found.pop("memory_mb", None)
+    return Pricing(**found)
 
 
 def check(args: argparse.Namespace, platform: Platform) -> None:
     """Raise UsageError for options that the platform could only ignore, or go wrong by later."""
-    given = {name: value for name, value in _given(args, Job).items() if name not in ("case", "budget_usd")}
-    platform.check(Job(case=args.case or "", **given), pricing(args))
+    chosen = {name: value for name, value in given(args, Job).items() if name not in ("case", "budget_usd")}
+    platform.check(Job(case=args.case or "", **chosen), pricing(args))
 
 
-def _given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
+    """The fields of a dataclass that the options of a command have."""
     return {one.name: getattr(args, one.name) for one in fields(kind) if hasattr(args, one.name)}
 
 

@@ -54,7 +54,7 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> bool:
         _say(spec, survey)
         return True
     head = survey.head
-    rounds = spec.rules.standing(spec, head).removeprefix("round ").partition(",")[0]
+    rounds = spec.rules.briefly(spec, head)
     accuracy = "" if head.accuracy is None else f"  test accuracy {head.accuracy:.4f}"
     accuracy += "  (a copy)" if survey.is_copy else ""
     paid = dollars(survey.account.usd)

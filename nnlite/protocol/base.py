@@ -84,9 +84,13 @@ class Protocol(metaclass=PythonNumbers):
         """The number of the round that made a checkpoint, the samples behind which are so many."""
         return checkpoint
 
+    def briefly(self, spec: RunSpec, head: Head) -> str:
+        """How far a run has come, by its head, in a column of a table."""
+        return f"{self.rounds_made(spec, head)}/{spec.num_rounds}"
+
     def standing(self, spec: RunSpec, head: Head) -> str:
-        """How far a run has come, by its head."""
-        return f"round {self.rounds_made(spec, head)}/{spec.num_rounds}"
+        """The same in a sentence."""
+        return f"round {self.briefly(spec, head)}"
 
     # ---- programs
 

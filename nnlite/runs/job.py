@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -103,12 +103,13 @@ class Job(metaclass=PythonNumbers):
         return protocols.named(str(self.protocol))
 
 
-def read(values: Mapping[str, Any], *kinds: type) -> list[dict[str, Any]]:
+def read(values: Mapping[str, Any], *kinds: type, but: Set[str] = frozenset()) -> list[dict[str, Any]]:
     """The fields of each of these dataclasses, from JSON values or from texts as an environment has them.
 
-    Raises UsageError for a name that is no field of any, and for a value that its field cannot have.
+    but: fields that cannot be chosen so. Raises UsageError for a name that is no other field of any, and for a value
+    that its field cannot have.
     """
-    known = {field.name: str(field.type) for kind in kinds for field in fields(kind)}
+    known = {field.name: str(field.type) for kind in kinds for field in fields(kind) if field.name not in but}
     unknown = ", ".join(sorted(set(values) - set(known)))
     if unknown:
         raise UsageError(f"no choice {unknown[:200]}; there are {', '.join(sorted(known))}")

@@ -7,7 +7,6 @@ needs nothing but a protocol that is registered.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import re
 from dataclasses import fields, replace
@@ -87,7 +86,7 @@ class ProtocolContract:
     def test_any_schedule_of_faults_comes_to_the_same_end_at_a_fair_price(self, chunk):
         for seed in range(chunk, SEEDS, 4):
             num_workers = WORKERS[seed // 4 % len(WORKERS)]
-            simulation = self.check(self.make(num_workers, seed, schedule(seed)))
+            simulation = self.check(self.make(num_workers, seed, toy.schedule(seed)))
             counts = simulation.counts
             if counts["invocations"] > 20 * num_workers + 4 * counts["crashes"] + 40:
                 self.fail(simulation, f"{counts['invocations']} invocations")
@@ -175,19 +174,6 @@ class ProtocolContract:
         simulation = self.make(3, 1, Faults(crash_rate=0.02, double_rate=0.3))
         last = simulation.run(BOUND_S)
         assert last.round <= simulation.spec.last_round(last.life)
-
-
-def schedule(seed: int) -> Faults:
-    """Every seed its own mix of troubles."""
-    return Faults(
-        crash_rate=(0.0, 0.005, 0.02, 0.05)[seed % 4],
-        lose_rate=(0.0, 0.1, 0.3)[seed % 3],
-        double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
-        straggler_rate=(0.0, 0.2)[seed // 2 % 2],
-        cold_start_s=(0.5, 15.0)[seed // 7 % 2],
-        clock_skew_s=(0.0, 600.0)[seed // 11 % 2],
-        timeout_s=(math.inf, 9.0)[seed // 5 % 2],
-    )
 
 
 def played(simulation: Simulation, program: Any) -> Any:

@@ -20,7 +20,7 @@ from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import Rates
 from nnlite.simulation.simulator import Faults
 from tests.protocol import toy
-from tests.protocol.toy import simulate, spec
+from tests.protocol.toy import schedule, simulate, spec
 
 SEEDS = int(os.environ.get("NNLITE_SCHEDULES", "300"))  # `make test-all` tries a thousand
 CHUNKS = 20  # of seeds, so that a failure is found soon and shown alone
@@ -52,19 +52,6 @@ def without_faults(run_spec):
 @cache
 def expected_for(workers, widths):
     return without_faults(spec(workers, 2, widths))
-
-
-def schedule(seed):
-    """Every seed its own mix of troubles."""
-    return Faults(
-        crash_rate=(0.0, 0.005, 0.02, 0.05)[seed % 4],
-        lose_rate=(0.0, 0.1, 0.3)[seed % 3],
-        double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
-        straggler_rate=(0.0, 0.2)[seed // 2 % 2],
-        cold_start_s=(0.5, 15.0)[seed // 7 % 2],
-        clock_skew_s=(0.0, 600.0)[seed // 11 % 2],
-        timeout_s=(math.inf, 9.0)[seed // 5 % 2],
-    )
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

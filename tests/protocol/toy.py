@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -155,6 +156,19 @@ class Recorded(Simulation):
     def perform(self, effect: Effect, invocation: Invocation | None = None) -> Any:
         self.performed.append((invocation, effect))
         return super().perform(effect, invocation)
+
+
+def schedule(seed: int) -> Faults:
+    """Every seed its own mix of troubles."""
+    return Faults(
+        crash_rate=(0.0, 0.005, 0.02, 0.05)[seed % 4],
+        lose_rate=(0.0, 0.1, 0.3)[seed % 3],
+        double_rate=(0.0, 0.2, 0.9)[seed // 3 % 3],
+        straggler_rate=(0.0, 0.2)[seed // 2 % 2],
+        cold_start_s=(0.5, 15.0)[seed // 7 % 2],
+        clock_skew_s=(0.0, 600.0)[seed // 11 % 2],
+        timeout_s=(math.inf, 9.0)[seed // 5 % 2],
+    )
 
 
 def followed(program, there, written, ends=lambda effect: False, now_s=0.0):

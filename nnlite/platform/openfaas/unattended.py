@@ -35,7 +35,8 @@ class Pace:
     straggler_timeout_s: float = 15.0
 
 
-CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind)) - {"budget_usd"}
+NO_CHOICES = frozenset({"budget_usd"})  #: nobody sends a bill
+CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind)) - NO_CHOICES
 OF_THE_STACK = {"store", "data"}  #: choices that no call may make
 DISPLACES = {"rounds": {"epochs"}, "epochs": {"rounds"}, "workers": {"tree"}}  #: choice of a call -> of the environment
 
@@ -77,9 +78,7 @@ def plan(choices: Mapping[str, Any], invocation: str) -> tuple[Dataset, RunSpec]
     Raises UsageError for what is not among them or cannot be meant, and for a case that is not one of nnlite's own:
     a function runs no file. DataNotFound.
     """
-    if others := ", ".join(sorted(choices.keys() - CHOICES)):
-        raise UsageError(f"no choice {others[:200]}; there are {', '.join(sorted(CHOICES))}")
-    chosen, paced = job.read(choices, Job, Pace)
+    chosen, paced = job.read(choices, Job, Pace, but=NO_CHOICES)
     if chosen.get("case") not in cases.CASES:
         raise UsageError(f"no case {chosen.get('case')!r:.80} in the functions; there are {', '.join(cases.CASES)}")
     asked = Job(**chosen)

@@ -29,8 +29,11 @@ class Search(Protocol):
         """Rounds are news, of any number."""
         return MOST_VERSION
 
-    def standing(self, spec: RunSpec, head: Head) -> str:
+    def briefly(self, spec: RunSpec, head: Head) -> str:
         return f"checkpoint {head.round}"
+
+    def standing(self, spec: RunSpec, head: Head) -> str:
+        return self.briefly(spec, head)
 
     def worker(self, spec: RunSpec, worker: int, attempt: int, holder: str) -> Worker:
         from nnlite.protocol.search.worker import SearchWorker

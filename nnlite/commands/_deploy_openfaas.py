@@ -73,8 +73,8 @@ def main(args: argparse.Namespace) -> int:
     _stack.check(stack, source)
     texts = {} if args.faasd else _images.manifests(source, args.namespace)
     build, secret_file = Path(args.build_dir), _secret_file(args)
-    _images.check_folder(build)
     data = _data_files(args, stack)
+    _images.check(build, source, stack, [*data, secret_file])
     print(_stack.describe(stack, _images.documents(texts)), file=sys.stderr)
     lines, gateway = commands(args, stack, secret_file), stack["provider"]["gateway"]
     if args.dry_run:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePath
 from typing import Any
 
 from nnlite import output
@@ -23,7 +24,7 @@ NEVER = ("__pycache__", "commands", "functions", "__main__.py")  # of nnlite, in
 def manifests(folder: Path, namespace: str | None) -> dict[str, str]:
     """The texts of k8s/ by name, in that namespace. Raises RunError for what Kubernetes would not take."""
     found = {}
-    for path in sorted((folder / "k8s").glob("*.yaml")):
+    for path in sorted((folder / _stack.MANIFESTS).glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         if namespace is not None:
             text = text.replace(f"namespace: {_stack.NAMESPACE}\n", f"namespace: {namespace}\n")
@@ -68,18 +69,18 @@ def data_files(dataset: str, folder: Path) -> list[Path]:
 def assemble(into: Path, source: Path, stack: dict[str, Any], texts: dict[str, str], data: list[Path]) -> None:
     """Write the stack, the manifests, and for each function its handler with nnlite beside it.
 
-    What was made there before is made anew; what faas-cli keeps there stays. Raises UsageError for a folder that holds
-    something else.
+    What was made there before is made anew; what faas-cli keeps there stays. Raises UsageError as `check`, with nothing
+    written or deleted.
     """
-    check_folder(into)
+    check(into, source, stack, data)
     try:
         into.mkdir(parents=True, exist_ok=True)
         output.write(into / STACK, [(MARK + _stack.dump(stack)).encode()])
         for name, text in texts.items():
-            (into / "k8s").mkdir(exist_ok=True)
-            output.write(into / "k8s" / name, [text.encode()])
-        for handler in sorted({function["handler"] for function in stack["functions"].values()}):
-            _assemble_one(into / handler, source / handler, data if handler == f"./{_stack.SETUP}" else None)
+            (into / _stack.MANIFESTS).mkdir(exist_ok=True)
+            output.write(into / _stack.MANIFESTS / name, [text.encode()])
+        for handler in _stack.handlers(stack):
+            _assemble_one(into / handler, source / handler, data if handler == Path(_stack.SETUP) else None)
     except OSError as error:
         raise UsageError(f"--build-dir {into}: {error.strerror or error}") from None
 
@@ -95,14 +96,29 @@ def _assemble_one(into: Path, handler: Path, data: list[Path] | None) -> None:
         shutil.copyfile(path, into / "data" / path.name)
 
 
-def check_folder(into: Path) -> None:
-    """Raise UsageError for a folder that is neither new, nor empty, nor one of ours."""
+def check(into: Path, source: Path, stack: dict[str, Any], given: Iterable[Path]) -> None:
+    """Raise UsageError for a folder that is neither new, nor empty, nor one of ours; and where what is made in it would
+    overwrite what it is made of: what the stack in `source` names, or one of `given`."""
     try:
-        if next(_entries(into), None) is None or (into / STACK).read_text(encoding="utf-8").startswith(MARK):
-            return
+        is_ours = next(_entries(into), None) is None or (into / STACK).read_text(encoding="utf-8").startswith(MARK)
     except (OSError, UnicodeDecodeError):
-        pass
-    raise UsageError(f"--build-dir {into}: there is something else than what tools.deploy made; name another folder")
+        is_ours = False
+    if not is_ours:
+        raise UsageError(
+            f"--build-dir {into}: there is something else than what tools.deploy made; name another folder"
+        )
+    parts = [PurePath(STACK), PurePath(_stack.MANIFESTS), *_stack.handlers(stack)]
+    for made in (_real(into) / part for part in parts):
+        if _real(made) != made:
+            raise UsageError(f"--build-dir {into}: {made} leads to {_real(made)}; name another folder")
+        for path in (*(source / part for part in parts), *given):
+            if _real(path).is_relative_to(made) or made.is_relative_to(_real(path)):
+                raise UsageError(f"--build-dir {into}: making {made} would overwrite {path}; name another folder")
+
+
+def _real(path: Path) -> Path:
+    """Without links."""
+    return Path(os.path.realpath(path))
 
 
 def _entries(folder: Path) -> Iterator[Path]:

@@ -8,11 +8,12 @@ import json
 import math
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
+from nnlite.invoker import sources
 from nnlite.invoker.openfaas.credentials import gateway_url
 from nnlite.invoker.openfaas.deployed import split_name
 from nnlite.invoker.openfaas.function import duration_s
@@ -28,6 +29,7 @@ MOST_WORKERS = 1000
 LEAST_MB, LEAST_TIMEOUT_S = 64, 10
 SPARE_S = 10  # a watchdog's timeouts are so much longer than exec_timeout
 CHOICES = ("case", "dataset", "batch_size", "rounds", "protocol", "store")  # into emnist-setup's environment
+MANIFESTS = "k8s"  # the folder beside stack.yaml
 DATA = "function/data"  # where an image has the dataset's files
 
 
@@ -170,11 +172,16 @@ def _into_namespace(stack: dict[str, Any], args: argparse.Namespace) -> None:
 # ---- checking it
 
 
+def handlers(stack: dict[str, Any]) -> list[PurePath]:
+    """The folders of the functions, as seen from stack.yaml: each once."""
+    return sorted({PurePath(function["handler"]) for function in stack["functions"].values()})
+
+
 def check(stack: dict[str, Any], folder: Path) -> None:
-    """Raise RunError for what the schema in `folder` does not know, and for what does not fit together."""
+    """Raise RunError for what our schema does not know, and for what does not fit together, or with `folder`."""
     import jsonschema
 
-    schema = json.loads((folder / "stack.schema.json").read_text())
+    schema = json.loads((sources.folder("faas") / "stack.schema.json").read_text(encoding="utf-8"))
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(stack), key=lambda e: list(map(str, e.path)))
     if errors:
         where = ".".join(map(str, errors[0].path)) or "the top"
@@ -195,8 +202,14 @@ def _problems(stack: dict[str, Any], folder: Path) -> Iterator[str]:
                 )
         if values["train_function"].replace("{worker}", "1") not in names:
             yield f"{name} has train_function {values['train_function']}; there are {', '.join(sorted(names))}"
-        if not (folder / function["handler"] / "handler.py").is_file():
+        handler = PurePath(function["handler"])
+        if handler.is_absolute() or ".." in handler.parts or handler.parts[:1] in ((), (MANIFESTS,)):
+            yield f"{name} has handler {function['handler']}; wanted a folder in that of stack.yaml, like ./{name}"
+        elif not (folder / handler / "handler.py").is_file():
             yield f"{name} has handler {function['handler']}, where is no handler.py"
+    folders = handlers(stack)
+    for inner, outer in ((inner, outer) for inner in folders for outer in folders if outer in inner.parents):
+        yield f"the handler ./{inner} is in the folder of another, ./{outer}; wanted them side by side"
     for path in stack["configuration"].get("copy", ()):
         if not (folder / path).exists():
             yield f"configuration.copy has {path!r}, which is not in {folder}"

@@ -67,6 +67,17 @@ def test_no_rounds_is_no_measurement(capsys):
     assert "--rounds 0" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "argv", [("store", "--case", "a", "--calibrate"), ("search", "--dataset", "fashion-sample", "--write")]
+)
+@pytest.mark.parametrize("file", ["no/such/folder/x", "."])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(argv, file, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run(main, build_parser(), [*argv, file]) == 2
+    assert f"{argv[-1]} {file}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_trace(capsys):
     (row,) = rows(capsys, "trace", "--case", "c", "--pairs", "1", "--steps", "2", "--json")
     assert row["images_per_s"] > 0

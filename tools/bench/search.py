@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from nnlite import output
 from nnlite.errors import UsageError
 from nnlite.invoker.processor import num_processes
 
@@ -44,8 +45,10 @@ def main(args: argparse.Namespace) -> int:
     """Search, print a row for each search and the comparison."""
     if args.seeds < 1:
         raise UsageError(f"--seeds {args.seeds}: wanted at least 1")
-    if args.write is not None and not re.search(f"{BEGIN}.*?{END}", args.write.read_text(), re.S):
-        raise UsageError(f"--write {args.write}: it has no place for the table: {BEGIN} and {END}")
+    if args.write is not None:
+        output.check(args.write, f"--write {args.write}")
+        if not re.search(f"{BEGIN}.*?{END}", _read(args.write), re.S):
+            raise UsageError(f"--write {args.write}: it has no place for the table: {BEGIN} and {END}")
     rows = []
     for row in _rows(args):
         rows.append(row)
@@ -152,4 +155,11 @@ def _write(document: Path, rows: list[dict[str, Any]], last: dict[str, Any]) -> 
         ]
     )
     text = f"{BEGIN}\n{table}\n\n{sentence(last)}.\n{END}"
-    document.write_text(re.sub(f"{BEGIN}.*?{END}", lambda _: text, document.read_text(), flags=re.S))
+    output.write(document, [re.sub(f"{BEGIN}.*?{END}", lambda _: text, _read(document), flags=re.S).encode()])
+
+
+def _read(document: Path) -> str:
+    try:
+        return document.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--write {document} cannot be read ({error}): name a document") from None

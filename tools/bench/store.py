@@ -8,10 +8,10 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from nnlite.errors import NnliteError, UsageError
+from nnlite import output
+from nnlite.errors import UsageError
 from nnlite.store import Store, open_store
 
 NUM_BYTES = 7_025_704  # of the weights of case b
@@ -61,18 +61,14 @@ def _calibrate(args: argparse.Namespace) -> int:
     from nnlite.commands._workload import Workload
     from tools.bench.calibrate import calibrate
 
+    output.check(args.calibrate, f"--calibrate {args.calibrate}")
     workload = Workload.of_case(args.case, args.dataset)
     with open_store(args.store) as store:
         num_bytes = workload.subject("averaging").num_parameters * 4
         found = calibrate(
             store, workload.network(), workload.optimizer, workload.case.name, workload.batch_size, num_bytes
         )
-    try:
-        Path(args.calibrate).write_text(found.to_json().decode() + "\n")
-    except OSError as error:
-        raise NnliteError(
-            f"--calibrate {args.calibrate}: {error.strerror}; name a file in a folder that exists"
-        ) from None
+    output.write(args.calibrate, [found.to_json() + b"\n"], "a profile")
     print(found.to_json().decode() if args.json else f"wrote {args.calibrate}: {found.summary()}")
     return 0
 

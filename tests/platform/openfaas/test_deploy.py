@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from nnlite.commands import _deploy_openfaas, _stack, door
+from nnlite.commands import _deploy_openfaas, _images, _stack, door
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.openfaas import credentials
@@ -144,6 +144,71 @@ def test_a_folder_of_one_s_own(deploy, tmp_path):
     assert yaml.safe_load(Path("b/stack.yaml").read_text())["functions"]["emnist-train"]["requests"]["cpu"] == "700m"
     assert Path("b/emnist-train/more.py").exists()
     assert Path("b/emnist-train/nnlite/__init__.py").exists()
+
+
+def of_one_s_own(folder: Path, handler: str = "./emnist-setup") -> Path:
+    """A folder with a stack, whose emnist-setup has that handler."""
+    shutil.copytree(FAAS, folder, ignore=shutil.ignore_patterns("nnlite", "stack.schema.json", "__pycache__"))
+    stack = (folder / "stack.yaml").read_text().replace("handler: ./emnist-setup", f"handler: {handler}")
+    (folder / "stack.yaml").write_text(_images.MARK + stack)
+    return folder
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.mark.parametrize("handler", ["./../fn", "./", "./.", "./fn/../fn", "./k8s", "./k8s/fn", "./emnist-train/fn"])
+def test_a_handler_has_a_folder_of_its_own_beside_the_stack(handler, deploy):
+    """Else what is made anew for an image would be something else of this user's."""
+    mine = of_one_s_own(Path("mine"), handler)
+    for place in ("fn", "mine", "mine/fn", "mine/k8s", "mine/k8s/fn", "mine/emnist-train/fn"):
+        shutil.copytree(FAAS / "emnist-setup", place, dirs_exist_ok=True)
+    before = everything(Path())
+    done = deploy("--folder", mine, "--build-dir", "b")
+    assert everything(Path()) == before
+    assert done.code == 1
+    assert re.search(r"error: mine/stack\.yaml: .*handler.*; wanted (a folder|them side by side)", done.err)
+
+
+@pytest.mark.parametrize(
+    ("build", "argv"),
+    [
+        ("mine", ()),  # the very folder
+        ("mine/emnist-setup/b", ()),  # what is copied there, copies itself
+        ("link", ()),
+        ("inside", ()),
+        ("b", ("--data", "b/emnist-setup/data")),
+        ("b", ("--secret-file", "b/emnist-train/hmac")),  # an existing one
+        ("b", ("--secret-file", "b/emnist-train/new")),
+    ],
+)
+def test_nothing_that_was_given_is_overwritten(build, argv, deploy, tmp_path):
+    mine = of_one_s_own(tmp_path / "here" / "mine")
+    assert deploy("--folder", mine, "--build-dir", "b").code == 1
+    Path("link").symlink_to("mine")
+    Path("inside").mkdir()
+    shutil.copy("b/stack.yaml", "inside/stack.yaml")
+    Path("inside", "emnist-setup").symlink_to(mine / "emnist-setup")
+    Path("b", "emnist-setup", "data").mkdir()
+    for part, kind in ((p, k) for p in ("train", "test") for k in ("images-idx3", "labels-idx1")):
+        Path("b", "emnist-setup", "data", f"emnist-bymerge-{part}-{kind}-ubyte.gz").write_bytes(b"x")
+    Path("b", "emnist-train", "hmac").write_text("a secret of this user's")
+    before = everything(Path())
+    done = deploy("--folder", mine, "--build-dir", build, *argv)
+    assert everything(Path()) == before
+    assert done.code == 2
+    assert re.search(rf"error: --build-dir {build}: .*(would overwrite|leads to) .*; name another folder", done.err)
+
+
+def test_a_build_folder_may_lie_in_the_stack_s(deploy):
+    """That is where one begins who works in it."""
+    mine = of_one_s_own(Path("mine"))
+    before = everything(mine)
+    for _ in range(2):
+        assert deploy("--folder", mine, "--build-dir", "mine/b").code == 1
+    assert {name: data for name, data in everything(mine).items() if not name.startswith("mine/b/")} == before
+    assert Path("mine/b/emnist-setup/handler.py").exists()
 
 
 @pytest.mark.parametrize(

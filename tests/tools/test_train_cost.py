@@ -7,6 +7,8 @@ import pytest
 
 from nnlite.commands import _cost
 from nnlite.cost import prices
+from nnlite.errors import NnliteError
+from nnlite.estimating import books, calibrate
 
 LIST = prices.tariff("us-east-1")
 PARTS = {"compute", "waiting", "merging", "start-up", "requests", "storage"}
@@ -78,7 +80,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_starts(argv, words, tra
 
 
 def test_a_dry_run_has_an_estimate_and_starts_nothing(train, monkeypatch):
-    monkeypatch.setattr(_cost.calibrate, "calibrated", lambda *_: pytest.fail("started processes"))
+    monkeypatch.setattr(calibrate, "calibrated", lambda *_: pytest.fail("started processes"))
     assert train(*quick("--dry-run", "--calibrate")).code == 2
     done = train(*quick("--dry-run"))
     assert done.code == 0, done.err
@@ -90,17 +92,17 @@ def test_a_long_run_is_calibrated_by_itself_and_a_failing_calibration_does_not_s
 
     def fails(*_):
         asked.append(1)
-        raise _cost.NnliteError("too busy")
+        raise NnliteError("too busy")
 
-    monkeypatch.setattr(_cost, "WORTH_S", 0.0)
-    monkeypatch.setattr(_cost.calibrate, "calibrated", fails)
+    monkeypatch.setattr(books, "WORTH_S", 0.0)
+    monkeypatch.setattr(calibrate, "calibrated", fails)
     done = train(*quick())
     assert (done.code, asked) == (0, [1])
     assert "not calibrated: too busy" in done.err
 
 
 def test_a_user_s_own_layers_do_not_run_in_the_command_itself(train, case_file, monkeypatch):
-    monkeypatch.setattr(_cost.calibrate, "rough", lambda *_: pytest.fail("ran here"))
+    monkeypatch.setattr(calibrate, "rough", lambda *_: pytest.fail("ran here"))
     done = train("--case", case_file(), "--rounds", 1, "--out", "w.st")
     assert done.code == 0, done.err
     assert "estimate" not in done.err

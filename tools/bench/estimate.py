@@ -69,9 +69,9 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The cost of a run, estimated from a fresh calibration and then as it was."""
     from nnlite.commands import _platform, train
-    from nnlite.commands._cost import Books
     from nnlite.commands._plan import plan
     from nnlite.estimating import calibrate
+    from nnlite.estimating.books import Books
     from nnlite.estimating.conditions import local
     from nnlite.runs import lifecycle
     from nnlite.store import open_store
@@ -87,9 +87,9 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
         store = stack.enter_context(open_store(asked.store))
         dataset, planned = plan(asked)
         spec = platform.adapt(planned, asked.store, _platform.pricing(asked))
-        books = Books(asked, spec, store, platform)
-        if platform.is_here:
-            books.venue = local(min(args.workers, num_processes()), args.share)
+        is_here = platform.is_here
+        venue = local(min(args.workers, num_processes()), args.share) if is_here else platform.venue(spec, asked.store)
+        books = Books(spec, store, venue, platform.probes_cost)
         expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
         lifecycle.begin(store, store, spec, dataset)
         lifecycle.Driver(store, spec, books.venue.open(spec, store)).drive(dict.fromkeys(range(args.workers), 1))

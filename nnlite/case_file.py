@@ -75,6 +75,11 @@ class CaseFile:
         return module
 
 
+def adopt(file: CaseFile) -> None:
+    """Take a file as run that was written from classes which this process has defined already."""
+    _has_run[file.sha256] = file
+
+
 class _Held(importlib.machinery.SourceFileLoader):
     """Loads a module from the bytes that were read, not from what the file or a cache holds by now."""
 
@@ -85,6 +90,11 @@ class _Held(importlib.machinery.SourceFileLoader):
 
     def path_stats(self, path: str) -> dict[str, float]:
         raise OSError("no cache")
+
+
+def is_known(sha256: str) -> bool:
+    """Whether this process has run the file of that hash, or has adopted it."""
+    return sha256 in _has_run
 
 
 def has_run(name: str, sha256: str, what: str) -> CaseFile:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from nnlite.commands._optimum import Hunt
 from nnlite.cost.curve import score
+from nnlite.estimating.optimum import Hunt
 from nnlite.report import picture
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from nnlite.commands import _cost, _curve, _named, _platform
 from nnlite.commands._ask import confirm
 from nnlite.commands._json import say
-from nnlite.commands._optimum import Hunt, probe_seconds
 from nnlite.commands._plan import add_work, check_data, plan
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
@@ -20,8 +19,8 @@ from nnlite.cost.search import LARGEST_MB, SMALLEST_MB, MemorySearch
 from nnlite.cost.sizing import Sized
 from nnlite.data import Dataset
 from nnlite.errors import UsageError
-from nnlite.estimating import calibrate
-from nnlite.estimating.probe import Probe, Probed, VenueAt, local_share
+from nnlite.estimating.optimum import MOST_USD, PROBE_ROUND_S, Hunt, probe_of, probe_seconds
+from nnlite.estimating.probe import Probe, Probed, VenueAt
 from nnlite.invoker.processor import usable_cores
 from nnlite.platform import PLATFORMS
 from nnlite.platform.base import Platform
@@ -34,8 +33,6 @@ EXAMPLES = """examples:
   python -m tools.optimize --case a --objective time --workers 2:8 --plot curve.png
   python -m tools.optimize --case b --platform lambda --objective cost --workers 10:100 --budget-usd 0.2
 """
-MOST_USD = 0.1  # for probing, unless somebody allows more
-PROBE_ROUND_S = 1.0  # of a probe's round on the smallest function
 
 
 def main(args: argparse.Namespace) -> int:
@@ -89,14 +86,13 @@ def _probe(
     args: argparse.Namespace, platform: Platform, spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt
 ) -> Probe:
     """Short runs, whose rounds take about PROBE_ROUND_S on the smallest function."""
-    steps = calibrate.steps_for(spec, PROBE_ROUND_S, local_share(lowest_mb, spec.threads))
     if not platform.is_here:
-        return Probe(spec, dataset, steps, at)
+        return probe_of(spec, dataset, lowest_mb, at)
     busy, cores = os.getloadavg()[0], usable_cores()
     if busy > 0.6 * cores:
         print(f"this machine is busy (load {busy:.1f}, {cores:g} cores): large sizes will seem slow", file=sys.stderr)
     with _named.store(args.store) as store:
-        return Probe(spec, dataset, steps, at, calibrate.time_store(store, calibrate.model_bytes(spec)))
+        return probe_of(spec, dataset, lowest_mb, at, store)
 
 
 @dataclass(frozen=True)

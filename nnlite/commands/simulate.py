@@ -6,23 +6,22 @@ import argparse
 import math
 import sys
 import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict, fields
 
 from nnlite import cases
 from nnlite.commands import _named
 from nnlite.commands._json import say
 from nnlite.commands._plan import widths
-from nnlite.commands._speed import measured
-from nnlite.commands._workload import Workload, rates
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
+from nnlite.estimating.supposed import LIMIT_S, Supposed
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.report import picture
-from nnlite.simulation import faults, profile
-from nnlite.simulation.forecast import Forecast, forecast
+from nnlite.simulation import profile
+from nnlite.simulation.forecast import Forecast
 from nnlite.simulation.profile import Profile
+from nnlite.simulation.workload import Workload
 
 EXAMPLES = """A profile of your own machine and store: python -m tools.bench store --calibrate FILE --store URL --case b
 
@@ -30,8 +29,6 @@ examples:
   python -m tools.simulate --case b --workers 1,10,100 --store s3 --memory-mb 1769
   python -m tools.simulate --case emnist --workers 1,10,100,1000 --protocol downpour --store memcached --plot scale.png
 """
-LIMIT_S = 900.0  # of AWS Lambda
-POLLS_PER_S = 1_000  # of all workers together, at most; S3 takes 5,500 of one prefix, and they have work to do, too
 HEADINGS = (
     f"{'workers':>7} {'s/round':>9} {'total s':>9} {'req/w/round':>11} {'requests':>10} {'MB read':>10} "
     f"{'MB written':>10} {'staleness':>9} {'GB-s':>10} {'USD':>9}"
@@ -43,17 +40,16 @@ def main(args: argparse.Namespace) -> int:
     _check(args)
     if args.plot:
         picture.check(args.plot, f"--plot {args.plot}")
-    workload = Workload.of_case(args.case, args.dataset, args.batch_size)
-    timeout_s = args.limit_s or (math.inf if args.store == "file" else LIMIT_S)
-    trouble = replace(faults.parse(args.faults), timeout_s=timeout_s)
-    world, subject = _profile(args, workload), workload.subject(args.protocol)
+    supposed = _supposed(args)
+    workload = supposed.workload()
+    world = _world(supposed, workload)
     rows: list[Forecast] = []
     if not args.json:
         print(HEADINGS)
     for num_workers in args.workers:
-        spec = _spec(args, workload, num_workers)
+        spec = supposed.spec(workload, num_workers)
         began_s = time.monotonic()
-        row = forecast(spec, subject, world, args.seed, trouble)
+        row = supposed.forecast(workload, world, spec)
         rows.append(row)
         _show(row, spec, args, time.monotonic() - began_s)
     if args.plot:
@@ -80,45 +76,24 @@ def _check(args: argparse.Namespace) -> None:
     args.memory_mb = args.memory_mb or ONE_CORE_MB
 
 
-def _spec(args: argparse.Namespace, workload: Workload, num_workers: int) -> RunSpec:
-    poll_s = 0.03 if args.store == "file" else max(0.25, num_workers / POLLS_PER_S)
-    return workload.spec(
-        num_workers,
-        args.tree,
-        seed=args.seed,
-        num_rounds=args.rounds,
-        protocol=args.protocol,
-        **{name: value for name in protocols.options() if (value := getattr(args, name, None)) is not None},
-        steps_per_round=args.steps_per_round,
-        rates=rates(args.store, args.memory_mb),
-        max_poll_s=args.max_poll_s or poll_s,
-        **({"straggler_timeout_s": args.straggler_timeout_s} if args.straggler_timeout_s else {}),
-    )
+def _supposed(args: argparse.Namespace) -> Supposed:
+    """What the command line supposes."""
+    given = {one.name: getattr(args, one.name) for one in fields(Supposed) if hasattr(args, one.name)}
+    options = {name: value for name in protocols.options() if (value := getattr(args, name, None)) is not None}
+    return Supposed(**given, options=options)
 
 
-def _profile(args: argparse.Namespace, workload: Workload) -> Profile:
-    """The constants: from a file, or what is assumed of such a store and measured of this machine."""
-    if args.profile:
-        try:
-            found = Profile.from_json(Path(args.profile).read_bytes(), args.profile)
-        except OSError as error:
-            raise UsageError(f"--profile {args.profile}: {error.strerror}") from None
-        if found.case != workload.case.name:
-            raise UsageError(
-                f"--profile {args.profile} was measured with --case {found.case}, not {workload.case.name}"
-            )
-        return found
-    compute = measured(workload.network(), workload.optimizer, workload.batch_size)
-    say = f"a step takes {(compute.step_s + workload.batch_size * compute.row_s) * 1e3:.3g} ms on this machine"
-    print(f"{say}; the constants of {args.store} are assumed (--profile FILE: as measured)", file=sys.stderr)
-    start_s, spread = (0.3, 0.1) if args.store == "file" else (1.0, 0.3)
-    world = Profile(
-        profile.ASSUMED[args.store], compute, workload.case.name, workload.batch_size, start_s, spread, args.store
-    )
-    if args.store == "file":
-        return world
-    world = replace(world, compute=replace(compute, spread=0.05, crowding=()))
-    return world.with_memory(args.memory_mb)
+def _world(supposed: Supposed, workload: Workload) -> Profile:
+    """The constants; and where they are from, on stderr."""
+    compute = supposed.compute(workload)
+    if compute is not None:
+        say = f"a step takes {(compute.step_s + workload.batch_size * compute.row_s) * 1e3:.3g} ms on this machine"
+        print(f"{say}; the constants of {supposed.store} are assumed (--profile FILE: as measured)", file=sys.stderr)
+    try:
+        return supposed.world(workload, compute)
+    except UsageError as error:
+        said = str(error).replace(" was measured with case ", " was measured with --case ")
+        raise UsageError(said, parameter=error.parameter) from None
 
 
 def _show(row: Forecast, spec: RunSpec, args: argparse.Namespace, took_s: float) -> None:

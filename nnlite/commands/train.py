@@ -8,9 +8,9 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from nnlite import data, nn, output
+from nnlite.api.planned import facts
 from nnlite.commands import _cost, _named, _platform
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
@@ -23,9 +23,8 @@ from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
-from nnlite.runs import initial_weights, lifecycle, model_file, scaling
+from nnlite.runs import initial_weights, lifecycle, model_file
 from nnlite.runs.job import DEFAULT_STORE
-from nnlite.runtime import trainer
 from nnlite.store import Store, open_store
 
 EXAMPLES = """examples:
@@ -182,24 +181,8 @@ def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
 # ---- what people see
 
 
-def _facts(books: Books, dataset: data.Dataset | None) -> dict[str, Any]:
-    spec, store_url = books.spec, books.args.store
-    network, optimizer = trainer.build(spec)
-    per_round = f"{spec.steps_per_round} steps" if spec.steps_per_round else "one local epoch"
-    note = f" ({dataset.note})" if dataset and dataset.note else ""
-    return {
-        "run": spec.run,
-        "case": spec.case,
-        "dataset": f"{spec.data.name}: {spec.data.num_train:,} train, {spec.data.num_test:,} test{note}",
-        "network": f"{network.layout.size:,} parameters in {len(network.layers)} layers",
-        "optimizer": repr(optimizer),
-        **({"scaling": scaling.shown(spec, optimizer)} if spec.num_workers > 1 else {}),
-        "workers": f"{spec.num_workers}, merge tree {','.join(map(str, spec.tree_widths))}",
-        "protocol": spec.rules.describe(spec),
-        "rounds": f"{spec.num_rounds} of {per_round}, batch size {spec.batch_size}, seed {spec.seed}",
-        "store": store_url,
-        **books.platform.describe(spec, store_url),
-    }
+def _facts(books: Books, dataset: data.Dataset | None) -> dict[str, str]:
+    return facts(books.spec, dataset, books.platform, books.args.store)
 
 
 def _introduce(books: Books, dataset: data.Dataset) -> None:

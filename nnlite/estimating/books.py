@@ -48,6 +48,10 @@ def _ignore(_: object) -> None:
     """Nobody wants to know."""
 
 
+def _spend(workers: int, usd: float) -> None:
+    """Nobody wants to be asked."""
+
+
 @dataclass
 class Books:
     """The books of one run, wherever it runs, by the prices of its specification.
@@ -65,8 +69,8 @@ class Books:
     venue: Venue
     probes_cost: bool
     calibrates: bool = False  #: measure by a short run first, unless that was done lately
-    before_probe: Callable[[int, float], None] = lambda workers, usd: None
-    not_measured: Callable[[NnliteError], None] = _ignore
+    before_probe: Callable[[int, float], None] = field(default=_spend)
+    not_measured: Callable[[NnliteError], None] = field(default=_ignore)
     nothing: Account = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

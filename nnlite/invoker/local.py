@@ -147,6 +147,7 @@ class Heard:
     attempt: Count = 0
     kind: str = ""
     message: str = ""
+    traceback: str = ""
 
 
 class _Process:

@@ -149,6 +149,10 @@ def last_known(store: Store, spec: RunSpec) -> Head | None:
     return standing(durable, spec) if found is None and durable is not None else found
 
 
+class WorkerTraceback(Exception):
+    """Where in a worker an error was raised, as text: the cause of the RunError that ends the run."""
+
+
 @dataclass
 class Driver:
     """Drives a run on a platform, or with None in this process."""
@@ -212,7 +216,8 @@ class Driver:
         while not platform.events.empty():
             event = platform.events.get()
             if event["event"] == "error":
-                raise RunError(event["message"])
+                where = event.get("traceback")
+                raise RunError(event["message"]) from (WorkerTraceback(f"\n{where}") if where else None)
             self.tell(event["event"], event)
         return dead
 
@@ -236,7 +241,13 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     """The outcome of a run that is done. Raises RunError when it is not."""
     if last.result is None:
         raise RunError(f"run {spec.run} is {last.status}, at round {last.round}: {last.reason or 'no result yet'}")
-    where = Keys(spec.run).checkpoint(last.result)
+    return model(store, spec, last.result, last.accuracy)
+
+
+def model(store: Store, spec: RunSpec, number: int, accuracy: float | None) -> TrainedModel:
+    """What a run had learned at a checkpoint. accuracy: of it, on the test split. Raises RunError when the checkpoint
+    is not there any more."""
+    where = Keys(spec.run).checkpoint(number)
     network, optimizer = trainer.build(spec)
     state = trainer.State.of(spec, network, optimizer)
     state.read(checkpoint(store, spec, where), where)
@@ -244,7 +255,7 @@ def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
         "run": spec.run,
         "case": spec.case,
         "dataset": spec.data.name,
-        "test_accuracy": json.dumps(last.accuracy),
-        "rounds": str(last.result),
+        "test_accuracy": json.dumps(accuracy),
+        "rounds": str(number),
     }
     return TrainedModel.of(network, np.array(state.weights), spec, about)

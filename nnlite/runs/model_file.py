@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nnlite import weights
+from nnlite.case_file import CaseFile
 from nnlite.data import Values
 from nnlite.data.values import network_input
 from nnlite.described import UnknownClass
@@ -96,9 +97,7 @@ def load(path: str | os.PathLike[str], case: str | os.PathLike[str] | None = Non
     classes that are not defined here, UsageError for a case file that is none.
     """
     if case is not None:
-        from nnlite.cases import load_file
-
-        load_file(os.fspath(case))
+        CaseFile.read(os.fspath(case)).run()
     return _described(weights.load(path), str(path))
 
 

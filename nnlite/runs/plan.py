@@ -72,12 +72,14 @@ def specify(
     )
 
 
-def plan(job: Job, dataset: Dataset | None = None) -> tuple[Dataset, RunSpec]:
+def plan(job: Job, dataset: Dataset | None = None, given: Case | None = None) -> tuple[Dataset, RunSpec]:
     """The dataset, unless it is given, and the specification of a run that does the job.
+
+    given: the case, where it is not the one that the job names.
 
     Raises UsageError for a job that contradicts itself, its case or its data; DataNotFound.
     """
-    case, file = configured.find(job.case)
+    case, file = (given, None) if given is not None else configured.find(job.case)
     if dataset is None:
         dataset = cases.dataset(case, job.dataset, Path(job.data) if job.data else None)
     network = cases.network(case, dataset)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from typing import Any
 
 from nnlite.case_file import CaseFile
@@ -18,6 +19,7 @@ from nnlite.telemetry.throttle import Throttle
 from nnlite.telemetry.usage_meter import Gauge
 
 GRACE_S = 5.0  # without the command: for the last words
+MOST_TRACEBACK = 8_000  # characters, of the end of one
 
 _asked_to_end: list[bool] = []
 
@@ -65,14 +67,20 @@ def _work(payload: dict[str, Any], here: list[Workers]) -> tuple[int, bool]:
         _tell("unavailable", {"message": str(error)})
         return 1, False
     except NnliteError as error:
-        _tell("error", {"kind": type(error).__name__, "message": str(error)})
+        _tell("error", {"kind": type(error).__name__, "message": str(error), "traceback": _traceback()})
         return 1, True
     except Exception as error:  # of a user's own layer, say: the next attempt would only meet it again
         kind = type(error).__name__
         where = "(unexpected: --processes 0 --debug shows where)"
-        _tell("error", {"kind": kind, "message": f"a worker failed: {kind}: {error} {where}"})
+        message = f"a worker failed: {kind}: {error} {where}"
+        _tell("error", {"kind": kind, "message": message, "traceback": _traceback()})
         return 1, True
     return 0, True
+
+
+def _traceback() -> str:
+    """Where the exception that is being handled came from."""
+    return traceback.format_exc()[-MOST_TRACEBACK:]
 
 
 def _stop(*_: object) -> None:

@@ -24,7 +24,9 @@ SMALLER = {  # what would take minutes is run with a little less of it
     "python -m tools.train --case best.json --workers 4": "--rounds 1",
     "python -m pytest tests/nn -q -k conv": f"--collect-only --rootdir {ROOT}",
 }
-WITH_COMMANDS = [name for name in DOCUMENTS if any(b.language == "sh" and not b.needs for b in blocks(name))]
+WITH_COMMANDS = [
+    name for name in DOCUMENTS if any(b.language in ("sh", "python") and not b.needs for b in blocks(name))
+]
 OTHERS = {
     "--editable",
     "--set",
@@ -59,7 +61,8 @@ def test_a_document_does_what_it_says(document, tmp_path):
             if named:
                 (tmp_path / named[1]).write_text(block.text)
                 continue
-            done = run([sys.executable, "-c", block.text], tmp_path)
+            (tmp_path / "program.py").write_text(block.text)
+            done = run([sys.executable, "program.py"], tmp_path)
             assert done.returncode == 0, f"{block.text}\n{done.stderr}"
         elif block.language == "sh":
             for line in block.lines:

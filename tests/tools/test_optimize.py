@@ -8,7 +8,7 @@ import pytest
 
 from nnlite.commands import optimize as tool
 from nnlite.commands._command import run
-from nnlite.estimating import probe
+from nnlite.estimating import optimum, probe
 from nnlite.estimating.probe import Probe, Probed
 from nnlite.protocol.records.usage import Usage
 from tests.tools.conftest import Done
@@ -22,7 +22,7 @@ FIELDS = {
 @pytest.fixture
 def optimize(capfd, monkeypatch):
     """optimize(*argv): the command, in this process, with short probes."""
-    monkeypatch.setattr(tool, "PROBE_ROUND_S", 0.1)
+    monkeypatch.setattr(optimum, "PROBE_ROUND_S", 0.1)
 
     def call(*argv: object) -> Done:
         capfd.readouterr()

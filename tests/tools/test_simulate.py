@@ -57,7 +57,7 @@ def test_the_table_is_for_people_and_the_plot_a_file(capsys, profile, tmp_path):
 def test_a_plot_that_cannot_be_written_is_refused_before_anything_is_simulated(
     capsys, profile, tmp_path, monkeypatch, name, words
 ):
-    monkeypatch.setattr(simulate, "forecast", lambda *_: pytest.fail("simulated"))
+    monkeypatch.setattr(simulate.Supposed, "forecast", lambda *_: pytest.fail("simulated"))
     argv = ("--workers", "1", "--profile", profile, "--plot", tmp_path / name)
     done = simulated(capsys, *argv, code=2)
     assert done.out == ""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from nnlite import nn
-from nnlite.commands._speed import crowding, measured
+from nnlite.estimating.speed import crowding, measured
 from nnlite.invoker.processor import blas_of, num_processes
 from nnlite.simulation.profile import Profile, StoreProfile, Verb
 from nnlite.store import ABSENT, Store

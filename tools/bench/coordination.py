@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases, data
-from nnlite.commands._workload import Workload
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import DataSpec, RunSpec
 from nnlite.protocol.records.tree import Tree
@@ -19,6 +18,7 @@ from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import Workers
 from nnlite.simulation.forecast import forecast
 from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile
+from nnlite.simulation.workload import Workload
 from nnlite.store import Store
 from nnlite.store.trace import Traced
 

@@ -68,20 +68,19 @@ def _rows(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _search(args: argparse.Namespace, seed: int, sampler: str) -> dict[str, Any]:
     """One search, in processes of this machine as `tools.tune` runs it."""
-    from nnlite.commands import tune
-    from nnlite.commands._trials import plan
     from nnlite.platform.local import Local
     from nnlite.protocol.records.head import DONE
     from nnlite.runs import lifecycle
     from nnlite.searches import lifecycle as searches
+    from nnlite.searches.plan import Tuning, plan
     from nnlite.store import open_store
 
-    chosen: dict[str, Any] = {"case": args.case, "dataset": args.dataset, "data": args.data, "rounds": args.rounds}
-    chosen |= {"trials": args.trials, "sampler": sampler, "seed": seed, "workers": num_processes()}
-    options = argparse.Namespace(**{**vars(tune._parser().parse_args([])), **chosen})
-    planned = plan(options)
+    asked = Tuning(
+        args.case, args.dataset, args.data, rounds=args.rounds, trials=args.trials, sampler=sampler, seed=seed,
+        parallel=num_processes(),
+    )  # fmt: skip
+    planned = plan(asked)
     with tempfile.TemporaryDirectory() as folder:
-        options.store = folder
         store = open_store(folder)
         searches.begin(store, planned.spec, planned.search, planned.trials, (planned.seen, planned.whole))
         seconds: list[float] = []

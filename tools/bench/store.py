@@ -58,7 +58,7 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from nnlite.commands._workload import Workload
+    from nnlite.simulation.workload import Workload
     from tools.bench.calibrate import calibrate
 
     output.check(args.calibrate, f"--calibrate {args.calibrate}")

@@ -16,13 +16,17 @@ from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized, best, sized
+from nnlite.data import Dataset
 from nnlite.errors import RunError, UsageError
 from nnlite.estimating import calibrate
-from nnlite.estimating.probe import NUM_ROUNDS, Probe, Probed
+from nnlite.estimating.probe import NUM_ROUNDS, Probe, Probed, VenueAt, local_share
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.tree import Tree
+from nnlite.store import Store
 
 DEFAULT_MB = ONE_CORE_MB  # what one takes without looking: a whole core
+MOST_USD = 0.1  # for probing, unless somebody allows more
+PROBE_ROUND_S = 1.0  # of a probe's round on the smallest function
 FITTED = ("step_s", "score_row_s", "warm_up_s", "cold_start_s")
 
 
@@ -130,6 +134,15 @@ class Hunt:
         parts = {part: sum(c.gb_s[part] for c in costs) for part in costs[0].gb_s}
         usd = {part: sum(c.usd[part] for c in costs) for part in costs[0].usd}
         return Cost(parts, usd, max(c.memory_mb for c in costs), costs[0].date)
+
+
+def probe_of(spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt, store: Store | None = None) -> Probe:
+    """Short runs, whose rounds take about PROBE_ROUND_S on the smallest function. store: whose latency and bandwidth
+    are measured here, where functions do not tell them."""
+    steps = calibrate.steps_for(spec, PROBE_ROUND_S, local_share(lowest_mb, spec.threads))
+    if store is None:
+        return Probe(spec, dataset, steps, at)
+    return Probe(spec, dataset, steps, at, calibrate.time_store(store, calibrate.model_bytes(spec)))
 
 
 def probe_seconds(round_s: float) -> float:

@@ -1,0 +1,290 @@
+"""A run: begun here or elsewhere, and all that can be asked of it while it goes on and afterwards."""
+
+from __future__ import annotations
+
+import html
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nnlite import output
+from nnlite.api import code
+from nnlite.errors import RunError
+from nnlite.estimating.books import Books, Expected
+from nnlite.platform.base import Platform
+from nnlite.protocol.records.head import DONE, FAILED, RUNNING, Head
+from nnlite.protocol.records.spec import RunSpec
+from nnlite.protocol.roles import watcher
+from nnlite.report.page import page
+from nnlite.report.tables import Report
+from nnlite.runs import lifecycle, model_file
+from nnlite.runs.model_file import TrainedModel
+from nnlite.runs.status import STATES, Surveyor
+from nnlite.runtime.performer import Performer, Teller, perform
+from nnlite.store import Store
+from nnlite.telemetry.events import Event, typed
+from nnlite.telemetry.reading import read
+
+OnEvent = Callable[[Event], object]
+REASON = "stopped from Python"
+POLL_S = 0.5  # of a run that another process drives
+REDRAW_S = 1.0  # between two pages in a notebook
+
+
+def telling(on_event: OnEvent) -> Teller:
+    """What tells `on_event` of each event of a run."""
+
+    def tell(event: str, values: dict[str, Any]) -> None:
+        for one in typed(event, values):
+            on_event(one)
+
+    return tell
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run stands."""
+
+    state: str  #: RUNNING, DONE, STOPPED or FAILED
+    round: int  #: rounds that are closed; in downpour, checkpoints
+    num_rounds: int
+    workers: dict[str, int]  #: how many are alive, waiting (to be seen), late, lost, or have left
+    usd: float  #: paid so far; 0 where nobody sends a bill
+    test_accuracy: float | None = None  #: the newest
+    reason: str = ""  #: why it is over
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run has used."""
+
+    usd: float  #: paid; 0 where nobody sends a bill
+    list_usd: float  #: the same at list prices
+    gb_seconds: float
+    breakdown: dict[str, float]  #: USD at list prices, by what they are for
+
+    def __str__(self) -> str:
+        return f"{self.gb_seconds:,.3f} GB-seconds, ${self.usd:.6f} (${self.list_usd:.6f} at list prices)"
+
+
+@dataclass
+class _Driving:
+    """A drive in a thread of this process."""
+
+    thread: threading.Thread
+    error: BaseException | None = None
+
+
+@dataclass(eq=False)
+class Run:
+    """A run in a store. Several objects, in several processes, may be of the same run."""
+
+    spec: RunSpec
+    store: Store
+    platform: Platform
+    on_event: OnEvent | None = None  #: told of what happens while this object drives the run
+    _driving: _Driving | None = None
+    _has_driven: bool = False
+    _surveyor: Surveyor | None = None
+    _drawn: tuple[float, str] = field(default=(-1e9, ""), repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its id, by which it is found again."""
+        return self.spec.run
+
+    id = name
+
+    def __repr__(self) -> str:
+        try:
+            status = self.status()
+        except Exception as error:  # a repr is asked for in the middle of other trouble
+            return f"Run({self.name!r}, {type(error).__name__}: {error})"
+        accuracy = "" if status.test_accuracy is None else f", test accuracy {status.test_accuracy:.4f}"
+        return f"Run({self.name!r}, {status.state}, round {status.round}/{status.num_rounds}{accuracy})"
+
+    # ---- where it stands
+
+    def status(self) -> Status:
+        """One look. Which workers live is known from the second look on."""
+        self._surveyor = self._surveyor or Surveyor(self.store, self.spec)
+        survey = self._surveyor.look()
+        head = survey.head
+        workers = {state: survey.count(state) for state in STATES if survey.count(state)}
+        found = (head.status.upper(), head.round, self.spec.num_rounds, workers, survey.account.usd)
+        return Status(*found, head.accuracy, head.reason or "")
+
+    def _head(self) -> Head:
+        found = lifecycle.last_known(self.store, self.spec)
+        if found is None:
+            raise RunError(f"run {self.name} has no head in {self.store.url}: was its beginning interrupted?")
+        return found
+
+    # ---- its life
+
+    def wait(self, timeout_s: float | None = None) -> Run:
+        """Wait for its end, for at most so long. -> this run, ended or not
+
+        Raises RunError when it has failed. What a worker was doing then is the error's cause.
+        """
+        until_s = None if timeout_s is None else time.monotonic() + timeout_s
+        if self._driving is not None:
+            self._driving.thread.join(timeout_s)
+        while self._driving is None and self._head().status == RUNNING:
+            if until_s is not None and time.monotonic() >= until_s:
+                return self
+            time.sleep(POLL_S if until_s is None else max(0.0, min(POLL_S, until_s - time.monotonic())))
+        self._raise()
+        return self
+
+    def _raise(self) -> None:
+        """Raise what ended it, if that is over and was no good end."""
+        error = self._driving.error if self._driving is not None else None
+        if isinstance(error, RunError):
+            raise error
+        if error is not None:
+            raise RunError(f"run {self.name} failed: {type(error).__name__}: {error}") from error
+        head = self._head()
+        if head.status == FAILED:
+            raise RunError(f"run {self.name} failed: {head.reason}; its checkpoints stay in {self.store.url}")
+
+    def stop(self) -> Run:
+        """Stop it: its workers leave within seconds, and its newest checkpoint stays. -> this run, stopped or over"""
+        if perform(watcher.stop(self.name, REASON), Performer(self.store)) is None:
+            self._head()
+        if self._driving is not None:
+            self._driving.thread.join()
+        return self
+
+    def resume(self) -> Run:
+        """Start its workers, once more if they had stopped or failed, and drive it in a thread of this process. -> at
+        once this run. Raises RunError when it is done, or driven already."""
+        self._refuse_two()
+        code.need(self.spec)
+        self.platform.prepare(self.spec, self.store.url)
+        return self.drive_in_background(*lifecycle.reopen(self.store, self.spec))
+
+    def _refuse_two(self) -> None:
+        if self._driving is not None and self._driving.thread.is_alive():
+            raise RunError(f"run {self.name} is going on in this process: wait for it, or stop it")
+
+    def drive_in_background(self, attempts: dict[int, int], first_round: int = 0) -> Run:
+        """Start these attempts of workers and watch them in a thread. -> at once this run"""
+
+        def drive() -> None:
+            try:
+                self.drive(attempts, first_round)
+            except BaseException as error:  # kept for those who ask for the outcome
+                driving.error = error
+
+        thread = threading.Thread(target=drive, name=f"nnlite {self.name}", daemon=True)
+        driving = self._driving = _Driving(thread)
+        thread.start()
+        return self
+
+    def drive(self, attempts: dict[int, int], first_round: int = 0) -> Run:
+        """The same in this thread, to the end. Ctrl-C stops the run, and says how it goes on."""
+        driver = lifecycle.Driver(self.store, self.spec, self.platform.open(self.spec, self.store), first_round)
+        self._has_driven = True
+        if self.on_event is not None:
+            driver.tell = telling(self.on_event)
+        try:
+            driver.drive(attempts)
+        except KeyboardInterrupt as error:
+            error.args = (
+                f"run {self.name} was stopped; it goes on by nnlite.attach({self.name!r}, store={self.store.url!r}"
+                f"{'' if self.platform.is_here else f', platform={self.platform!r}'}).resume()",
+            )
+            raise
+        return self
+
+    # ---- what came out
+
+    @property
+    def history(self) -> dict[str, NDArray[Any]]:
+        """What its rounds made, as arrays of one length: round, samples (trained on up to its end), seconds (since the
+        run began), loss (on the training samples) and test_accuracy of the weights after it. NaN: not measured. There
+        is no validation split in a run, so val_loss and val_accuracy are NaN."""
+        points = Report(read(self.store, self.name)).points
+        nothing = [None] * len(points)
+        columns: dict[str, list[Any]] = {
+            "seconds": [one.end_s for one in points],
+            "loss": [one.loss for one in points],
+            "test_accuracy": [one.accuracy for one in points],
+            "val_loss": nothing,
+            "val_accuracy": nothing,
+        }
+        counted = {"round": [one.number for one in points], "samples": [one.samples for one in points]}
+        return {name: np.array(column, np.int64) for name, column in counted.items()} | {
+            name: np.array([np.nan if one is None else one for one in column], np.float64)
+            for name, column in columns.items()
+        }
+
+    @property
+    def _books(self) -> Books:
+        return Books(self.spec, self.store, self.platform.venue(self.spec, self.store.url), probes_cost=True)
+
+    @property
+    def estimate(self) -> Expected | None:
+        """What it was to take, by what is measured of its like, or roughly; None where that cannot be said."""
+        return self._books.expect()
+
+    @property
+    def cost(self) -> Spent:
+        """What it has used, so far; of one that was driven to its end by this object, in all."""
+        has_just_ended = self._has_driven and self._head().status != RUNNING
+        account = self._books.account(has_just_ended)
+        cost = account.cost
+        return Spent(account.usd, cost.total_usd, cost.total_gb_s, dict(cost.usd))
+
+    @property
+    def model(self) -> TrainedModel:
+        """What it has learned. Raises RunError when it is not over, or has failed: then the error's cause is what the
+        worker was doing."""
+        head = self._head()
+        if head.status != RUNNING and head.result is None:
+            self._raise()
+        code.need(self.spec)
+        return lifecycle.result(self.store, self.spec, head)
+
+    def save(self, path: str | os.PathLike[str], round: int | None = None) -> None:
+        """Write what it has learned as a safetensors file, for `nnlite.load`.
+
+        round: of a checkpoint that stands: the newest two, and those that `checkpoint_every` keeps; None: the result.
+        Raises RunError when that is not there.
+        """
+        model = self.model if round is None else lifecycle.model(self.store, self.spec, round, self._accuracy(round))
+        model_file.save(path, model)
+
+    def _accuracy(self, round: int) -> float | None:
+        points = Report(read(self.store, self.name)).points
+        return next((one.accuracy for one in points if one.checkpoint == round), None)
+
+    # ---- for people
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write a page about it: what it learned, who did what when, what it cost; also while it goes on."""
+        output.check(path)
+        output.write(path, [self._page().encode()], "report")
+
+    def _page(self) -> str:
+        return page(Report(read(self.store, self.name)))
+
+    def _repr_html_(self) -> str:
+        """The same page in a frame, for notebooks; made at most once a second, unless the run is over."""
+        now_s = time.monotonic()
+        if now_s - self._drawn[0] >= REDRAW_S:
+            frame = f'<iframe srcdoc="{html.escape(self._page())}" width="100%" height="700" frameborder="0"></iframe>'
+            self._drawn = time.monotonic(), frame
+        return self._drawn[1]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to its end."""
+        return self._head().status == DONE

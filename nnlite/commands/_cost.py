@@ -33,7 +33,7 @@ class Books:
     """The books of one run (`estimating.books`), as a command shows them and asks before money is spent."""
 
     def __init__(self, args: argparse.Namespace, spec: RunSpec, store: Store, platform: Platform):
-        self.args, self.spec, self.store = args, spec, store
+        self.args, self.spec, self.store, self.platform = args, spec, store, platform
         self.inner = books.Books(
             spec,
             store,

@@ -50,6 +50,7 @@ OTHERS: dict[str, set[str]] = {
     "numbers": {"numpy"},
     "nn": {"numpy"},
     "data": {"numpy"},
+    "data.own": {"PIL"},
     "weights": {"numpy"},
     "space": {"numpy"},
     "protocol": {"numpy"},
@@ -83,7 +84,8 @@ EXCEPTIONS = {
 }
 # only what these modules import by name when they are asked to
 LAZY_ONLY = {
-    "boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib", "yaml", "jsonschema", "kubernetes_validate",
+    "PIL", "boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib", "yaml", "jsonschema",
+    "kubernetes_validate",
 }  # fmt: skip
 PROTOCOL_NEVER = {
     "asyncio", "datetime", "http", "io", "multiprocessing", "os", "pathlib", "random", "secrets", "select",

@@ -7,6 +7,7 @@ from math import isfinite
 
 import numpy as np
 
+from nnlite.data.inputs import Inputs
 from nnlite.data.shuffle import permutation
 from nnlite.errors import DataError, UsageError
 
@@ -54,6 +55,7 @@ class Dataset:
     mean, std: per channel in units of x/255 for uint8, for `to_float`; 0 and 1 for rows of numbers, which are used
         as they are.
     note: how this copy differs from the official dataset; "" if it does not.
+    inputs: of one's own data that are no pixels: what makes such rows of what a person gives.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dataset:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     note: str = ""
+    inputs: Inputs | None = None
 
     def __post_init__(self) -> None:
         if self.train.x.shape[1:] != self.test.x.shape[1:] or self.train.x.dtype != self.test.x.dtype:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlite.data.dataset import Split, first_not_finite, to_float
+from nnlite.data.inputs import FAR
 from nnlite.errors import UsageError
 
 Constants = tuple[float, ...]
 
-FAR = 10  # widths of the range that numbers may lie outside of it: beyond, they are on another scale
 OVERSHOOT = 0.1  # of its width, that values may leave a range that was declared: what resizing a picture does
 _DECLARED = re.compile(r"\s*(-?[\d.]+)\s*\.\.\s*(-?[\d.]+)\s*")
 

@@ -1,0 +1,56 @@
+"""Reading: what a person says of a file or folder of their own that is to be read as a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
+
+from nnlite.choices import choice
+from nnlite.described import check_types
+from nnlite.errors import UsageError
+from nnlite.numbers import PythonNumbers
+
+TEST = 0.2  # of the rows, where no test split is given
+MISSING = ("error", "mean", "drop")
+LARGEST = 1024  # pixels of a side
+
+
+@dataclass(frozen=True)
+class Reading(metaclass=PythonNumbers):
+    """The choices; each is refused where it would do nothing."""
+
+    target: str | None = choice(
+        None, "of a table: the column to predict (label, target, class, y, or the last)", "COLUMN"
+    )
+    features: tuple[str, ...] | None = choice(None, "of a table: the columns to predict from (all others)", "A,B")
+    ignore: tuple[str, ...] | None = choice(None, "of a table: columns to leave out, such as an id", "A,B")
+    missing: str | None = choice(
+        None, "of a table: cells that are missing are an error, the mean, or drop the row (error)", values=MISSING
+    )
+    size: int | None = choice(None, "of pictures: pixels of a side (as they are if all are alike, else 32)", "PIXELS")
+    channels: int | None = choice(None, "of pictures: 1 for grey, 3 for colour (as they are)", "C")
+    test: float | None = choice(None, f"share of the rows for the test split ({TEST})", "SHARE")
+
+    def __post_init__(self) -> None:
+        check_types(type(self), vars(self), UsageError)
+        if self.missing not in (None, *MISSING):
+            raise UsageError(f"missing {self.missing!r:.40}: there are {', '.join(MISSING)}", parameter="missing")
+        if self.size is not None and not 4 <= self.size <= LARGEST:
+            raise UsageError(f"size {self.size}: wanted 4 to {LARGEST} pixels", parameter="size")
+        if self.channels not in (None, 1, 3):
+            raise UsageError(f"channels {self.channels}: wanted 1, grey, or 3, colour", parameter="channels")
+        if self.test is not None and not 0 < self.test < 1:
+            raise UsageError(f"test {self.test}: wanted a share above 0, below 1", parameter="test")
+        if self.features is not None and self.ignore is not None:
+            raise UsageError("features and ignore both say which columns: leave one out", parameter="features")
+
+    def refuse_but(self, heeded: Collection[str], what: str) -> None:
+        """Raise UsageError for a choice that would do nothing for `what`."""
+        for name in self.given():
+            if name not in heeded:
+                raise UsageError(f"{name} does nothing for {what}: leave it out", parameter=name)
+
+    def given(self) -> dict[str, Any]:
+        """Those that were chosen."""
+        return {one.name: getattr(self, one.name) for one in fields(self) if getattr(self, one.name) is not None}

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
-from nnlite.commands import _platform
+from nnlite.commands import _platform, options
 from nnlite.commands._ask import confirm
 from nnlite.cost.account import Account
 from nnlite.cost.bill import Cost
@@ -23,7 +23,7 @@ from nnlite.store import Store
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say at which prices."""
     money = parser.add_argument_group("cost")
-    _platform.add_fields(money, Pricing, ["memory_mb"])
+    options.add(money, Pricing, ["memory_mb"])
     _platform.add_prices(money)
     money.add_argument("--calibrate", action="store_true", help="measure by a short run first, for the estimate "
                        "(on this machine, from 10 s on, by itself)")  # fmt: skip

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection, Container
-from dataclasses import Field, fields
+from collections.abc import Container
+from dataclasses import fields
 from typing import Any
 
-from nnlite.commands import _named
+from nnlite.commands import options
 from nnlite.commands._signals import is_terminated
 from nnlite.errors import UsageError
 from nnlite.platform import PLATFORMS, find
@@ -29,9 +29,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name in PLATFORMS:
         kind = find(name)
         group = parser.add_argument_group(kind.title)
-        add_fields(group, kind, [one.name for one in fields(kind) if one.name not in OF_PRICES])
+        options.add(group, kind, [one.name for one in fields(kind) if one.name not in OF_PRICES])
         if kind.is_paid:
-            group.add_argument("--budget-usd", type=float, metavar="USD", help="stop before it has cost more")
+            options.add(group, Job, ["budget_usd"])
             group.add_argument(
                 "--yes", action="store_true", help="do not ask whether it may cost what it is expected to"
             )
@@ -39,23 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def add_prices(group: Any) -> None:
     """--region, --arch, --prices: of every command that counts money."""
-    add_fields(group, Pricing, OF_PRICES)
-
-
-def add_fields(group: Any, kind: type, names: Collection[str]) -> None:
-    """Options for some fields of a dataclass, as their `choice` describes them."""
-    found = {one.name: one for one in fields(kind)}
-    for name in names:
-        group.add_argument("--" + name.replace("_", "-"), **_about(found[name]))
-
-
-def _about(one: Field[Any]) -> dict[str, Any]:
-    """What argparse is told of a field."""
-    of = one.metadata
-    kind = int if str(one.type).startswith("int") else _named.path if of["is_path"] else str
-    found = {"default": one.default, "type": kind, "help": of["help"]}
-    more = {"metavar": of["metavar"], "choices": of["values"]}
-    return found | {name: value for name, value in more.items() if value is not None}
+    options.add(group, Pricing, OF_PRICES)
 
 
 # ---- what they make
@@ -63,12 +47,12 @@ def _about(one: Field[Any]) -> dict[str, Any]:
 
 def of(args: argparse.Namespace) -> Platform:
     """The platform that the options name. Raises UsageError for a field that it cannot have."""
-    return find(args.platform)(**given(args, find(args.platform)))
+    return find(args.platform)(**options.given(args, find(args.platform)))
 
 
 def pricing(args: argparse.Namespace) -> Pricing:
     """By what the run counts its money; of several sizes of functions to choose from, none is counted by."""
-    found = given(args, Pricing)
+    found = options.given(args, Pricing)
     if not isinstance(found.get("memory_mb"), int):
         found.pop("memory_mb", None)
     return Pricing(**found)
@@ -76,20 +60,15 @@ def pricing(args: argparse.Namespace) -> Pricing:
 
 def check(args: argparse.Namespace, platform: Platform) -> None:
     """Raise UsageError for options that the platform could only ignore, or go wrong by later."""
-    chosen = {name: value for name, value in given(args, Job).items() if name not in ("case", "budget_usd")}
+    chosen = {name: value for name, value in options.given(args, Job).items() if name not in ("case", "budget_usd")}
     platform.check(Job(case=args.case or "", **chosen), pricing(args))
-
-
-def given(args: argparse.Namespace, kind: type) -> dict[str, Any]:
-    """The fields of a dataclass that the options of a command have."""
-    return {one.name: getattr(args, one.name) for one in fields(kind) if hasattr(args, one.name)}
 
 
 def settle_store(args: argparse.Namespace, platform: Platform) -> None:
     """Let `args.store` be the URL of the run's store, and say whether it is what the platform assumes anyway."""
-    given = args.store
-    args.store = platform.store_url(None if given == DEFAULT_STORE and platform.assumes_store else given)
-    args.store_is_assumed = args.store != given
+    asked = args.store
+    args.store = platform.store_url(None if asked == DEFAULT_STORE and platform.assumes_store else asked)
+    args.store_is_assumed = args.store != asked
 
 
 def refuse_foreign(args: argparse.Namespace, defaults: dict[str, object], but: Container[str] = ()) -> None:

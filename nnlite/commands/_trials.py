@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import fields
 
 from nnlite import cases
-from nnlite.commands import _named
+from nnlite.commands import _named, options
 from nnlite.commands._plan import check_data
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SAMPLERS
+from nnlite.runs.job import Job
 from nnlite.searches import plan as planning
 from nnlite.searches.plan import Plan, Tuning
 
@@ -19,17 +20,7 @@ from nnlite.searches.plan import Plan, Tuning
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say what to search, and how."""
     what = parser.add_argument_group("what")
-    what.add_argument(
-        "--case", type=_named.path, help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`"
-    )
-    what.add_argument("--dataset", help="instead of the case's: see `python -m tools.data list`")
-    what.add_argument(
-        "--data",
-        type=_named.path,
-        metavar="DIR",
-        help="where dataset files are (or NNLITE_DATA); else they are fetched",
-    )
-    what.add_argument("--optimizer", help=f"instead of the case's: {', '.join(cases.OPTIMIZERS)}")
+    options.add(what, Job, ("case", "dataset", "data", "optimizer"))
     what.add_argument(
         "--validation", type=float, default=0.1, metavar="F", help="part of the training split to choose by (0.1)"
     )

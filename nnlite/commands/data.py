@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnlite.commands._json import say
+from nnlite.commands.parser import Parser
 from nnlite.data import catalog
 from nnlite.data.dataset import Dataset, Split
 from nnlite.errors import DataNotFound, UsageError
@@ -179,15 +180,15 @@ class _Bar:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     common.add_argument("--cache", type=Path, metavar="DIR", help="where downloads are (~/.cache/nnlite)")
-    data = argparse.ArgumentParser(add_help=False)
+    data = Parser(add_help=False)
     data.add_argument("--data", type=Path, metavar="DIR", help="where the official files are (NNLITE_DATA)")
-    name = argparse.ArgumentParser(add_help=False)
+    name = Parser(add_help=False)
     name.add_argument("name", metavar="NAME", help="a dataset: see `list`")
 
-    parser = _formatted(argparse.ArgumentParser(prog="python -m tools.data", description=__doc__), "list")
+    parser = _formatted(Parser(prog="python -m tools.data", description=__doc__), "list")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(
@@ -208,5 +209,4 @@ def _parser() -> argparse.ArgumentParser:
 
 def _formatted(parser: argparse.ArgumentParser, example: str) -> argparse.ArgumentParser:
     parser.epilog = f"example:\n  python -m tools.data {example}"
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     return parser

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Sequence
 
 from nnlite.commands._spelling import command
+from nnlite.commands.parser import Parser
 
 PLATFORMS = {
     "lambda": "nnlite.commands._deploy_lambda",
@@ -30,14 +31,13 @@ def main(args: argparse.Namespace) -> int:
 
 def _parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
     """The options of the platform that the command line names: each has its own."""
-    first = argparse.ArgumentParser(prog=command("deploy"), add_help=False)
+    first = Parser(prog=command("deploy"), add_help=False)
     first.add_argument("--platform", choices=list(PLATFORMS), default="lambda")
     platform = first.parse_known_args(argv)[0].platform
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.deploy",
         description=f"Make, change or remove what runs on a platform need. These are the options for {platform}.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--platform", choices=list(PLATFORMS), default="lambda", help="where (default %(default)s)")
     importlib.import_module(PLATFORMS[platform]).add_options(parser)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
@@ -13,6 +12,7 @@ from nnlite import required
 from nnlite.commands import COMMANDS, parser_of
 from nnlite.commands._command import EXIT_ERROR, run
 from nnlite.commands._signals import ending_as_ctrl_c, exit_code
+from nnlite.commands.parser import Parser
 from nnlite.errors import RunError
 from nnlite.invoker.processor import blas_of
 
@@ -22,11 +22,10 @@ EXAMPLE = "example: nnlite train --case b --dataset fashion-sample --workers 2"
 def main(argv: Sequence[str] | None = None) -> int:
     """`nnlite NAME ...`: run the command that the first word names. Returns its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="nnlite",
         description="Train neural networks on serverless functions, in pure NumPy.",
         epilog="\n".join(["commands:", *(f"  {name:<10} {about}" for name, about in COMMANDS.items()), "", EXAMPLE]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"nnlite {nnlite.__version__}")
     parser.add_argument(

@@ -8,10 +8,11 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnlite.commands import _cost, _curve, _named, _platform
+from nnlite.commands import _cost, _curve, _named, _platform, options
 from nnlite.commands._ask import confirm
 from nnlite.commands._json import say
 from nnlite.commands._plan import add_work, check_data, plan
+from nnlite.commands.parser import Parser
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
 from nnlite.cost.prices import Tariff
@@ -26,6 +27,7 @@ from nnlite.platform import PLATFORMS
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.report import picture
+from nnlite.runs.job import Job
 
 EXAMPLES = """examples:
   python -m tools.optimize --case a --objective cost
@@ -263,12 +265,11 @@ def _range(text: str) -> tuple[int, int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.optimize",
         description="Find the memory size, the number of workers and the merge tree that serve an objective best: "
         "memory by timing a few short runs, workers and tree by a model of a run.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_work(parser)
     goal = parser.add_argument_group("goal")
@@ -281,7 +282,7 @@ def _parser() -> argparse.ArgumentParser:
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=list(PLATFORMS), default="local",
                        help="where probes run (default local)")  # fmt: skip
-    where.add_argument("--store", type=_named.path, default=".nnlite", help="path or URL for weights (default .nnlite)")
+    options.add(where, Job, ["store"])
     parser.add_argument("--plot", type=_named.path, metavar="FILE", help="the curve as a picture (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")

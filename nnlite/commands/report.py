@@ -9,6 +9,7 @@ from pathlib import Path
 from nnlite import output
 from nnlite.commands import _named, _where
 from nnlite.commands._json import say
+from nnlite.commands.parser import Parser
 from nnlite.errors import UsageError
 from nnlite.report import chrome, optimum, searches
 from nnlite.report.findings import caveats
@@ -154,12 +155,11 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.report",
         description="Write a page about a run: what it learned, who did what when, what it cost. "
         "A run that still goes on gives a partial report.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = "its id; or that of a search, which gets a page of its own"
     parser.add_argument("run", metavar="RUN", nargs="?", help=what)

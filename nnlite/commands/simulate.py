@@ -8,16 +8,16 @@ import sys
 import time
 from dataclasses import asdict, fields
 
-from nnlite import cases
-from nnlite.commands import _named
+from nnlite.commands import _named, options
 from nnlite.commands._json import say
-from nnlite.commands._plan import widths
+from nnlite.commands.parser import Parser
 from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
 from nnlite.estimating.supposed import LIMIT_S, Supposed
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.report import picture
+from nnlite.runs.job import Job
 from nnlite.simulation import profile
 from nnlite.simulation.forecast import Forecast
 from nnlite.simulation.profile import Profile
@@ -125,27 +125,19 @@ def _counts(text: str) -> list[int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.simulate",
         description="Run the real protocol in virtual time, with modelled stores, networks and machines, and print "
         "what a run would take with each number of workers. Nothing is started, nothing is paid.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--workers", type=_counts, default=[1, 10, 100], metavar="1,10,100", help="how many, in turn")
-    parser.add_argument(
-        "--case", type=_named.path, default="b", help=f"{', '.join(cases.CASES)}, or a case file (default %(default)s)"
-    )
+    options.add(parser, Job, ["case"], default="b")
     parser.add_argument("--dataset", help="instead of the case's; only its size and shape matter here")
-    parser.add_argument("--protocol", choices=protocols.names(), default="averaging")
+    options.add(parser, Job, ["protocol"])
     parser.add_argument("--store", choices=sorted(profile.ASSUMED), default="s3", help="(default %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
-    parser.add_argument("--steps-per-round", type=int, metavar="N", help="minibatches a round (default: a local epoch)")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="samples a step")
-    parser.add_argument("--push-every", type=int, metavar="N", help="downpour: steps between updates (10)")
-    parser.add_argument("--pull-every", type=int, metavar="N", help="downpour: between checkpoints (10)")
-    parser.add_argument("--wire", metavar="FORM", help="downpour: float32 (default), float16 or topk:1%%")
-    parser.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, with one --workers")
+    options.add(parser, Job, ["steps_per_round", "batch_size", "push_every", "pull_every", "wire", "tree"])
     parser.add_argument("--memory-mb", type=int, metavar="M", help=f"of a function (default {ONE_CORE_MB}: a vCPU)")
     parser.add_argument(
         "--limit-s", type=float, metavar="S", help=f"when the platform ends a worker ({LIMIT_S:g}; file: never)"

@@ -13,6 +13,7 @@ from nnlite.commands._cost import dollars, shown
 from nnlite.commands._json import say
 from nnlite.commands._spelling import command
 from nnlite.commands._terminal import in_line
+from nnlite.commands.parser import Parser
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.records.spec import RunSpec
@@ -115,11 +116,10 @@ def _say(spec: RunSpec, survey: Survey) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.status",
         description="Show the runs of a store; or of one run its round, its workers and its cost so far.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="default: all, each in a line")
     parser.add_argument("--follow", action="store_true", help="go on until the run is over")

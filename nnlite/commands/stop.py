@@ -9,6 +9,7 @@ from nnlite.commands import _aws, _where
 from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._spelling import command
+from nnlite.commands.parser import Parser
 from nnlite.errors import NnliteError, RunError, StoreError, StoreUnavailable, UsageError
 from nnlite.invoker.aws.function import Function
 from nnlite.invoker.aws.stack import Stack
@@ -122,11 +123,10 @@ def _cut_off(stack: Stack, args: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.stop",
         description="Stop a run: its workers leave within seconds, its newest checkpoint stays, --resume goes on.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("run", nargs="?", metavar="RUN", help="the run to stop")
     parser.add_argument("--all", action="store_true", help="every run of the store")

@@ -11,20 +11,21 @@ from pathlib import Path
 
 from nnlite import data, nn, output
 from nnlite.api.planned import facts
-from nnlite.commands import _cost, _named, _platform
+from nnlite.commands import _cost, _named, _platform, options
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
-from nnlite.commands._plan import add_options, check_data, name_code, plan, run_code, widths
+from nnlite.commands._plan import HEADINGS, check_data, name_code, plan, run_code
 from nnlite.commands._progress import Progress
 from nnlite.commands._terminal import in_line
+from nnlite.commands.parser import Parser
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import initial_weights, lifecycle, model_file
-from nnlite.runs.job import DEFAULT_STORE
+from nnlite.runs.job import Job
 from nnlite.store import Store, open_store
 
 EXAMPLES = """examples:
@@ -218,6 +219,10 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
 
 # ---- the command line
 
+COMMON = (  #: what --help shows; --help-all shows the others
+    "case", "dataset", "data", "epochs", "batch_size", "optimizer", "learning_rate", "workers", "protocol", "platform",
+    "budget_usd", "target_accuracy", "resume", "out", "dry_run", "json",
+)  # fmt: skip
 NOT_OF_THE_RUN = {
     "resume",
     "case",
@@ -233,35 +238,22 @@ NOT_OF_THE_RUN = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.train",
         description="Train a network on workers that average their weights after every round.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        common=COMMON,
     )
-    add_options(parser)
+    groups = options.add_groups(parser, Job, HEADINGS)
     _cost.add_options(parser)
-    where = parser.add_argument_group("where")
+    where = groups["where"]
     where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")
-    where.add_argument("--workers", type=int, default=1, metavar="W", help="each has a shard of its own (default 1)")
-    where.add_argument("--tree", type=widths, metavar="1,4,20", help="widths of the merge tree, root to workers")
-    where.add_argument(
-        "--store", type=_named.path, default=DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})"
-    )
-    where.add_argument("--checkpoint-every", type=int, default=0, metavar="N", help="keep every Nth checkpoint")
-    where.add_argument(
-        "--checkpoint-store", type=_named.path, metavar="URL", help="where those are safe if the store may forget them"
-    )
-    where.add_argument(
-        "--data-store", type=_named.path, metavar="URL", help="where shards go (default: with the weights)"
-    )
     where.add_argument(
         "--init",
         type=_named.path,
         metavar="FILE",
         help="begin with the weights of a safetensors file, like tune's best",
     )
-    where.add_argument("--run", metavar="ID", help="name of the run (default: case, time and a random part)")
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument("--out", type=_named.path, metavar="FILE", help="where the weights go (default RUN.safetensors)")
     where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import configured, output
-from nnlite.commands import _named, _platform
+from nnlite.commands import _named, _platform, options
 from nnlite.commands._command import flags
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
@@ -21,6 +21,7 @@ from nnlite.commands._leaderboard import Leaderboard, configuration
 from nnlite.commands._plan import name_code, run_code
 from nnlite.commands._terminal import in_line
 from nnlite.commands._trials import add_options, plan
+from nnlite.commands.parser import Parser
 from nnlite.errors import RunError, StoreError, UsageError
 from nnlite.invoker.processor import num_processes
 from nnlite.platform import PLATFORMS, find
@@ -29,7 +30,7 @@ from nnlite.protocol.records.head import DONE, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SearchSpec
 from nnlite.runs import lifecycle, model_file
-from nnlite.runs.job import DEFAULT_STORE
+from nnlite.runs.job import Job
 from nnlite.searches import lifecycle as searches
 from nnlite.searches.lifecycle import Found
 from nnlite.store import Store
@@ -254,23 +255,17 @@ def _check(args: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m tools.tune",
         description="Search the best hyper-parameters of a case: random search, or asynchronous successive halving.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_options(parser)
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where trials run (default local)")
     where.add_argument("--parallel", dest="workers", type=int, metavar="P",
                        help=f"trials at a time (default: as many as cores; elsewhere {USUAL_PARALLEL})")  # fmt: skip
-    where.add_argument(
-        "--store", type=_named.path, default=DEFAULT_STORE, help=f"path or URL for results (default {DEFAULT_STORE})"
-    )
-    where.add_argument(
-        "--data-store", type=_named.path, metavar="URL", help="where shards go (default: with the results)"
-    )
+    options.add(where, Job, ["store", "data_store"])
     where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
     where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
     where.add_argument(

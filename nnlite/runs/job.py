@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Any
 
+from nnlite import cases
+from nnlite.choices import choice
 from nnlite.data import Augment
 from nnlite.described import check_types
 from nnlite.errors import UsageError, shown
 from nnlite.numbers import PythonNumbers
 from nnlite.protocol import protocols
+from nnlite.protocol.averaging.protocol import AveragingOptions
 from nnlite.protocol.base import Protocol
+from nnlite.protocol.downpour.protocol import DownpourOptions
 
 DEFAULT_STORE = ".nnlite"
 SCHEDULES = ("constant", "cosine")
@@ -21,47 +25,77 @@ SCALES = ("auto", "none")
 
 
 @dataclass(frozen=True)
-class Job(metaclass=PythonNumbers):
-    """The choices that make a specification; None leaves one to the case, the protocol or the store."""
+class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
+    """What to train, and how: the choices that make a specification. None leaves one to the case, the protocol or the
+    store. The options of a protocol may stand in a `Downpour(...)` or `Averaging(...)` instead of here."""
 
-    case: str  #: a name, or a file
-    dataset: str | None = None
-    data: str | None = None  #: folder with the dataset's files
-    augment: Augment | None = None
-    rounds: int | None = None
-    epochs: int | None = None  #: the same in passes over the data
-    steps_per_round: int | None = None
-    target_accuracy: float | None = None
-    batch_size: int | None = None
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    schedule: str | None = None  #: one of SCHEDULES
-    scale: str = "auto"  #: one of SCALES: whether several workers learn otherwise than one, see `scaling`
-    seed: int = 0
-    eval_every: int | None = None
-    protocol: str | Protocol = "averaging"  #: its name, or an object that has its options; then the name
-    push_every: int | None = None
-    pull_every: int | None = None
-    combine: str | None = None  #: one of COMBINES
-    max_staleness: int | None = None
-    staleness_aware: bool = False
-    wire: str | None = None
-    slow_momentum: float | None = None
-    average_last: int | None = None
-    ema: float | None = None
-    quorum: int | None = None
-    max_attempts: int = 10
-    max_minutes: float | None = None
-    budget_usd: float | None = None  #: where somebody sends a bill
-    trace: bool = True
-    threads: int = 1
-    workers: int = 1
-    tree: tuple[int, ...] | None = None
-    run: str | None = None
-    store: str = DEFAULT_STORE
-    checkpoint_every: int = 0
-    checkpoint_store: str | None = None
-    data_store: str | None = None
+    case: str = choice(
+        help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`", is_path=True, group="what"
+    )
+    dataset: str | None = choice(
+        None, help="instead of the case's: see `python -m tools.data list`", metavar="NAME", group="what"
+    )
+    data: str | None = choice(
+        None, help="where dataset files are (or NNLITE_DATA); else they are fetched", metavar="DIR", is_path=True,
+        group="what",
+    )  # fmt: skip
+    augment: Augment | None = choice(
+        None, help="none, or some of flip, crop:PIXELS, cutout:PIXELS: flip,crop:4", metavar="HOW", group="what"
+    )
+    rounds: int | None = choice(
+        None, help="number of rounds: after each, workers exchange what they learned (the case's)", metavar="N",
+        group="how",
+    )  # fmt: skip
+    epochs: int | None = choice(None, help="passes over the training data, instead of rounds", metavar="N", group="how")
+    steps_per_round: int | None = choice(
+        None, help="minibatches a round (default: a local epoch)", metavar="N", group="how"
+    )
+    batch_size: int | None = choice(None, help="samples a step", metavar="N", group="how")
+    optimizer: str | None = choice(None, help=", ".join(cases.OPTIMIZERS), metavar="NAME", group="how")
+    eval_every: int | None = choice(
+        None, help="rounds between test accuracies (1; downpour: the end)", metavar="N", group="how"
+    )
+    trace: bool = choice(True, help="write down what workers do, for tools.report (default)", group="how")
+    threads: int = choice(1, help="of a worker, for images (default 1)", metavar="T", group="how")
+    learning_rate: float | None = choice(None, help="of the optimizer (default: the case's)", metavar="R", group="how")
+    schedule: str | None = choice(
+        None, help="of the learning rate: cosine lets it end near 0 (constant)", values=SCHEDULES, group="how"
+    )
+    scale: str = choice(
+        "auto", help="rate, batch and rounds follow the number of workers, unless they are given (auto), or not (none)",
+        values=SCALES, group="how",
+    )  # fmt: skip
+    seed: int = choice(0, help="same seed, same weights (default 0)", metavar="N", group="how")
+    protocol: str | Protocol = choice(
+        "averaging", help="how workers exchange what they learned (default averaging)", values=protocols.names,
+        group="how",
+    )  # fmt: skip
+    target_accuracy: float | None = choice(
+        None, help="stop at this test accuracy, say 0.97", metavar="A", group="how"
+    )  # fmt: skip
+    max_attempts: int = choice(10, help="deaths of one worker that end a run (10)", metavar="N", group="how")
+    max_minutes: float | None = choice(
+        None, help="stop a run whose workers were at it for so long", metavar="M", group="how"
+    )
+    budget_usd: float | None = choice(None, help="stop before it has cost more", metavar="USD", group="money")
+    workers: int = choice(1, help="each has a shard of its own (default 1)", metavar="W", group="where")
+    tree: tuple[int, ...] | None = choice(
+        None, help="widths of the merge tree, root to workers", metavar="1,4,20", group="where"
+    )
+    store: str = choice(
+        DEFAULT_STORE, help=f"path or URL for weights (default {DEFAULT_STORE})", metavar="URL", is_path=True,
+        group="where",
+    )  # fmt: skip
+    checkpoint_every: int = choice(0, help="keep every Nth checkpoint", metavar="N", group="where")
+    checkpoint_store: str | None = choice(
+        None, help="where those are safe if the store may forget them", metavar="URL", is_path=True, group="where"
+    )
+    data_store: str | None = choice(
+        None, help="where shards go (default: with the weights)", metavar="URL", is_path=True, group="where"
+    )
+    run: str | None = choice(
+        None, help="name of the run (default: case, time and a random part)", metavar="ID", group="where"
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.protocol, Protocol):
@@ -70,7 +104,7 @@ class Job(metaclass=PythonNumbers):
             raise UsageError(f"Job.protocol: expected a name or a protocol, found {shown(self.protocol)}")
         check_types(type(self), vars(self), UsageError)
         if self.rounds is not None and self.epochs is not None:
-            raise UsageError("rounds and epochs both say how long: leave one out")
+            raise UsageError("rounds and epochs both say how long: leave one out", parameter="rounds")
         if self.schedule not in (None, *SCHEDULES):
             raise UsageError(f"no schedule {self.schedule!r:.80}; there are {', '.join(SCHEDULES)}")
         if self.scale not in SCALES:
@@ -91,7 +125,7 @@ class Job(metaclass=PythonNumbers):
         object.__setattr__(self, "protocol", protocol.name)
         for name in protocol.option_names():
             value = getattr(protocol, name)
-            if value is None:
+            if value in (None, False):
                 continue
             if getattr(self, name) not in (None, False):
                 raise UsageError(f"{name} stands in the job and in its protocol {protocol.name}: leave one out")

@@ -76,7 +76,7 @@ def test_errors_are_one_line_on_stderr(arguments, code, words):
 def test_a_command_line_that_cannot_be_meant_is_2(arguments):
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "usage:" in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("word", ["", "list", "check", "fetch", "show"])

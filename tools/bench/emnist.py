@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import data
-from nnlite.commands import _platform
+from nnlite.commands import _platform, options
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.base import Invoker
 from nnlite.platform.base import Platform, Pricing
@@ -74,7 +74,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     """Where ours runs: its options."""
     names = [Local.name, OpenFaaS.name]
     parser.add_argument("--platform", choices=names, default=Local.name, help="default %(default)s")
-    _platform.add_fields(parser, OpenFaaS, [one.name for one in fields(OpenFaaS)])
+    options.add(parser, OpenFaaS, [one.name for one in fields(OpenFaaS)])
 
 
 def platform_of(args: argparse.Namespace) -> Platform:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from nnlite.choices import choice
 from nnlite.errors import UsageError
 from nnlite.protocol.base import MANY, Protocol
 from nnlite.protocol.records.keys import MOST_WORKERS
@@ -24,8 +25,27 @@ class AveragingFields:
     quorum: int | None = None  #: so many workers are enough to close a round that takes too long
 
 
+@dataclass(frozen=True, kw_only=True)
+class AveragingOptions:
+    """What a job may say of averaging; None leaves it to nnlite."""
+
+    slow_momentum: float | None = choice(
+        None, help="momentum of what a round changes, from 0 to below 1 (by --scale)", metavar="B", group="averaging"
+    )
+    average_last: int | None = choice(
+        None, help="end with the mean of the last K checkpoints (1)", metavar="K", group="averaging"
+    )
+    ema: float | None = choice(
+        None, help="end with a moving average of all checkpoints, which decays so much a round", metavar="D",
+        group="averaging",
+    )  # fmt: skip
+    quorum: int | None = choice(
+        None, help="so many workers may close a round that takes too long (all)", metavar="Q", group="averaging"
+    )
+
+
 @dataclass(frozen=True)
-class Averaging(Protocol):
+class Averaging(AveragingOptions, Protocol):
     """Synchronous model averaging: rounds of local training, each closed by the mean over a merge tree.
 
     slow_momentum: of what a round changes, from 0 to below 1. average_last: end with the mean of so many checkpoints;
@@ -37,11 +57,6 @@ class Averaging(Protocol):
         "quorum": (1, MOST_WORKERS, "quorum"),
         "average_last": (1, MANY, "average_last"),
     }
-
-    quorum: int | None = None
-    slow_momentum: float | None = None
-    average_last: int | None = None
-    ema: float | None = None
 
     def check_options(self, spec: RunSpec) -> None:
         for name, value in (("slow momentum", spec.slow_momentum), ("ema", spec.ema)):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from nnlite.choices import choice
 from nnlite.errors import UsageError
 from nnlite.protocol.base import MANY, Protocol
 from nnlite.protocol.counting import samples_per_round
@@ -36,8 +37,29 @@ class DownpourFields:
     wire: str = "float32"  #: the form in which updates travel, see `downpour.wire`
 
 
+@dataclass(frozen=True, kw_only=True)
+class DownpourOptions:
+    """What a job may say of Downpour; None leaves it to nnlite."""
+
+    push_every: int | None = choice(None, help="steps between updates (10)", metavar="N", group="downpour")
+    pull_every: int | None = choice(
+        None, help="steps between looks for a newer checkpoint (10)", metavar="N", group="downpour"
+    )
+    combine: str | None = choice(
+        None, help="checkpoints move by the mean of the workers' changes, or by their sum (mean)", values=COMBINES,
+        group="downpour",
+    )  # fmt: skip
+    max_staleness: int | None = choice(
+        None, help="checkpoints that an update may be late (any)", metavar="S", group="downpour"
+    )
+    staleness_aware: bool = choice(False, help="smaller steps for late updates", group="downpour")
+    wire: str | None = choice(
+        None, help="updates travel as float32 (default), float16 or topk:1%", metavar="FORM", group="downpour"
+    )
+
+
 @dataclass(frozen=True)
-class Downpour(Protocol):
+class Downpour(DownpourOptions, Protocol):
     """Asynchronous SGD: workers push what they changed and pull checkpoints without waiting for each other.
 
     push_every, pull_every: steps between updates, and between looks for a newer checkpoint. combine: checkpoints move
@@ -59,13 +81,6 @@ class Downpour(Protocol):
     suspends_changes: ClassVar[bool] = True
     made: ClassVar[str] = "checkpoints"
     durable_every: ClassVar[int] = 100
-
-    push_every: int | None = None
-    pull_every: int | None = None
-    combine: str | None = None
-    max_staleness: int | None = None
-    staleness_aware: bool | None = None
-    wire: str | None = None
 
     def check_options(self, spec: RunSpec) -> None:
         if spec.combine not in COMBINES:

@@ -76,7 +76,8 @@ def test_errors_are_one_line_on_stderr(arguments, code, words):
 def test_a_command_line_that_cannot_be_meant_is_2(arguments):
     done = command(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("word", ["", "list", "check", "fetch", "show"])

@@ -26,7 +26,19 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS: list[set[str]] = [
     {"errors", ""},  # "": nnlite/__init__.py
     {"numbers"},
-    {"records", "places", "magic", "output", "locks", "described", "safetensors", "case_file", "required", "choices"},
+    {
+        "records",
+        "places",
+        "magic",
+        "output",
+        "locks",
+        "described",
+        "safetensors",
+        "case_file",
+        "required",
+        "choices",
+        "mixed",
+    },
     {"nn", "data", "store", "weights", "space", "invoker"},
     {"protocol", "cases"},
     {"cost", "configured"},
@@ -48,6 +60,7 @@ NEVER: dict[str, set[str]] = {
 # Area, or package in it -> the packages of others that it may import.
 OTHERS: dict[str, set[str]] = {
     "numbers": {"numpy"},
+    "mixed": {"numpy"},
     "nn": {"numpy"},
     "data": {"numpy"},
     "data.own": {"PIL"},

@@ -7,6 +7,7 @@ import numpy as np
 from nnlite.data.augment import Augment
 from nnlite.data.dataset import Split, to_float
 from nnlite.errors import UsageError
+from nnlite.mixed import Mixed
 
 _AUGMENT = 1  # the last word of the seed of augmentation; a seed of three words, as for orders, ends in a 0
 
@@ -82,8 +83,9 @@ class Batcher:
         self._x = np.empty(shape, np.float32)
         self._y = np.empty(minibatches.batch_size, split.y.dtype)
 
-    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
-        """The minibatch of a step: x (n, C, H, W) or (n, D) float32, y (n,) in the dtype of the split.
+    def batch(self, step: int) -> tuple[np.ndarray, np.ndarray | Mixed]:
+        """The minibatch of a step: x (n, C, H, W) or (n, D) float32, y (n,) in the dtype of the split, or two of them
+        where the augmentation mixes images.
 
         Both are buffers of this object: valid until the next call, which overwrites them.
         Augmentation is drawn from [seed, worker, step], so the same step is always the same minibatch.
@@ -93,13 +95,18 @@ class Batcher:
         # mode="clip" changes nothing here (no index is out of range), but "raise" would copy `out`
         rows = np.take(self._split.x, indices, axis=0, out=self._rows[:n], mode="clip")
         y = np.take(self._split.y, indices, out=self._y[:n], mode="clip")
-        if self._augment is not None:
-            seed = [self._minibatches.seed, self._minibatches.worker, step, _AUGMENT]
-            augmented = self._augment(rows, np.random.default_rng(seed))
-            if augmented.shape != rows.shape or augmented.dtype != rows.dtype:
-                raise UsageError(
-                    f"{type(self._augment).__name__} made {augmented.shape} {augmented.dtype} of images {rows.shape} "
-                    f"{rows.dtype}: an augmentation keeps shape and dtype"
-                )
-            rows = augmented
-        return to_float(rows, self._mean, self._std, out=self._x[:n]), y
+        if self._augment is None:
+            return to_float(rows, self._mean, self._std, out=self._x[:n]), y
+        rng = np.random.default_rng([self._minibatches.seed, self._minibatches.worker, step, _AUGMENT])
+        x = to_float(_augmented(self._augment, rows, rng), self._mean, self._std, out=self._x[:n])
+        return self._augment.mix(x, y, rng) if self._augment.mixup else (x, y)
+
+
+def _augmented(augment: Augment, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    augmented = augment(rows, rng)
+    if augmented.shape != rows.shape or augmented.dtype != rows.dtype:
+        raise UsageError(
+            f"{type(augment).__name__} made {augmented.shape} {augmented.dtype} of images {rows.shape} {rows.dtype}: "
+            "an augmentation keeps shape and dtype"
+        )
+    return augmented

@@ -10,6 +10,7 @@
 """
 
 from nnlite.described import Described
+from nnlite.mixed import Mixed
 from nnlite.nn.composite import Composite
 from nnlite.nn.gradcheck import GradientCheck, check_layer, check_network
 from nnlite.nn.initializers import Constant, Dirac, Glorot, He, Initializer, Normal
@@ -19,6 +20,7 @@ from nnlite.nn.layers.average_pool import AveragePool2D, GlobalAveragePool2D
 from nnlite.nn.layers.conv import Conv2D
 from nnlite.nn.layers.dense import Dense
 from nnlite.nn.layers.dropout import Dropout
+from nnlite.nn.layers.embedding import Embedding
 from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.layers.lrn import LocalResponseNorm
 from nnlite.nn.layers.normalization import BatchNorm, GroupNorm, LayerNorm
@@ -32,6 +34,7 @@ from nnlite.nn.losses import (
     Loss,
     MeanSquaredError,
     SoftmaxCrossEntropy,
+    WeightedLoss,
 )
 from nnlite.nn.network import Evaluation, Sequential
 from nnlite.nn.optimizers import LAMB, SGD, Adam, Momentum, Nesterov, Optimizer, RMSProp
@@ -55,6 +58,7 @@ __all__ = [
     "Described",
     "Dirac",
     "Dropout",
+    "Embedding",
     "Evaluation",
     "Exponential",
     "Flatten",
@@ -75,6 +79,7 @@ __all__ = [
     "Loss",
     "MaxPool2D",
     "MeanSquaredError",
+    "Mixed",
     "Momentum",
     "Nesterov",
     "Normal",
@@ -95,6 +100,7 @@ __all__ = [
     "StepDecay",
     "Tanh",
     "Warmup",
+    "WeightedLoss",
     "Workspace",
     "check_layer",
     "check_network",

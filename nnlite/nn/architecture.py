@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from nnlite.errors import StructureError
-from nnlite.nn.layer import Layer, Parameter
+from nnlite.nn.layer import Layer, Parameter, says
 from nnlite.nn.layers.flatten import Flatten
 from nnlite.nn.parameters import Shape
 
@@ -33,9 +33,10 @@ class Architecture:
     def of(cls, layers: Sequence[Layer], input_shape: Shape) -> Architecture:
         """Infer all shapes. Raises StructureError, with the layer's name, where they do not fit."""
         names, shape, shapes, parameters = _names(layers), input_shape, [], []
-        for name, layer in zip(names, layers, strict=True):
+        for index, (name, layer) in enumerate(zip(names, layers, strict=True)):
             try:
                 _check_batch(layer, shape)
+                _check_place(layer, layers[:index])
                 parameters.append(layer.parameters(shape))
                 shape = _output_shape(layer, shape)
             except StructureError as error:
@@ -70,6 +71,13 @@ def _check_batch(layer: Layer, shape: Shape) -> None:
         raise StructureError(
             f"{type(layer).__name__} needs the whole batch, and layers on images see it block by block: put it "
             "behind Flatten()"
+        )
+
+
+def _check_place(layer: Layer, before: Sequence[Layer]) -> None:
+    if says(layer, "whole_numbers") and any(type(one) is not Flatten for one in before):
+        raise StructureError(
+            f"{type(layer).__name__} wants the whole numbers of the data itself, which have no gradient: put it first"
         )
 
 

@@ -131,6 +131,7 @@ class Layer(Described):
     increasing: ClassVar[bool] = False  #: works on each number alone and never turns an order round: so max commutes
     takes_maximum: ClassVar[bool] = False  #: every y is the largest of some x of its channel
     whole_batch: ClassVar[bool] = False  #: in training a sample's y depends on the others: for vectors alone
+    whole_numbers: ClassVar[bool] = False  #: x are whole numbers and have no gradient: before it nothing learns
     is_root: ClassVar[bool] = True  #: of a class itself: it computes nothing, its subclasses say what
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -172,6 +173,10 @@ class Layer(Described):
         """Turn `d`, the sum over all blocks of gradients with respect to what `prepare` returned, into `g`."""
         for name, tensor in d.items():
             np.copyto(g[name], tensor)
+
+    def draw_input(self, shape: Shape, rng: np.random.Generator) -> Tensor:
+        """Some x float64 of that shape, as this layer has it inside a network, to try the layer with."""
+        return rng.standard_normal(shape)
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         """y for a block x. `p` are this layer's parameters by name."""

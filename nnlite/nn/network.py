@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.errors import StructureError
+from nnlite.mixed import Mixed
 from nnlite.nn.architecture import Architecture
 from nnlite.nn.composite import Composite
 from nnlite.nn.engine.execution import Execution
@@ -102,14 +103,16 @@ class Sequential(metaclass=PythonNumbers):
         self,
         vector: Tensor,
         x: Tensor,
-        y: NDArray[np.generic],
+        y: NDArray[np.generic] | Mixed,
         out: Tensor,
         rng: np.random.Generator | None = None,
+        sample_weights: NDArray[np.floating[Any]] | None = None,
     ) -> float:
         """Mean loss of N samples; the gradient (P,) is written into `out`.
 
-        x: (N, *input_shape) of the vector's dtype; y: what the loss wants. `rng` is needed where a layer
-        draws (Dropout). Raises StructureError when shapes do not fit.
+        x: (N, *input_shape) of the vector's dtype; y: what the loss wants, or two of them, mixed. `rng` is needed
+        where a layer draws (Dropout). `sample_weights` (N,): by what each sample counts; the mean is still one over
+        N. Raises StructureError when shapes do not fit.
         """
         self._check(vector, x)
         self.layout.check(out, "the gradient")
@@ -117,7 +120,7 @@ class Sequential(metaclass=PythonNumbers):
         execution = self._execution(vector.dtype)
         outputs = execution.forward(vector, x, training=True, rng=rng)
         d_outputs = execution.array("d_outputs", outputs.shape)
-        value = self.loss.value_and_gradient(outputs, y, d_outputs)
+        value = self.loss.of_samples(outputs, y, d_outputs, sample_weights)
         execution.backward(vector, out, d_outputs)
         return value
 
@@ -206,7 +209,7 @@ class Sequential(metaclass=PythonNumbers):
         return f"Sequential({list(self.layers)}, {self.input_shape}, {self.loss})"
 
 
-def _check_lengths(x: Tensor, y: NDArray[np.generic]) -> None:
+def _check_lengths(x: Tensor, y: NDArray[np.generic] | Mixed) -> None:
     if len(y) != len(x):
         raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
 

@@ -25,10 +25,10 @@ def check_promises(layer: Layer, input_shape: Shape, rng: np.random.Generator) -
     is_image = len(input_shape) == 3
     p = {name: rng.standard_normal(one.shape) for name, one in layer.parameters(input_shape).items()}
     inside = (*input_shape[1:], NUM_SAMPLES, input_shape[0]) if is_image else (*input_shape, NUM_SAMPLES)
-    x, axis = rng.standard_normal(inside), -2 if is_image else -1
+    x, axis = layer.draw_input(inside, rng), -2 if is_image else -1
 
     def forward(block: Tensor) -> Tensor:
-        chain = Chain([layer], np.float64, [{}], [bool(p)], True)
+        chain = Chain([layer], np.float64, [{}], [bool(p)], not layer.whole_numbers)
         given = block.copy()
         y = chain.forward([p], given, training, np.random.default_rng(0))
         _check_memory(layer, block, given, y)

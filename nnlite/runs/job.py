@@ -40,7 +40,10 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
         group="what",
     )  # fmt: skip
     augment: Augment | None = choice(
-        None, help="none, or some of flip, crop:PIXELS, cutout:PIXELS: flip,crop:4", metavar="HOW", group="what"
+        None,
+        help="none, or some of flip, crop:PIXELS, cutout:PIXELS, mixup:ALPHA: flip,crop:4",
+        metavar="HOW",
+        group="what",
     )
     rounds: int | None = choice(
         None, help="number of rounds: after each, workers exchange what they learned (the case's)", metavar="N",
@@ -159,15 +162,18 @@ def tree(text: str) -> tuple[int, ...]:
 
 
 def augmentation(text: str) -> Augment:
-    """none, or flip, crop:4 and cutout:8, or some of them. Raises UsageError."""
+    """none, or flip, crop:4, cutout:8 and mixup:0.2, or some of them. Raises UsageError."""
     if text == "none":
         return Augment()
     found: dict[str, Any] = {}
     for part in text.split(","):
-        match = re.fullmatch(r"(flip)|(crop|cutout):(\d{1,9})", part, re.ASCII)
+        match = re.fullmatch(r"(flip)|(crop|cutout):(\d{1,9})|(mixup):(\d{1,3}(?:\.\d{1,9})?)", part, re.ASCII)
         if match is None:
-            raise UsageError(f"{text[:80]!r}: wanted none, flip, crop:PIXELS, cutout:PIXELS, or several: flip,crop:4")
-        found[match[1] or match[2]] = match[1] is not None or int(match[3])
+            raise UsageError(
+                f"{text[:80]!r}: wanted none, flip, crop:PIXELS, cutout:PIXELS, mixup:ALPHA, or several: flip,crop:4"
+            )
+        flag, pixels, count, share, number = match.groups()
+        found[flag or pixels or share] = flag is not None or (float(number) if share else int(count))
     return Augment(**found)
 
 

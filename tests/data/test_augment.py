@@ -89,6 +89,10 @@ def test_what_cannot_be_meant_is_refused():
         Augment(crop=-1)
     with pytest.raises(UsageError, match="cutout is a number of pixels, 0 or more, not -3"):
         Augment(cutout=-3)
+    with pytest.raises(UsageError, match=r"mixup is the parameter of a Beta distribution, 0 to 1000\.0, not -0\.1"):
+        Augment(mixup=-0.1)
+    with pytest.raises(UsageError, match="not nan"):
+        Augment(mixup=float("nan"))
     with pytest.raises(UsageError):
         Augment(crop=5)(IMAGE[None], np.random.default_rng(0))
     with pytest.raises(UsageError):

@@ -100,12 +100,33 @@ def test_an_augmented_step_is_always_the_same_and_no_other():
     assert len({batch(seed, worker, step) for seed in (1, 2) for worker in (0, 1) for step in (0, 1)}) == 8
 
 
+def test_mixed_minibatches():
+    """Each image with one other of its minibatch, in the shares that its targets are told."""
+    split, shares = images(), []
+    whole, mixing = (Batcher(split, MEAN, STD, Minibatches(30, 8, 1, 0), one) for one in (None, Augment(mixup=0.5)))
+    for step in range(40):
+        x, y = (part.copy() for part in whole.batch(step))
+        mixed, targets = mixing.batch(step)
+        assert len(targets) == len(y)
+        np.testing.assert_array_equal(targets.first, y)
+        assert sorted(targets.second) == sorted(y)
+        partners = x[[list(y).index(one) for one in targets.second]]
+        np.testing.assert_allclose(mixed, targets.share * x + (1 - targets.share) * partners, rtol=1e-5, atol=1e-6)
+        shares.append(targets.share)
+    assert min(shares) < 0.1
+    assert max(shares) > 0.9
+    assert mixing.batch(7)[1].share == shares[7]
+
+
 def test_augmentation_leaves_the_split_alone():
     split = images()
     before = split.x.copy()
     batcher = Batcher(split, MEAN, STD, Minibatches(30, 7, 1, 0), Augment(flip=True, crop=3))
     for step in range(10):
         batcher.batch(step)
+    mixing = Batcher(split, MEAN, STD, Minibatches(30, 7, 1, 0), Augment(mixup=1.0))
+    for step in range(10):
+        mixing.batch(step)
     np.testing.assert_array_equal(split.x, before)
 
 

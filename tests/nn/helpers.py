@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -165,6 +166,10 @@ def image_layers(draw, shape, own=True, dropout=False):
     choices = [
         nn.Conv2D(draw(st.integers(1, 4)), kernel, stride, padding, nn.Normal(0.5), nn.Normal(0.3)),
         nn.Conv2D(shape[0], kernel, stride, "same", nn.Normal(0.5), nn.Normal(0.3), "auto", shape[0], 2),
+        nn.Conv2D(
+            *(draw(st.integers(1, 4)), kernel, stride, padding, nn.Normal(0.5), nn.Normal(0.3)),
+            standardized=kernel**2 * shape[0] > 1,
+        ),
         nn.Conv2D(2 * shape[0], kernel, 1, "same", nn.Normal(0.5), nn.Normal(0.3), "auto", shape[0]),
         nn.MaxPool2D(kernel, stride, padding),
         nn.LocalResponseNorm(draw(st.integers(0, 3)), 1.0, 0.5, draw(st.sampled_from([0.75, 0.5]))),
@@ -209,6 +214,7 @@ def networks(draw, own=True, dropout=False):
         nn.Flatten(),
         nn.LayerNorm(0.1, *SPREAD),
         nn.Dense(5, nn.Glorot(), nn.Normal(0.3)),
+        nn.Dense(5, nn.Glorot(), nn.Normal(0.3), standardized=prod(inside) > 1),
     ]
     simple += [Gains(), PassOn()] * own + [nn.Dropout(0.4)] * dropout
     layers += draw(st.lists(st.sampled_from(simple), max_size=4))

@@ -6,6 +6,7 @@ Images are (N, C, H, W), vectors (N, D); a convolution's weight is (kernel, kern
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import ceil, cosh, exp, log, pi, sqrt, tanh
 
 import numpy as np
@@ -188,6 +189,25 @@ def softmax_cross_entropy(logits, labels):
         for k in range(num_classes):
             d_logits[n, k] = (weights[k] / sum(weights) - (k == labels[n])) / num_samples
     return total / num_samples, d_logits
+
+
+def weighted_loss(of, outputs, targets, weights):
+    """The mean over samples of one of nnlite's losses, each times its weight; class weights too, by definition: with
+    labels the sample's, with K targets those of the outputs one by one, with one target that of its side."""
+    total = 0.0
+    for z, t, weight in zip(outputs, targets, weights, strict=True):
+        plain = replace(of, class_weights=None)
+        if of.class_weights is None:
+            total += weight * loss(plain, [z], [t])
+        elif np.ndim(t) == 0:
+            total += weight * of.class_weights[t] * loss(plain, [z], [t])
+        elif len(z) == 1:
+            total += weight * of.class_weights[int(t[0] > of.middle)] * loss(plain, [z], [t])
+        else:
+            shares = [loss(plain, [[a]], [[b]]) for a, b in zip(z, t, strict=True)]
+            share = len(z) if type(of).__name__ == "MeanSquaredError" else 1
+            total += weight * sum(w * one for w, one in zip(of.class_weights, shares, strict=True)) / share
+    return total / len(outputs)
 
 
 def loss(of, outputs, targets):

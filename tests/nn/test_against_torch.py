@@ -152,6 +152,36 @@ def test_well_known_networks(name, dtype):
     assert np.array_equal(twin.weights(), weights)
 
 
+@dtypes
+def test_embedding(dtype):
+    network, rng = nn.Sequential([nn.Embedding(7, 4), nn.Tanh(), nn.Dense(3)], (5,)), np.random.default_rng(0)
+    weights, x = network.init(rng).astype(dtype), rng.integers(0, 7, (6, 5)).astype(dtype)
+    assert_same_step(network, weights, x, rng.integers(0, 3, 6), dtype)
+
+
+@dtypes
+def test_standardized_weights(dtype):
+    layers = [
+        nn.Conv2D(4, 3, standardized=True),
+        nn.GroupNorm(2),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dense(3, standardized=True),
+    ]
+    network, rng = nn.Sequential(layers, (2, 7, 6)), np.random.default_rng(0)
+    assert_same_step(network, network.init(rng).astype(dtype), *batch_for(network, 5, rng, dtype), dtype)
+
+
+def assert_same_step(network, weights, x, y, dtype):
+    """Outputs, loss and gradient."""
+    twin, tolerance = TorchTwin(network, weights), TOLERANCES[dtype]
+    loss, gradient = gradient_of(network, weights, x, y)
+    assert loss == pytest.approx(twin.loss_and_gradient(x, y), rel=tolerance)
+    assert difference(gradient, twin.gradient()) < tolerance
+    with torch.no_grad():
+        assert difference(network.predict(weights, x), twin.module(torch.from_numpy(x)).numpy()) < tolerance
+
+
 @laws
 @given(networks(own=False), st.integers(1, 9), seeds)
 def test_any_network(network, num_samples, seed):

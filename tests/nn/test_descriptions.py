@@ -15,8 +15,9 @@ from tests.nn.helpers import Gains, laws, networks, small_models, through_json
 # For every class of nnlite that can be described, an object whose every field differs from its default.
 BOUNDS = {"weight_decay": 0.1, "clip_norm": 2.0}
 EXAMPLES = [
-    nn.Dense(3, nn.Glorot(), nn.Constant(0.1)),
-    nn.Conv2D(4, 3, 2, "valid", nn.Normal(0.2), nn.Constant(0.3), "im2col", 2, 3),
+    nn.Dense(3, nn.Glorot(), nn.Constant(0.1), True),
+    nn.Embedding(7, 3, nn.Normal(0.1)),
+    nn.Conv2D(4, 3, 2, "valid", nn.Normal(0.2), nn.Constant(0.3), "im2col", 2, 3, True),
     nn.MaxPool2D(3, 2, "valid"),
     nn.LocalResponseNorm(2, 1.5, 0.1, 0.5),
     nn.ReLU(),
@@ -35,11 +36,11 @@ EXAMPLES = [
     nn.LayerNorm(1e-4, nn.Constant(0.0), nn.Normal(0.1)),
     nn.Residual([nn.Conv2D(4, 3), nn.Residual(nn.ReLU())], nn.Conv2D(4, 1)),
     nn.SoftmaxCrossEntropy(0.1, [0.5, 2.0]),
-    nn.MeanSquaredError(),
-    nn.Huber(0.5),
-    nn.BinaryCrossEntropy(),
-    nn.Hinge(True),
-    nn.HalfSquaredError(),
+    nn.MeanSquaredError([0.5, 2.0]),
+    nn.Huber(0.5, [0.5, 2.0]),
+    nn.BinaryCrossEntropy([0.5, 2.0]),
+    nn.Hinge(True, [0.5, 2.0]),
+    nn.HalfSquaredError([0.5, 2.0]),
     nn.He(),
     nn.Glorot(),
     nn.Normal(0.7),
@@ -58,7 +59,7 @@ EXAMPLES = [
     nn.PiecewiseLinear([(0, 0.1), (5, 0.2)]),
     nn.OneCycle(0.4, 100, 0.2, 10.0, 100.0),
     nn.Scaled(nn.StepDecay(0.1, 5, 0.5), 2.0),
-    data.Augment(True, 4, 8),
+    data.Augment(True, 4, 8, 0.2),
 ]
 REFUSED = {"BatchNorm"}  # so that its description is refused with the same words
 BASES = {"Layer", "Composite", "Loss", "Initializer", "Optimizer", "Schedule"}

@@ -40,6 +40,29 @@ def test_convolution_in_groups(channels, filters, groups, kernel, stride, dilati
     assert_right(nn.check_layer(layer, (channels, 6, 5), np.random.default_rng(kernel), num_samples=2))
 
 
+@pytest.mark.parametrize(("kernel", "groups", "algorithm"), [
+    *((kernel, groups, "auto") for kernel in KERNELS for groups in (1, 2, 4) if kernel > 1 or groups < 4),
+    *((3, 1, algorithm) for algorithm in ("im2col", "rowwise", "winograd")),
+])  # fmt: skip
+def test_standardized_convolution(kernel, groups, algorithm):
+    layer = nn.Conv2D(4, kernel, groups=groups, algorithm=algorithm, standardized=True)
+    assert_right(nn.check_layer(layer, (4, 5, 6), np.random.default_rng(kernel), num_samples=2))
+
+
+@pytest.mark.parametrize("num_samples", [1, 5])
+@pytest.mark.parametrize("shape", [(2,), (7,)], ids=str)
+def test_standardized_dense(shape, num_samples):
+    assert_right(nn.check_layer(nn.Dense(3, standardized=True), shape, np.random.default_rng(2), num_samples))
+
+
+@pytest.mark.parametrize("num_samples", [1, 7])
+@pytest.mark.parametrize(("count", "features"), [(1, 3), (2, 1), (9, 4)])
+@pytest.mark.parametrize("length", [1, 3])
+def test_embedding(length, count, features, num_samples):
+    """Also where a number comes several times, in a sample and in several."""
+    assert_right(nn.check_layer(nn.Embedding(count, features), (length,), np.random.default_rng(count), num_samples))
+
+
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("stride", STRIDES)
 @pytest.mark.parametrize("kernel", KERNELS)

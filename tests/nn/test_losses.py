@@ -1,5 +1,7 @@
 """Losses: means over samples, finite for any logits, gradients that pull towards the target, hits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from nnlite import nn
 from nnlite.errors import StructureError
 from tests.nn import reference
-from tests.nn.helpers import laws, seeds
+from tests.nn.helpers import WeightedSum, laws, seeds, small_models
 
 LOSSES = [
     nn.SoftmaxCrossEntropy(),
@@ -29,6 +31,11 @@ def loss_of(loss, outputs, targets):
     """(value, gradient (K, N)) for outputs (K, N)."""
     gradient = np.full_like(outputs, np.nan)
     return loss.value_and_gradient(outputs, targets, gradient), gradient
+
+
+def weighed(loss, weights):
+    outputs = np.zeros((1, 2))
+    return loss.of_samples(outputs, np.ones(2), np.empty_like(outputs), np.array(weights, float))
 
 
 def draw(loss, rng, num_outputs, num_samples):
@@ -59,6 +66,70 @@ def test_values_and_gradients(loss, num_outputs):
         below[place] -= 1e-6
         difference = reference.loss(loss, above.T, targets) - reference.loss(loss, below.T, targets)
         assert gradient[place] == pytest.approx(difference / 2e-6, abs=1e-8)
+
+
+CASES = [(loss, k) for loss in LOSSES for k in (4, 1) if k > 1 or not isinstance(loss, nn.SoftmaxCrossEntropy)]
+
+
+@pytest.mark.parametrize("of_classes", [False, True], ids=["samples", "classes and samples"])
+@pytest.mark.parametrize(("loss", "num_outputs"), CASES, ids=str)
+def test_weights_of_classes_and_samples(loss, num_outputs, of_classes):
+    """Values as plain loops have them; gradients as differences of those loops."""
+    rng = np.random.default_rng(7)
+    loss = dataclasses.replace(
+        loss, class_weights=rng.uniform(0, 3, max(2, num_outputs)).tolist() if of_classes else None
+    )
+    outputs, targets = draw(loss, rng, num_outputs, 6)
+    weights, gradient = rng.uniform(0, 2, 6), np.full_like(outputs, np.nan)
+    weights[0] = 0
+    value = loss.of_samples(outputs, targets, gradient, weights)
+    assert value == pytest.approx(reference.weighted_loss(loss, outputs.T, targets, weights), rel=1e-12)
+    for place in np.ndindex(outputs.shape):
+        above, below = outputs.copy(), outputs.copy()
+        above[place] += 1e-6
+        below[place] -= 1e-6
+        values = [reference.weighted_loss(loss, moved.T, targets, weights) for moved in (above, below)]
+        assert gradient[place] == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-8)
+
+
+@pytest.mark.parametrize(("loss", "num_outputs"), CASES, ids=str)
+def test_a_weight_of_2_is_the_sample_twice(loss, num_outputs):
+    loss = dataclasses.replace(loss, class_weights=None)
+    outputs, targets = draw(loss, np.random.default_rng(8), num_outputs, 4)
+    gradient = np.empty_like(outputs)
+    value = loss.of_samples(outputs, targets, gradient, np.array([2.0, 1, 1, 1]))
+    twice = [0, 0, 1, 2, 3]
+    wanted, of_twice = loss_of(loss, np.ascontiguousarray(outputs[:, twice]), targets[twice])
+    assert 4 * value == pytest.approx(5 * wanted, rel=1e-12)
+    np.testing.assert_allclose(4 * gradient[:, 1:], 5 * of_twice[:, 2:], rtol=1e-12)
+    np.testing.assert_allclose(4 * gradient[:, 0], 5 * of_twice[:, :2].sum(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [*LOSSES, WeightedSum()], ids=str)
+def test_mixed_targets_are_a_mixture_of_losses(loss):
+    """Also of a loss of one's own, which knows neither mixtures nor weights."""
+    rng = np.random.default_rng(9)
+    (outputs, first), (_, second) = (draw(loss, rng, 4, 6) for _ in range(2))
+    gradient = np.full_like(outputs, np.nan)
+    value = loss.of_samples(outputs, nn.Mixed(first, second, 0.3), gradient)
+    one, other = loss_of(loss, outputs, first), loss_of(loss, outputs, second)
+    assert value == pytest.approx(0.3 * one[0] + 0.7 * other[0], rel=1e-12)
+    np.testing.assert_allclose(gradient, 0.3 * one[1] + 0.7 * other[1], rtol=1e-12)
+
+
+def test_networks_learn_from_weighted_and_mixed_samples():
+    network, rng = small_models()["mlp"], np.random.default_rng(0)
+    weights, x = network.init(rng).astype(float), rng.standard_normal((4, 1, 5, 4))
+    y, shares = rng.integers(0, 6, (2, 4)), np.array([1.0, 0, 0, 0])
+    gradients = np.empty((4, network.layout.size))
+    loss = network.loss_and_gradient(weights, x, y[0], out=gradients[0], sample_weights=shares)
+    alone = network.loss_and_gradient(weights, x[:1], y[0, :1], out=gradients[1])
+    assert 4 * loss == pytest.approx(alone)
+    np.testing.assert_allclose(4 * gradients[0], gradients[1], atol=1e-12)
+    mixed = network.loss_and_gradient(weights, x, nn.Mixed(y[0], y[1], 0.25), out=gradients[0])
+    plain = [network.loss_and_gradient(weights, x, one, out=out) for one, out in zip(y, gradients[1:], strict=False)]
+    assert mixed == pytest.approx(0.25 * plain[0] + 0.75 * plain[1])
+    np.testing.assert_allclose(gradients[0], 0.25 * gradients[1] + 0.75 * gradients[2], atol=1e-12)
 
 
 @pytest.mark.parametrize("loss", LOSSES, ids=str)
@@ -92,8 +163,21 @@ def test_hits_of_several_labels_are_those_with_all_of_them_right():
         (lambda: nn.SoftmaxCrossEntropy(class_weights=(1, -1)), r"class_weights \(1, -1\); wanted none below 0"),
         (
             lambda: nn.Sequential([nn.Dense(3)], (2,), nn.SoftmaxCrossEntropy(0, (1, 2))),
-            "2 class_weights for 3 outputs",
+            "2 class_weights for 3 outputs; wanted 3",
         ),
+        (lambda: nn.Sequential([nn.Dense(1)], (2,), nn.Huber(1.0, [1])), "1 class_weights for 1 outputs; wanted 2"),
+        (lambda: nn.Hinge(False, (np.nan, 1)), "Hinge: class_weights .* wanted none below 0"),
+        (
+            lambda: nn.SoftmaxCrossEntropy().value_and_gradient(np.zeros((2, 3)), np.zeros(3, int), np.zeros((3, 2)).T),
+            "into a contiguous array",
+        ),
+        (
+            lambda: weighed(nn.Huber(), [1, 2, 3]),
+            r"Huber: weights of shape \(3,\) from 1 to 3 for 2 samples; wanted one",
+        ),
+        (lambda: weighed(nn.Huber(), [1, -2]), "Huber: weights .* from -2 to 1 .* none below 0"),
+        (lambda: weighed(nn.Huber(), [1, np.nan]), "Huber: weights .* from nan to nan .* none below 0"),
+        (lambda: weighed(WeightedSum(), [1, 1]), "WeightedSum knows no weights of samples: .* nn.WeightedLoss"),
         (lambda: nn.Huber(0.0), r"delta 0\.0; wanted a positive number"),
         (lambda: loss_of(nn.BinaryCrossEntropy(), np.zeros((1, 2)), np.array([-1, 1])), "targets from -1 to 1"),
         (lambda: loss_of(nn.BinaryCrossEntropy(), np.zeros((1, 2)), np.array([np.nan, 1])), "targets from nan"),

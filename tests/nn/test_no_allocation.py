@@ -20,7 +20,8 @@ GROUPED = [
     nn.Dense(10),
 ]  # fmt: skip
 MODERN = [
-    nn.Conv2D(16, 3), nn.GroupNorm(4), nn.SiLU(), nn.Residual([nn.Conv2D(16, 3), nn.GroupNorm(1), nn.LeakyReLU()]),
+    nn.Conv2D(16, 3, standardized=True), nn.GroupNorm(4), nn.SiLU(),
+    nn.Residual([nn.Conv2D(16, 3), nn.GroupNorm(1), nn.LeakyReLU()]),
     nn.AveragePool2D(3, 2), nn.ELU(), nn.Softplus(), nn.GELU(), nn.Sigmoid(), nn.GlobalAveragePool2D(), nn.Flatten(),
     nn.Dense(100), nn.LayerNorm(), nn.GELU(), nn.Dense(10),
 ]  # fmt: skip

@@ -47,6 +47,11 @@ NETWORKS = [
     ([nn.Dense(3)], (-4,), ["input", "(-4,)", "positive"]),
     ([nn.Flatten(), nn.Dense(3)], (3, 0, 5), ["input", "(3, 0, 5)", "positive"]),
     ([nn.Dense(3)], (), ["input", "()"]),
+    ([nn.Conv2D(3, 1, groups=3, standardized=True)], IMAGE, ["Conv2D: standardized", "a single weight"]),
+    ([nn.Dense(3, standardized=True)], (1,), ["Dense: standardized", "a single weight"]),
+    ([nn.Embedding(3, 2)], IMAGE, ["Embedding wants vectors", "(3, 6, 5)", "Flatten()"]),
+    ([nn.Dense(3), nn.Embedding(3, 2)], (5,), ["layer embedding1", "have no gradient", "put it first"]),
+    ([nn.ReLU(), nn.Residual(nn.Embedding(3, 1))], (5,), ["layer residual1", "have no gradient", "put it first"]),
     ([GlobalMean(), nn.Dense(3)], IMAGE, ["layer globalmean1", "(3, 6, 5)", "(3,)", "Flatten()"]),
 ]
 
@@ -71,6 +76,9 @@ def test_dense_needs_units(units):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (lambda: nn.Embedding(0, 3), "Embedding: 0 rows of 3 features; wanted 1 to 16777216 rows of at least 1"),
+        (lambda: nn.Embedding(2**24 + 1, 3), "Embedding: 16777217 rows"),
+        (lambda: nn.Embedding(3, 0), "Embedding: 3 rows of 0 features"),
         (lambda: nn.GroupNorm(0), "GroupNorm: 0 groups; wanted at least 1"),
         (lambda: nn.GroupNorm(2, 0.0), r"GroupNorm: epsilon 0\.0; wanted a positive number"),
         (lambda: nn.LayerNorm(-1.0), r"LayerNorm: epsilon -1\.0"),

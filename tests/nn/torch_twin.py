@@ -39,7 +39,7 @@ class TorchTwin:
         with torch.no_grad():
             for name, module in self._learning.items():
                 for key in self._keys(name):
-                    getattr(module, TORCH_NAMES[key]).copy_(_to_torch(views[f"{name}/{key}"]))
+                    getattr(module, TORCH_NAMES[key]).copy_(_to_torch(views[f"{name}/{key}"], module))
 
     def loss_and_gradient(self, x: np.ndarray, y: np.ndarray) -> float:
         """Mean loss of a minibatch in nnlite's shapes; the gradients are left in the parameters."""
@@ -68,7 +68,7 @@ class TorchTwin:
         views = self.network.layout.views(vector)
         for name, module in self._learning.items():
             for key in self._keys(name):
-                views[f"{name}/{key}"][...] = _from_torch(what(getattr(module, TORCH_NAMES[key])))
+                views[f"{name}/{key}"][...] = _from_torch(what(getattr(module, TORCH_NAMES[key])), module)
         return vector
 
     def _keys(self, name: str) -> list[str]:
@@ -117,11 +117,40 @@ class MeanOfWindows(nn.Module):
         return self.sum(self.pad(x)) / self.counts
 
 
+class StandardizedConv2d(nn.Conv2d):
+    """With weight standardization."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._conv_forward(x, _standardized(self.weight), self.bias)
+
+
+class StandardizedLinear(nn.Linear):
+    """With weight standardization."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.linear(x, _standardized(self.weight), self.bias)
+
+
+def _standardized(weight: Tensor) -> Tensor:
+    """A batch normalization of the filters, taken as channels, normalizes them."""
+    rows = weight.reshape(1, len(weight), -1)
+    return nn.functional.batch_norm(rows, None, None, training=True, eps=1e-5).reshape(weight.shape)
+
+
+class Vectors(nn.Embedding):
+    """Of whole numbers that travel as floats, as everything does in nnlite."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.long()).flatten(1)
+
+
 def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
     """The modules of one layer for samples of `shape`; what learns comes last."""
     match layer:
         case lite.Dense():
-            return [nn.Linear(shape[0], layer.units)]
+            return [(StandardizedLinear if layer.standardized else nn.Linear)(shape[0], layer.units)]
+        case lite.Embedding():
+            return [Vectors(layer.count, layer.features)]
         case lite.ReLU():
             return [nn.ReLU()]
         case lite.Tanh():
@@ -159,9 +188,10 @@ def module_of(layer: lite.Layer, shape: tuple[int, ...]) -> list[nn.Module]:
             pads = [_padding(size, layer) for size in shape[1:]]
             options = shape[0], layer.filters, layer.kernel, layer.stride
             more = {"groups": layer.groups, "dilation": layer.dilation}
+            kind = StandardizedConv2d if layer.standardized else nn.Conv2d
             if all(before == after for before, after in pads):
-                return [nn.Conv2d(*options, padding=tuple(before for before, _ in pads), **more)]
-            return [nn.ZeroPad2d((*pads[1], *pads[0])), nn.Conv2d(*options, **more)]
+                return [kind(*options, padding=tuple(before for before, _ in pads), **more)]
+            return [nn.ZeroPad2d((*pads[1], *pads[0])), kind(*options, **more)]
         case lite.MaxPool2D():
             pads = [_padding(size, layer) for size in shape[1:]]
             if pads == [(0, 0), (0, 0)]:
@@ -229,11 +259,11 @@ def _padding(size: int, layer: lite.Conv2D | lite.MaxPool2D) -> tuple[int, int]:
     return pad // 2, pad - pad // 2
 
 
-def _to_torch(tensor: np.ndarray) -> Tensor:
-    axes = {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}[tensor.ndim]
+def _to_torch(tensor: np.ndarray, module: nn.Module) -> Tensor:
+    axes = (0, 1) if isinstance(module, nn.Embedding) else {1: (0,), 2: (1, 0), 4: (3, 2, 0, 1)}[tensor.ndim]
     return torch.from_numpy(np.ascontiguousarray(tensor.transpose(axes)))
 
 
-def _from_torch(tensor: Tensor) -> np.ndarray:
-    axes = {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}[tensor.ndim]
+def _from_torch(tensor: Tensor, module: nn.Module) -> np.ndarray:
+    axes = (0, 1) if isinstance(module, nn.Embedding) else {1: (0,), 2: (1, 0), 4: (2, 3, 1, 0)}[tensor.ndim]
     return tensor.detach().numpy().transpose(axes)

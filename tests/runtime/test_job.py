@@ -31,7 +31,8 @@ STACK_SCHEMA = Path(__file__).parents[2] / "faas" / "stack.schema.json"
 # name -> values that a choice may have, as the command line spells them
 VALUES: dict[str, tuple[str, ...]] = {
     "case": ("b", "c", "emnist"), "dataset": ("fashion-sample",), "data": (".",),
-    "augment": ("none", "flip", "crop:2", "flip,crop:4", "cutout:3,flip"), "rounds": ("1", "7"), "epochs": ("1", "3"),
+    "augment": ("none", "flip", "crop:2", "flip,crop:4", "cutout:3,flip", "mixup:0.2"),
+    "rounds": ("1", "7"), "epochs": ("1", "3"),
     "steps_per_round": ("5", "10", "1000"), "target_accuracy": ("0.5", "1"), "batch_size": ("1", "50", "128"),
     "optimizer": ("sgd", "momentum", "nesterov", "rmsprop", "adam"), "learning_rate": ("0.05", "1e-3"),
     "schedule": ("constant", "cosine"), "seed": ("0", "7", "4294967295"), "eval_every": ("1", "3"),
@@ -197,6 +198,7 @@ def test_ways_to_change_images_are_texts():
     assert job.augmentation("flip,crop:4") == Augment(True, 4)
     assert job.augmentation("cutout:8") == Augment(cutout=8)
     assert job.augmentation("crop:4,cutout:8,flip") == Augment(True, 4, 8)
+    assert job.augmentation("mixup:0.2,flip") == Augment(flip=True, mixup=0.2)
     assert job.tree("1,4,20") == (1, 4, 20)
 
 

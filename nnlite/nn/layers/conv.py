@@ -15,12 +15,14 @@ from nnlite.nn.convolution.grouped import Depthwise, Grouped
 from nnlite.nn.convolution.im2col import Im2col
 from nnlite.nn.convolution.pointwise import Pointwise
 from nnlite.nn.convolution.rowwise import Rowwise
+from nnlite.nn.convolution.standardized import Standardized
 from nnlite.nn.convolution.tiles import OUTPUTS
 from nnlite.nn.convolution.window import Window
 from nnlite.nn.convolution.winograd import Winograd
 from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
+from nnlite.nn.standardization import check
 
 ALGORITHMS: dict[str, type[Convolution]] = {
     "im2col": Im2col,
@@ -44,6 +46,9 @@ class Conv2D(Layer):
     With `groups`, channels and filters are shared out in order, and a filter reads the channels of its own group; as
     many groups as channels and filters is a depthwise convolution.
 
+    `standardized`: the sum is of weights with mean 0 and variance 1 in each filter, see `standardization`; meant to
+    stand before a GroupNorm.
+
     `algorithm` says how the sum is computed: "im2col" (the plain way), "rowwise" (few channels), "pointwise" (kernel
     1), "winograd" (stride 1, kernel 3 or 5), or "auto", which takes what is fastest for the shape. In float32
     "winograd" rounds about five times as much as the others (2e-6 of the result); where that decides a ReLU or a
@@ -59,6 +64,7 @@ class Conv2D(Layer):
     algorithm: str = "auto"
     groups: int = 1
     dilation: int = 1
+    standardized: bool = False
     needs_output: ClassVar[bool] = False
 
     def windows(self, shape: Shape) -> tuple[Window, Window]:
@@ -106,14 +112,21 @@ class Conv2D(Layer):
         area = self.kernel * self.kernel
         channels, filters = shape[0] // self.groups, self.filters // self.groups
         fans = area * channels, area * filters
+        weight = (self.kernel, self.kernel, channels, self.filters)
+        if self.standardized:
+            check(self, weight)
         return {
-            "weight": Parameter((self.kernel, self.kernel, channels, self.filters), self.weight, *fans),
+            "weight": Parameter(weight, self.weight, *fans),
             "bias": Parameter((self.filters,), self.bias, *fans, decays=False),
         }
 
     def steps(self, shape: Shape) -> Sequence[Layer]:
         """The sum and the bias, apart: a pooling may come between them."""
-        return (self.convolution(shape), ChannelBias())
+        return (self._sum(shape), ChannelBias())
+
+    def _sum(self, shape: Shape) -> Convolution | Standardized:
+        convolution = self.convolution(shape)
+        return Standardized(convolution) if self.standardized else convolution
 
     def convolution(self, shape: Shape) -> Convolution:
         """The sum without the bias, by the algorithm chosen, for images of `shape` (C, H, W)."""
@@ -146,14 +159,14 @@ class Conv2D(Layer):
         return tiles * points < rows.count * columns.count * self.kernel**2
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
-        convolution = self.convolution((x.shape[3], *x.shape[:2]))
+        convolution = self._sum((x.shape[3], *x.shape[:2]))
         y = convolution.forward(convolution.prepare(p, ws), x, ws)
         return np.add(y, p["bias"], out=y)
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
         pixels = dy.reshape(-1, self.filters)
         np.matmul(ws.ones(len(pixels)), pixels, out=g["bias"])
-        convolution = self.convolution((x.shape[3], *x.shape[:2]))
+        convolution = self._sum((x.shape[3], *x.shape[:2]))
         prepared = convolution.prepare(p, ws)
         d = {"weight": ws.temp("d prepared", prepared["weight"].shape)}
         dx = convolution.backward(prepared, d, x, y, dy, ws)

@@ -11,17 +11,22 @@ from nnlite.errors import StructureError
 from nnlite.nn.initializers import Constant, He, Initializer
 from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
 from nnlite.nn.parameters import Shape
+from nnlite.nn.standardization import check, standardize, unstandardize
 
 LARGE_PRODUCT = 4_000_000  # multiplications that are worth waking threads for: some 50 us
 
 
 @dataclass(frozen=True)
 class Dense(Layer):
-    """y = weight.T x + bias, on vectors: x (D, N) -> y (units, N); weight (D, units), bias (units,)."""
+    """y = weight.T x + bias, on vectors: x (D, N) -> y (units, N); weight (D, units), bias (units,).
+
+    `standardized`: of weights with mean 0 and variance 1 in each unit, see `standardization`.
+    """
 
     units: int
     weight: Initializer = He()
     bias: Initializer = Constant(0.0)
+    standardized: bool = False
     needs_output: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
@@ -35,6 +40,8 @@ class Dense(Layer):
 
     def parameters(self, shape: Shape) -> dict[str, Parameter]:
         fans = shape[0], self.units
+        if self.standardized:
+            check(self, fans)
         return {
             "weight": Parameter((shape[0], self.units), self.weight, *fans),
             "bias": Parameter((self.units,), self.bias, *fans, decays=False),
@@ -42,17 +49,24 @@ class Dense(Layer):
 
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         y = ws.output((self.units, x.shape[1]))
-        _product(p["weight"].T, x, y, ws)
+        weight = standardize(p["weight"], ws) if self.standardized else p["weight"]
+        _product(weight.T, x, y, ws)
         np.add(y, p["bias"][:, None], out=y)
         return y
 
     def backward(self, p: Tensors, g: Tensors, x: Tensor, y: Tensor, dy: Tensor, ws: Workspace) -> Tensor | None:
-        _product(x, dy.T, g["weight"], ws)
+        weight = p["weight"]
+        if self.standardized:
+            weight, d_weight = ws.keep("standardized", weight.shape), ws.temp("d standardized", weight.shape)
+            _product(x, dy.T, d_weight, ws)
+            unstandardize(d_weight, g["weight"], ws)
+        else:
+            _product(x, dy.T, g["weight"], ws)
         np.matmul(dy, ws.ones(x.shape[1]), out=g["bias"])
         if not ws.input_gradient:
             return None
         dx = ws.temp("dx", x.shape)
-        _product(p["weight"], dy, dx, ws)
+        _product(weight, dy, dx, ws)
         return dx
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import output
-from nnlite.errors import UsageError
+from nnlite.errors import UsageError, words
 
 KINDS = (".png", ".svg", ".pdf")
 
@@ -16,9 +16,9 @@ def check(path: str, name: str) -> None:
     """Raise UsageError now when the picture could not be made in the end. name: what to call it, such as "--plot x"."""
     try:
         import matplotlib  # noqa: F401
-    except ImportError:
+    except ImportError as error:
         flag = name.split(maxsplit=1)[0]
-        raise UsageError(f"{flag} needs matplotlib: pip install matplotlib, or leave it out") from None
+        raise UsageError(f"{flag} needs matplotlib ({words(error)}): pip install matplotlib, or leave it out") from None
     if Path(path).suffix.lower() not in KINDS:
         raise UsageError(f"{name}: name a .png, .svg or .pdf file")
     output.check(path, name)

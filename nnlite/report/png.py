@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from nnlite.errors import NnliteError, UsageError
+from nnlite.errors import NnliteError, UsageError, words
 from nnlite.report import axes, picture
 from nnlite.report.sections import GROUP_OF, GROUPS, Curve, accuracies, losses
 from nnlite.report.tables import Report
@@ -25,8 +25,10 @@ def draw(reports: Sequence[Report], folder: Path) -> list[Path]:
     """
     try:
         from matplotlib.figure import Figure
-    except ImportError:
-        raise NnliteError("plots need matplotlib: pip install matplotlib, or leave --png out") from None
+    except ImportError as error:
+        raise NnliteError(
+            f"plots need matplotlib ({words(error)}): pip install matplotlib, or leave --png out"
+        ) from None
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a folder")
     figures: dict[str, Any] = {}

@@ -144,10 +144,10 @@ def test_without_matplotlib_a_picture_is_refused_at_once(optimize, case_file, mo
 
     def without(name, *rest):
         if name == "matplotlib":
-            raise ImportError(name)
+            raise ImportError("it was built for another NumPy")
         return plain(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
     done = optimize(*quick(case_file), "--plot", "curve.png")
     assert done.code == 2
-    assert "pip install matplotlib" in done.err
+    assert "(it was built for another NumPy): pip install matplotlib" in done.err

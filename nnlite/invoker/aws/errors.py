@@ -19,6 +19,7 @@ _UNKNOWN = {
 }  # fmt: skip
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Forbidden", "403", "NotAuthorized"}
 _NAMED = re.compile(r"not authorized to perform: ([\w-]+:\w+)")
+_DEPLOYED = {"lambda", "events"}  #: services whose every resource that is asked for is of the stack
 _NO_CREDENTIALS = (boto.NoCredentialsError, boto.PartialCredentialsError, boto.CredentialRetrievalError)
 _NO_LOGIN = (boto.TokenRetrievalError, boto.SSOTokenLoadError, boto.UnauthorizedSSOTokenError)
 _NO_ANSWER = (boto.EndpointConnectionError, boto.ConnectTimeoutError, boto.ReadTimeoutError, boto.ConnectionClosedError)
@@ -63,6 +64,8 @@ def _on_refusal(error: boto.ClientError, service: str) -> str:
         named = _NAMED.search(message_of(error))
         action = named[1] if named else f"{service}:{_action(error.operation_name)}"
         return f"these credentials may not {action}; allow it (docs/lambda.md has a list), or use another --profile"
+    if code == "ResourceNotFoundException" and service in _DEPLOYED:
+        return "python -m tools.deploy makes it (or is it in another --region?)"
     return ""
 
 

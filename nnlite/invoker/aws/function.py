@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,23 +96,8 @@ class Function:
     def _client(self) -> Any:
         return self.account.client("lambda")
 
-    @contextmanager
-    def _explaining(self, verb: str) -> Iterator[None]:
-        """As `account.explaining`, and says how to come by a function that is not there."""
-        from botocore.exceptions import ClientError
-
-        from nnlite.invoker.aws.errors import code_of
-
-        with explaining("lambda", f"{verb} the function {self.name}"):
-            try:
-                yield
-            except ClientError as error:
-                if code_of(error) != "ResourceNotFoundException":
-                    raise
-                raise RunError(
-                    f"there is no function {self.name} here: python -m tools.deploy makes it (or is it in another "
-                    "--region?)"
-                ) from error
+    def _explaining(self, verb: str) -> AbstractContextManager[None]:
+        return explaining("lambda", f"{verb} the function {self.name}")
 
 
 def check_concurrency(function: Function, num_workers: int) -> None:

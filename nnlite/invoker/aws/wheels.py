@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,11 +11,12 @@ import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, words
 from nnlite.invoker import sources
 from nnlite.invoker.aws.target import Target
 
 LOCK = "wheels.txt"  #: versions and hashes, as pip reads them, in `lambda_pkg`; `make lock` writes it
+MOST_SAID = 200  # characters of the end of what a pip says that does not work
 
 
 def lock() -> Path:
@@ -39,23 +41,36 @@ def download(target: Target, requirements: Sequence[str], folder: Path) -> list[
         command += ["--platform", tag]
     done = subprocess.run([*command, "--dest", str(wheels), *requirements], capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [done.stderr.strip()[-300:]]
         what = " ".join(word for word in requirements if not word.startswith("--"))
-        raise RunError(f"no wheels of {what} for Python {target.python} on {target.architecture}: {said[-1]}")
+        raise RunError(f"no wheels of {what} for Python {target.python} on {target.architecture}: {_said(done.stderr)}")
     return sorted(wheels.glob("*.whl"))
+
+
+def _said(stderr: str) -> str:
+    """Why pip has downloaded nothing, in its words. Of a connection that broke only its warnings tell: its error is
+    then that there is no such version."""
+    lines = stderr.splitlines()
+    errors = [line for line in lines if line.startswith("ERROR")] or [stderr.strip()[-MOST_SAID:]]
+    broken = [found for line in lines if (found := line.partition("connection broken by ")[2])]
+    return "; ".join(map(words, (*errors[-1:], *broken[-1:])))
 
 
 def _pip(folder: Path) -> list[str]:
     """The command of a pip that works. Raises RunError when there is none."""
+    failed = list[str]()
     for command in _candidates(folder):
         try:
-            done = subprocess.run([*command, "--version"], capture_output=True, check=False)
-        except OSError:  # not to be executed
-            continue
-        if done.returncode == 0:
-            return command
+            done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+        except OSError as error:  # not to be executed
+            says = error.strerror or str(error)
+        else:
+            if done.returncode == 0:
+                return command
+            says = done.stderr.strip()[-MOST_SAID:] or f"code {done.returncode}"
+        failed.append(f"{shlex.join(command)}: {words(says)}")
+    found = f" that works ({'; '.join(failed)})" if failed else ""
     raise RunError(
-        "there is no pip here, and the bundle is made of wheels that pip downloads: `python -m ensurepip`, "
+        f"there is no pip here{found}, and the bundle is made of wheels that pip downloads: `python -m ensurepip`, "
         "`uv pip install pip` or your system's package python3-pip brings it; or build the bundle where there is one "
         "(--bundle-only) and deploy that (--bundle FILE)"
     )

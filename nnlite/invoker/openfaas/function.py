@@ -59,15 +59,17 @@ class Settings:
         return cls(**given)
 
     def secret(self) -> bytes:
-        """The secret of this function. Raises RunError when it has none."""
+        """The secret of this function. Raises RunError when it has none, or cannot read it."""
         path = Path(self.secrets) / self.secret_name
         try:
             return signing.checked_secret(path.read_bytes(), str(path))
-        except OSError:
-            raise RunError(
-                f"the function has no secret {self.secret_name!r} ({path}): `faas-cli secret create "
-                f"{self.secret_name} --from-file FILE`, name it under `secrets` in stack.yaml, and deploy again"
-            ) from None
+        except OSError as error:
+            advice = "it has to be a file that the function's user may read"
+            if isinstance(error, FileNotFoundError):
+                advice = f"`faas-cli secret create {self.secret_name} --from-file FILE`, name it under `secrets` in "
+                advice += "stack.yaml, and deploy again"
+            what = f"the function cannot read its secret {self.secret_name!r}"
+            raise RunError(f"{what} ({path}: {error.strerror or error}): {advice}") from None
 
     def store_url(self) -> str:
         """The store of runs that begin here. Raises UsageError when there is none."""

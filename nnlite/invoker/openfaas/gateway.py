@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3
 
-from nnlite.errors import NnliteError, RunError
+from nnlite.errors import NnliteError, RunError, words
 from nnlite.invoker.openfaas import signing
 from nnlite.invoker.openfaas.credentials import basic
 from nnlite.invoker.openfaas.deployed import Deployed, Listing, split_name
@@ -121,13 +121,10 @@ class Gateway:
         except (Unreachable, TimedOut) as error:
             hint = "is it up, and OPENFAAS_URL right? `kubectl port-forward -n openfaas svc/gateway 8080`"
             raise RunError(f"{error}: {hint}") from None
-        if answer.status == UNAUTHORIZED:
-            raise RunError(
-                f"gateway {self.url} refuses our password: set OPENFAAS_PASSWORD, "
-                f"or `faas-cli login --gateway {self.url}`"
-            )
         if answer.status >= 300:
-            raise RunError(f"gateway {self.url} answers {method} {path} with {answer.status}: {answer.text[:120]}")
+            says = f"gateway {self.url} answers {method} {path} with {answer.status}: {words(answer.text)[:120]}"
+            login = f"; set OPENFAAS_PASSWORD, or `faas-cli login --gateway {self.url}`"
+            raise RunError(says + (login if answer.status == UNAUTHORIZED else ""))
         return answer
 
     def _request(self, method: str, path: str, headers: Any, body: bytes | None, timeout_s: float) -> Answer:

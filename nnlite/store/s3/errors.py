@@ -136,7 +136,7 @@ def failure(error: Exception, what: str, endpoint: str) -> StoreError:
     if isinstance(error, boto.SSLError):
         return StoreError(f"{says}; there is no trust in {endpoint}: check ?endpoint= and the certificates")
     if isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)):
-        return StoreUnavailable(f"{what}: {endpoint} did not answer in time; check the network and --store")
+        return StoreUnavailable(f"{says}; {endpoint} did not answer in time; check the network and --store")
     if isinstance(error, (*_BROKEN, DamagedAnswerError)) or "urllib3" in type(error).__module__:
         return StoreUnavailable(f"{what}: the answer of {endpoint} broke off or was damaged ({words(error)})")
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, OSError)):

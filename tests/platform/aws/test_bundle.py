@@ -111,6 +111,16 @@ def test_a_wheel_that_is_another_one_is_refused(tmp_path):
         bundles.build(Target("3.13", "arm64"), ("--require-hashes", "--requirement", str(tmp_path / "lock")))
 
 
+def test_where_the_index_is_not_reached_pip_s_word_for_it_is_said(tmp_path, monkeypatch):
+    """pip's last line is then that there is no such version: nobody would look at the network."""
+    for name, value in (("INDEX_URL", "http://127.0.0.1:1/simple"), ("RETRIES", "1"), ("FIND_LINKS", "")):
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(RunError, match=r"ERROR: No matching distribution.*Connection refused") as caught:
+        wheels.download(Target("3.13", "arm64"), ["pymemcache==4.0.0"], tmp_path)
+    assert "\n" not in str(caught.value)
+
+
 # ---- where there is no pip
 
 
@@ -163,6 +173,21 @@ def test_where_there_is_no_pip_at_all_it_is_said_what_to_do(without_pip, tmp_pat
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: there is no pip here, and the bundle is made of wheels that pip downloads: ")
     assert "python -m ensurepip" in line
+
+
+def test_a_pip_that_does_not_work_is_quoted(without_pip, tmp_path):
+    (tmp_path / "bare" / "venv").mkdir(parents=True)
+    (tmp_path / "bare" / "venv" / "__init__.py").write_text("def create(*_, **__): raise ImportError('ensurepip')")
+    (tmp_path / "bare" / "pip").mkdir()
+    (tmp_path / "bare" / "pip" / "__init__.py").touch()
+    (tmp_path / "bin").mkdir()
+    for name, line in (("pip", "echo its zlib is missing >&2; exit 3"), ("pip3", "exit 4")):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    done = without_pip(f"OUT = 'b.zip'{BUNDLE}", path=str(tmp_path / "bin"), more=tmp_path / "bare")
+    (line,) = done.stderr.splitlines()
+    for said in ("bin/pip: its zlib is missing", "bin/pip3: code 4", "python -m ensurepip"):
+        assert said in line
 
 
 def test_the_command_builds_the_same_bytes_without_aws(for_arm, tmp_path, monkeypatch):

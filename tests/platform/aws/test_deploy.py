@@ -222,9 +222,11 @@ def test_the_wrong_region_and_a_missing_function(stack, monkeypatch):
         "there is no stack nnlite in us-west-2: python -m tools.deploy --region us-west-2 makes it (or is it in another"
     )
     assert said in elsewhere.err
-    stack.refuse("lambda", 404, "ResourceNotFoundException", "Function not found")
+    named = "Function not found: arn:aws:lambda:us-east-1:123456789012:function:nnlite-worker"
+    stack.refuse("lambda", 404, "ResourceNotFoundException", named)
     gone = call(*train)
-    assert "there is no function nnlite-worker here: python -m tools.deploy makes it" in gone.err
+    assert "the function nnlite-worker" in gone.err
+    assert f"AWS says ResourceNotFoundException: {named}; python -m tools.deploy makes it" in gone.err
 
 
 def test_a_server_that_only_seems_to_deploy_is_named(account, local_bundle, monkeypatch):

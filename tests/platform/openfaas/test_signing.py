@@ -274,7 +274,21 @@ def test_a_function_without_its_secret_says_so(environment, monkeypatch):
     os.unlink(environment / "nnlite-hmac")
     answer = function.answer(call(), lambda *_: {})
     assert answer["statusCode"] == 500
-    assert "the function has no secret 'nnlite-hmac'" in json.loads(answer["body"])["message"]
+    message = json.loads(answer["body"])["message"]
+    assert f"({environment / 'nnlite-hmac'}: No such file or directory)" in message
+    assert "`faas-cli secret create nnlite-hmac --from-file FILE`" in message
+
+
+@pytest.mark.parametrize("fault", ["a folder", "a loop"])
+def test_why_a_secret_that_is_there_cannot_be_read_is_in_the_system_s_words(fault, environment):
+    """To make it would be no help: it is there."""
+    path = environment / "nnlite-hmac"
+    path.unlink()
+    path.mkdir() if fault == "a folder" else path.symlink_to(path)
+    message = json.loads(function.answer(call(), lambda *_: {})["body"])["message"]
+    says = "Is a directory" if fault == "a folder" else "Too many levels of symbolic links"
+    assert f"({path}: {says})" in message
+    assert "secret create" not in message
 
 
 def test_durations_as_go_writes_them():

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from nnlite.errors import UsageError
 
 
-def home() -> Path:
+def home(environ: Mapping[str, str] = os.environ) -> Path:
     """The user's home folder: HOME, else what the system's list of users says.
 
-    Raises UsageError when neither says it, as in a container that runs under a number without a name.
+    Raises UsageError when neither says it, as in a container that runs under a number without a name, and when HOME is
+    no absolute path.
     """
-    given = os.environ.get("HOME")
+    given = environ.get("HOME")
     found = Path(given) if given else _listed()
     if found is None:
         raise UsageError("this user has no home folder: set HOME (or, for caches alone, XDG_CACHE_HOME) to a folder")

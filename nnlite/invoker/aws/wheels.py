@@ -39,7 +39,9 @@ def download(target: Target, requirements: Sequence[str], folder: Path) -> list[
     command += ["--implementation", "cp", "--python-version", target.python]
     for tag in target.platforms:
         command += ["--platform", tag]
-    done = subprocess.run([*command, "--dest", str(wheels), *requirements], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*command, "--dest", str(wheels), *requirements], capture_output=True, text=True, errors="replace", check=False
+    )
     if done.returncode:
         what = " ".join(word for word in requirements if not word.startswith("--"))
         raise RunError(f"no wheels of {what} for Python {target.python} on {target.architecture}: {_said(done.stderr)}")
@@ -60,7 +62,9 @@ def _pip(folder: Path) -> list[str]:
     failed = list[str]()
     for command in _candidates(folder):
         try:
-            done = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [*command, "--version"], capture_output=True, text=True, errors="replace", check=False
+            )
         except OSError as error:  # not to be executed
             says = error.strerror or str(error)
         else:

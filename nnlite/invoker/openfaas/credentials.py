@@ -72,10 +72,11 @@ def _config(environ: Mapping[str, str]) -> Path | None:
     if environ.get("OPENFAAS_CONFIG"):
         return places.expanded(environ["OPENFAAS_CONFIG"]) / "config.yml"
     try:
-        home = Path(environ["HOME"]) if environ.get("HOME") else places.home()
+        return places.home(environ) / ".openfaas" / "config.yml"
     except UsageError:
+        if environ.get("HOME"):
+            raise
         return None
-    return home / ".openfaas" / "config.yml"
 
 
 def _text_of(path: Path) -> str:
@@ -123,12 +124,13 @@ def secret(given: str | None, environ: Mapping[str, str]) -> bytes:
 
     Raises UsageError when there is none, or when it is too short.
     """
-    path = given or environ.get(SECRET_FILE)
-    if not path:
+    named = given or environ.get(SECRET_FILE)
+    if not named:
         raise UsageError(
             f"calls must be signed: --secret-file FILE (or {SECRET_FILE}), the same that the functions have"
         )
+    path, source = places.expanded(named), "--secret-file " if given else f"{SECRET_FILE}="
     try:
-        return checked_secret(Path(path).read_bytes(), path)
+        return checked_secret(path.read_bytes(), str(path))
     except OSError as error:
-        raise UsageError(f"--secret-file {path}: {error.strerror or error}") from None
+        raise UsageError(f"{source}{path}: {error.strerror or error}") from None

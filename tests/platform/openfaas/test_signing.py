@@ -93,7 +93,29 @@ def test_a_secret_must_not_be_guessed(tmp_path):
         credentials.secret(None, {})
 
 
+def test_a_secret_is_found_in_the_home_that_everything_else_is_found_in(tmp_path, monkeypatch):
+    """The environment of a service or a Dockerfile has no shell that would replace `~`."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "secret").write_bytes(b"0123456789abcdef")
+    assert credentials.secret(None, {credentials.SECRET_FILE: "~/secret"}) == b"0123456789abcdef"
+    assert credentials.secret("~/secret", {}) == b"0123456789abcdef"
+    with pytest.raises(UsageError, match=rf"^NNLITE_OPENFAAS_SECRET_FILE={tmp_path}/nowhere: No such file"):
+        credentials.secret(None, {credentials.SECRET_FILE: "~/nowhere"})
+    with pytest.raises(UsageError, match=rf"^--secret-file {tmp_path}/nowhere: No such file"):
+        credentials.secret("~/nowhere", {})
+
+
 # ---- the account at the gateway
+
+
+def test_logins_are_not_looked_for_in_a_home_that_would_follow_the_shell_around(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here" / ".openfaas").mkdir(parents=True)
+    (tmp_path / "here" / ".openfaas" / "config.yml").write_text(CONFIG)
+    for home in ("here", "~"):
+        with pytest.raises(UsageError, match=f"HOME={home}: wanted an absolute path"):
+            credentials.account("http://127.0.0.1:8080", {"HOME": home})
+        assert credentials.account("http://127.0.0.1:8080", {"HOME": home, "OPENFAAS_PASSWORD": "p"}) == ("admin", "p")
 
 
 CONFIG = """auths:

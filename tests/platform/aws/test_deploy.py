@@ -222,7 +222,7 @@ def test_the_wrong_region_and_a_missing_function(stack, monkeypatch):
         "there is no stack nnlite in us-west-2: python -m tools.deploy --region us-west-2 makes it (or is it in another"
     )
     assert said in elsewhere.err
-    named = "Function not found: arn:aws:lambda:us-east-1:123456789012:function:nnlite-worker"
+    named = "Function not found: nnlite-worker in us-east-1"
     stack.refuse("lambda", 404, "ResourceNotFoundException", named)
     gone = call(*train)
     assert "the function nnlite-worker" in gone.err

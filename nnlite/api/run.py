@@ -259,12 +259,15 @@ class Run:
         round: of a checkpoint that stands: the newest two, and those that `checkpoint_every` keeps; None: the result.
         Raises RunError when that is not there.
         """
-        model = self.model if round is None else lifecycle.model(self.store, self.spec, round, self._accuracy(round))
-        model_file.save(path, model)
+        model_file.save(path, self.model if round is None else self._at(round))
 
-    def _accuracy(self, round: int) -> float | None:
+    def _at(self, checkpoint: int) -> TrainedModel:
+        """What it had learned at a checkpoint."""
         points = Report(read(self.store, self.name)).points
-        return next((one.accuracy for one in points if one.checkpoint == round), None)
+        rounds, accuracy = next(
+            ((one.number, one.accuracy) for one in points if one.checkpoint == checkpoint), (checkpoint, None)
+        )
+        return lifecycle.model(self.store, self.spec, checkpoint, rounds, accuracy)
 
     # ---- for people
 

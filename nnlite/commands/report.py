@@ -135,16 +135,17 @@ def _say(report: Report) -> None:
             rounds_last=row.rounds_last,
             held_up_s=row.held_up_s,
         )
+    has_rounds = report.spec.rules.has_rounds
     for point in report.points:
+        of_checkpoint = {} if has_rounds else {"checkpoint": point.checkpoint, "staleness": point.staleness}
         say(
-            "round",
+            "round" if has_rounds else "checkpoint",
             round=point.number,
-            checkpoint=point.checkpoint,
+            **of_checkpoint,
             closed_s=point.end_s,
             samples=point.samples,
             loss=point.loss,
             test_accuracy=point.accuracy,
-            staleness=point.staleness,
         )
 
 

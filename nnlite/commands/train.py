@@ -125,7 +125,8 @@ def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
         raise StoreError(f"{error}; the weights stay in the store: python -m tools.train --resume {spec.run}") from None
     account = books.account(has_just_ended=seconds is not None)
     if args.json:
-        values = {"run": spec.run, "test_accuracy": last.accuracy, "rounds": last.result, "weights": str(out)}
+        rounds = spec.rules.rounds_made(spec, last)
+        values = {"run": spec.run, "test_accuracy": last.accuracy, "rounds": rounds, "weights": str(out)}
         say("result", **values, seconds=round(seconds or 0.0, 3), reason=last.reason, cost=account.values())
     else:
         _show_result(spec, last, out, seconds, books.shown(account.cost))
@@ -209,7 +210,8 @@ def _show_plan(books: Books, dataset: data.Dataset | None) -> int:
 def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, cost: str) -> None:
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
     took = "" if seconds is None else f", {seconds:.1f} s"
-    print(f"test accuracy {accuracy} after {last.result} {spec.rules.made}{took} ({in_line(last.reason)})")
+    rounds = spec.rules.rounds_made(spec, last)
+    print(f"test accuracy {accuracy} after {rounds} rounds{took} ({in_line(last.reason)})")
     print(f"cost      {cost}")
     print(f"weights   {out}")
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')

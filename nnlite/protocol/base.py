@@ -44,7 +44,6 @@ class Protocol(metaclass=PythonNumbers):
     head_needs_all: ClassVar[bool] = True  #: whether a head that moves shows that no worker is missing
     shares_slots: ClassVar[bool] = True  #: whether checkpoints hold the optimizer's state
     suspends_changes: ClassVar[bool] = False  #: whether a worker hands over its change since a push, not its weights
-    made: ClassVar[str] = "rounds"  #: what the head counts, for people
     durable_every: ClassVar[int] = 1  #: versions between two durable copies, unless the job says otherwise
 
     @classmethod

@@ -17,7 +17,7 @@ MAX_US = 2**62
 
 def trace(report: Report) -> bytes:
     """The file's bytes."""
-    run, counted = report.spec.run, report.spec.rules.made.removesuffix("s")
+    run, has_rounds = report.spec.run, report.spec.rules.has_rounds
     events: list[dict[str, Any]] = [_named("process_name", 0, f"run {run}")]
     for row in report.workers:
         events.append(_named("thread_name", row.worker, f"worker {row.worker}"))
@@ -38,14 +38,14 @@ def trace(report: Report) -> bytes:
             same = {"name": span.kind, "cat": "nnlite", "pid": 0, "tid": worker}
             more = {"attempt": attempt, "samples": span.samples, "reads": span.reads}
             more |= {"writes": span.writes, "bytes_in": span.bytes_in, "bytes_out": span.bytes_out}
-            more |= {} if span.round in report.closing else {counted: number(span.round)}
+            if span.round not in report.closing:
+                more |= {"round": number(span.round)} if has_rounds else {"checkpoint": span.round}
             events.append({**same, "ph": "B", "ts": begin_us, "args": more})
             events.append({**same, "ph": "E", "ts": end_us})
     for point in report.points:
         if point.end_s is not None:
-            name, at_us = f"round {point.number} closed", _us(point.end_s)
-            if counted == "checkpoint":
-                name = f"round {point.number}, checkpoint {point.checkpoint}"
+            at_us = _us(point.end_s)
+            name = f"round {point.number}" + (" closed" if has_rounds else f", checkpoint {point.checkpoint}")
             events.append({"name": name, "cat": "nnlite", "ph": "i", "s": "p", "pid": 0, "tid": 0, "ts": at_us})
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"run": run}}).encode()
 

@@ -91,12 +91,14 @@ def tiles(report: Report) -> list[tuple[str, str]]:
     """(what, value) of the numbers that one looks for first."""
     spec, accuracy, used = report.spec, report.accuracy, report.record.account.used
     attempts = sum(report.record.attempts.values())
-    made = f"rounds, of {spec.num_rounds}" if spec.rules.has_rounds else "checkpoints made"
+    rounds = report.points[-1].number if report.points else 0
+    checkpoints = [] if spec.rules.has_rounds else [("checkpoints made", f"{len(report.points):,}")]
     return [
         ("test accuracy", f"{accuracy:.4f}" if accuracy is not None else "not measured"),
         ("time", spell_s(report.seconds)),
         ("images a second", f"{report.images_per_s:,.0f}" if report.images_per_s else "unknown"),
-        (made, f"{len(report.points):,}"),
+        (f"rounds, of {spec.num_rounds}", f"{rounds:,}"),
+        *checkpoints,
         ("samples trained on", f"{report.samples:,}"),
         ("workers" if attempts == spec.num_workers else f"workers, {attempts:,} attempts", f"{spec.num_workers:,}"),
         ("requests to the store", f"{used.num_reads + used.num_writes:,}"),

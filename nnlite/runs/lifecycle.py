@@ -240,13 +240,14 @@ def checkpoint(store: Store, spec: RunSpec, key: str) -> bytes:
 def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     """The outcome of a run that is done. Raises RunError when it is not."""
     if last.result is None:
-        raise RunError(f"run {spec.run} is {last.status}, at round {last.round}: {last.reason or 'no result yet'}")
-    return model(store, spec, last.result, last.accuracy)
+        at = spec.rules.standing(spec, last)
+        raise RunError(f"run {spec.run} is {last.status}, at {at}: {last.reason or 'no result yet'}")
+    return model(store, spec, last.result, spec.rules.rounds_made(spec, last), last.accuracy)
 
 
-def model(store: Store, spec: RunSpec, number: int, accuracy: float | None) -> TrainedModel:
-    """What a run had learned at a checkpoint. accuracy: of it, on the test split. Raises RunError when the checkpoint
-    is not there any more."""
+def model(store: Store, spec: RunSpec, number: int, rounds: int, accuracy: float | None) -> TrainedModel:
+    """What a run had learned at a checkpoint. rounds: behind it; accuracy: of it, on the test split. Raises RunError
+    when the checkpoint is not there any more."""
     where = Keys(spec.run).checkpoint(number)
     network, optimizer = trainer.build(spec)
     state = trainer.State.of(spec, network, optimizer)
@@ -256,6 +257,6 @@ def model(store: Store, spec: RunSpec, number: int, accuracy: float | None) -> T
         "case": spec.case,
         "dataset": spec.data.name,
         "test_accuracy": json.dumps(accuracy),
-        "rounds": str(number),
+        "rounds": str(rounds),
     }
     return TrainedModel.of(network, np.array(state.weights), spec, about)

@@ -33,8 +33,8 @@ def test_of_a_run(say, tmp_path):
     assert say(train, "--resume", "one", "--out", "again.safetensors") == {"result"}
     more = ("--workers", 1, "--rounds", 3, "--protocol", "downpour", "--pull-every", 2, "--push-every", 2)
     assert {"round", "result"} <= say(train, *case, *more, "--run", "two")
-    for name in ("one", "two"):
-        assert say(report, name) == {"run", "worker", "round"}
+    for name, event in (("one", "round"), ("two", "checkpoint")):
+        assert say(report, name) == {"run", "worker", event}
     assert say(status) == say(status, "one") == {"status"}
 
 

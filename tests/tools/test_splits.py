@@ -2,9 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
+import nnlite
 from nnlite.commands import COMMANDS, door, parser_of
 
 BARE = re.compile(r"(?<!training )(?<!validation )(?<!test )\b(?:loss|accuracy)\b(?= +[\d(]|  |$)", re.MULTILINE)
@@ -48,7 +50,7 @@ def test_what_a_help_shows(name):
 
 
 def test_the_rounds_of_downpour_have_one_numbering(case_file, capfd):
-    """Whoever shows them: train, status, report."""
+    """Whoever shows them: train, the file that it writes, status, report, a trace."""
     argv = ("--case", case_file(), "--protocol", "downpour", "--run", "mine", "--processes", 0, "--push-every", 2)
 
     def rows(event, *line):
@@ -56,8 +58,13 @@ def test_the_rounds_of_downpour_have_one_numbering(case_file, capfd):
         return [row for row in found if row["event"] == event]
 
     trained = [row["round"] for row in rows("round", "train", *argv)]
+    (result,) = rows("result", "train", "--resume", "mine", "--out", "w.st")
+    assert result["rounds"] == 3
+    assert nnlite.load("w.st").about["rounds"] == "3"
+    assert " after 3 rounds (" in said(capfd, "train", "--resume", "mine", "--out", "w.st")
     (status,) = rows("status", "status", "mine")
-    rounds = [(row["round"], row["checkpoint"]) for row in rows("round", "report", "mine")]
+    assert not rows("round", "report", "mine")
+    rounds = [(row["round"], row["checkpoint"]) for row in rows("checkpoint", "report", "mine")]
     assert trained == sorted({number for number, _ in rounds}) == [1, 2, 3]
     assert [checkpoint for _, checkpoint in rounds] == list(range(1, len(rounds) + 1))
     assert len(rounds) > 3
@@ -66,3 +73,18 @@ def test_the_rounds_of_downpour_have_one_numbering(case_file, capfd):
     assert status["checkpoint"] >= len(rounds)
     assert f"round 3/3, checkpoint {status['checkpoint']}  " in said(capfd, "status", "mine")
     assert " 3/3 " in said(capfd, "status")
+    said(capfd, "report", "mine", "--trace", "mine.json", "--out", "mine.html")
+    events = json.loads(Path("mine.json").read_text())["traceEvents"]
+    stood = {event["args"]["checkpoint"] for event in events if "checkpoint" in event.get("args", ())}
+    assert min(stood) == 0  # what everybody begins with
+    assert max(stood) <= status["checkpoint"]
+    page = Path("mine.html").read_text()
+    assert re.search(r"<b>3</b>\s*<span>rounds, of 3", page)
+    assert re.search(rf"<b>{len(rounds)}</b>\s*<span>checkpoints made", page)
+
+
+def test_a_search_has_results_and_no_checkpoints(case_file, capfd):
+    said(capfd, "tune", "--case", case_file(), "--trials", 2, "--rounds", 1, "--search", "s", *SEARCH[4:])
+    for line in (said(capfd, "status", "s"), said(capfd, "status")):
+        assert "2 results  " in line
+        assert "checkpoint" not in line

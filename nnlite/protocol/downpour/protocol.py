@@ -79,7 +79,6 @@ class Downpour(DownpourOptions, Protocol):
     head_needs_all: ClassVar[bool] = False
     shares_slots: ClassVar[bool] = False
     suspends_changes: ClassVar[bool] = True
-    made: ClassVar[str] = "checkpoints"
     durable_every: ClassVar[int] = 100
 
     def check_options(self, spec: RunSpec) -> None:

@@ -26,11 +26,11 @@ class Search(Protocol):
     shares_slots: ClassVar[bool] = False
 
     def last_round(self, spec: RunSpec, life: int) -> int:
-        """Rounds are news, of any number."""
+        """Rounds are news of results, of any number."""
         return MOST_VERSION
 
     def briefly(self, spec: RunSpec, head: Head) -> str:
-        return f"checkpoint {head.round}"
+        return f"{head.round} results"
 
     def standing(self, spec: RunSpec, head: Head) -> str:
         return self.briefly(spec, head)

@@ -58,9 +58,10 @@ def pricing(args: argparse.Namespace) -> Pricing:
     return Pricing(**found)
 
 
-def check(args: argparse.Namespace, platform: Platform) -> None:
-    """Raise UsageError for options that the platform could only ignore, or go wrong by later."""
-    chosen = {name: value for name, value in options.given(args, Job).items() if name not in ("case", "budget_usd")}
+def check(args: argparse.Namespace, platform: Platform, but: Container[str] = ()) -> None:
+    """Raise UsageError for options that the platform could only ignore, or go wrong by later; `but`: those that the
+    command has a value of anyway."""
+    chosen = {name: value for name, value in options.given(args, Job).items() if name != "case" and name not in but}
     platform.check(Job(case=args.case or "", **chosen), pricing(args))
 
 

@@ -50,8 +50,6 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
     with _named.wrong_if_named(args.data):
         planned = planning.plan(asked, adapt)
     check_data(args, planned.whole)
-    if args.budget_usd is not None and not planned.spec.rates.worker_second_usd:
-        raise UsageError(f"--budget-usd: nobody sends a bill for --platform {args.platform}; use --max-minutes")
     return planned
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 
 from nnlite.commands import _aws, _named, _platform
 from nnlite.errors import UsageError
-from nnlite.invoker.aws.stack import DEFAULT_STACK
+from nnlite.invoker.aws.stack import WhichStack
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.aws.functions import Lambda
 from nnlite.platform.local import Local
@@ -47,5 +48,5 @@ def runs_in(store: Store, run: str | None) -> list[str]:
 
 def given(args: argparse.Namespace) -> list[str]:
     """Those of these options that the command line has, as flags; first those of AWS."""
-    usual = {"region": None, "profile": None, "stack_name": DEFAULT_STACK, "store": None, "platform": Local.name}
+    usual = {one.name: one.default for one in fields(WhichStack)} | {"store": None, "platform": Local.name}
     return ["--" + name.replace("_", "-") for name, value in usual.items() if getattr(args, name) != value]

@@ -45,7 +45,7 @@ def main(args: argparse.Namespace) -> int:
     search = MemorySearch(args.objective, *sizes, max_probes=args.max_probes, cores=args.threads)
     if args.plot:
         picture.check(args.plot, f"--plot {args.plot}")
-    _platform.check(args, platform)
+    _platform.check(args, platform, but={"budget_usd"})
     _platform.settle_store(args, platform)
     tariff = platform.tariff(args.store, pricing)
     dataset, planned = plan(args)

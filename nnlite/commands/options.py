@@ -9,7 +9,6 @@ from typing import Any
 
 from nnlite.commands import _named
 from nnlite.errors import UsageError
-from nnlite.runs import job
 
 Group = argparse._ArgumentGroup
 
@@ -55,14 +54,15 @@ def _about(one: Field[Any]) -> dict[str, Any]:
         return found | {"action": argparse.BooleanOptionalAction if one.default else "store_true"}
     values = of["values"]() if callable(of["values"]) else of["values"]
     more = {"metavar": of["metavar"], "choices": values}
-    of_text = _named.path if of["is_path"] else _TYPES[kind]
+    of_text = _named.path if of["is_path"] else _type(kind)
     return found | {"type": of_text} | {name: value for name, value in more.items() if value is not None}
 
 
-_TYPES: dict[str, Callable[[str], Any]] = {  # annotation of a field -> what reads its option
-    "str": str,
-    "int": int,
-    "float": float,
-    "tuple[int, ...]": typed(job.tree),
-    "Augment": typed(job.augmentation),
-}
+def _type(kind: str) -> Callable[[str], Any]:
+    """What reads the option of a field with this annotation."""
+    plain: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
+    if kind in plain:
+        return plain[kind]
+    from nnlite.runs import job  # needs NumPy, which nobody needs for options of plain types
+
+    return {"tuple[int, ...]": typed(job.tree), "Augment": typed(job.augmentation)}[kind]

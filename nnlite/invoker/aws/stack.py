@@ -6,10 +6,13 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from nnlite.choices import choice
 from nnlite.errors import RunError
+from nnlite.invoker.aws import limits
 from nnlite.invoker.aws.account import Account, explaining
 
 Say = Callable[[str], None]
@@ -214,6 +217,23 @@ class Stack:
     @property
     def _client(self) -> Any:
         return self.account.client("cloudformation")
+
+
+@dataclass(frozen=True)
+class WhichStack:
+    """A stack by its name, in the region and by the profile that are given, or that boto3 is configured with."""
+
+    stack_name: str = choice(DEFAULT_STACK, "of the stack (default nnlite)", "NAME")
+    region: str | None = choice(None, "default: as boto3 is configured (AWS_DEFAULT_REGION, ~/.aws/config)")
+    profile: str | None = choice(None, "of ~/.aws/config; default: as boto3 is configured")
+
+    def __post_init__(self) -> None:
+        limits.check_stack_name(self.stack_name)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The stack, of which nothing is known yet."""
+        return Stack(self.stack_name, Account(self.profile, self.region))
 
 
 def _line(change: dict[str, Any]) -> str:

@@ -9,17 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
-from nnlite.choices import choice
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
 from nnlite.errors import RunError, UsageError
 from nnlite.estimating.conditions import Venue
 from nnlite.estimating.probe import VenueAt
 from nnlite.invoker.aws import limits, schedule
-from nnlite.invoker.aws.account import Account
 from nnlite.invoker.aws.function import Configuration, Function, check_concurrency
 from nnlite.invoker.aws.lambda_invoker import LambdaInvoker
-from nnlite.invoker.aws.stack import DEFAULT_STACK, Stack
+from nnlite.invoker.aws.stack import WhichStack
 from nnlite.invoker.base import Invoker
 from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol.records.head import RUNNING, Head
@@ -72,21 +70,14 @@ class Deployed:
 
 
 @dataclass(frozen=True)
-class Lambda(Platform):
+class Lambda(WhichStack, Platform):
     """The function of a stack, in the region and by the profile that are given, or that boto3 is configured with."""
-
-    stack_name: str = choice(DEFAULT_STACK, "of the stack (default nnlite)", "NAME")
-    region: str | None = choice(None, "default: as boto3 is configured (AWS_DEFAULT_REGION, ~/.aws/config)")
-    profile: str | None = choice(None, "of ~/.aws/config; default: as boto3 is configured")
 
     name: ClassVar[str] = "lambda"
     title: ClassVar[str] = "on AWS Lambda (--platform lambda), after python -m tools.deploy"
     is_paid: ClassVar[bool] = True
     can_detach: ClassVar[bool] = True
     probes_where: ClassVar[str] = "the deployed function, whose memory is changed for each and put back in the end"
-
-    def __post_init__(self) -> None:
-        limits.check_stack_name(self.stack_name)
 
     def check(self, job: Job, pricing: Pricing) -> None:
         if pricing.memory_mb is not None:
@@ -103,11 +94,6 @@ class Lambda(Platform):
                 raise UsageError(
                     f"{name} {url}: functions cannot see it; leave it out, or use s3:// or memcached://", parameter=name
                 )
-
-    @cached_property
-    def stack(self) -> Stack:
-        """The stack, of which nothing is known yet."""
-        return Stack(self.stack_name, Account(self.profile, self.region))
 
     @cached_property
     def outputs(self) -> dict[str, str]:

@@ -44,7 +44,7 @@ class CaseFile:
 
     @property
     def sha256(self) -> str:
-        """Of its bytes, 64 hexadecimal digits."""
+        """SHA-256 of the file's bytes, 64 hexadecimal digits."""
         return hashlib.sha256(self.data).hexdigest()
 
     def check(self, sha256: str, what: str) -> None:

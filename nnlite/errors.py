@@ -111,7 +111,7 @@ class StoreUnavailable(StoreError, ConnectionError):
 
 
 class PartlyUnavailable(StoreUnavailable):
-    """Of a batch of keys some got no answer, or were not asked for any more. `answers`: those of the others."""
+    """Some keys of a batch got no answer, or were not asked for any more. `answers`: those of the others."""
 
     def __init__(self, message: str, answers: Mapping[str, Any]) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
 """Locks: files that one process at a time holds. The kernel drops a lock when its process dies, so none is left behind.
 
-A link in the place of a lock could lead to somebody's file, which whoever holds the lock would write into: none is
+A link in the place of a lock could lead to somebody's file, which the holder of the lock would write into: none is
 followed, and what has a second name is no lock.
 """
 

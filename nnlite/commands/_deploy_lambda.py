@@ -235,7 +235,7 @@ def _check(args: argparse.Namespace) -> None:
         known = ", ".join(targets.PYTHONS)
         raise UsageError(f"--python {args.python}: NumPy's wheels need Lambda's runtimes {known}")
     if (args.alarm_usd is None) != (args.alarm_email is None):
-        raise UsageError("--alarm-usd and --alarm-email go together: how much, and who is told")
+        raise UsageError("--alarm-usd and --alarm-email go together: the amount, and the address that is told")
     if args.alarm_usd is not None and not 0 <= args.alarm_usd < float("inf"):
         raise UsageError(f"--alarm-usd {args.alarm_usd}: wanted an amount of dollars, or 0 for no alarm")
     if (args.subnet_ids is None) != (args.security_group_ids is None):

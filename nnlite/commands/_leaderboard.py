@@ -17,7 +17,7 @@ SHOWN = 5  # of the leaderboard, while it goes on
 
 
 class Leaderboard:
-    """Tells of every result as it comes, and who is ahead."""
+    """Tells of every result as it comes, and which trial is ahead."""
 
     def __init__(self, search: SearchSpec, configurations: Sequence[dict[str, Any]], as_json: bool):
         self.search, self.configurations, self.as_json = search, configurations, as_json

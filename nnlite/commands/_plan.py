@@ -46,7 +46,7 @@ def name_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:
 
 
 def run_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:
-    """Of a run or search that goes on: run the case file that defines parts of it, as the command line names it. Raises
+    """Run the case file that defines parts of a run or search that goes on, as the command line names it. Raises
     UsageError when it is missing, or not the one that it began with."""
     if args.case is not None:
         if own is None:

@@ -110,7 +110,7 @@ class Limits:
 
     @property
     def expected_usd(self) -> float:
-        """Of all probes, if each takes as long as on the smallest function, at the price of the largest."""
+        """The cost of all probes, if each takes as long as on the smallest function, at the price of the largest."""
         gb_s: float = (self.args.max_probes + 1) * probe_seconds(PROBE_ROUND_S) * self.sizes[1] / 1024
         return gb_s * self.tariff.gb_s_usd
 

@@ -31,7 +31,7 @@ class Account:
 
     @property
     def attempts(self) -> int:
-        """Of all workers together."""
+        """The sum over all workers."""
         return sum(lease.attempt for lease in self.leases.values())
 
     @property
@@ -53,7 +53,7 @@ class Account:
 
     @property
     def memory_mb(self) -> float:
-        """Of a worker's function; where it has no limit, the most that a process needed."""
+        """The memory of a worker's function; where it has no limit, the most that a process needed."""
         return self.spec.rates.memory_mb or self.used.peak_mb
 
     @cached_property

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def share(memory_mb: Any, knee_mb: Any = np.inf, sharpness: Any = np.inf, beyond: Any = 0.0) -> Any:
-    """Of one core, what a function of `memory_mb` can use; arrays broadcast.
+    """The share of one core that a function of `memory_mb` can use; arrays broadcast.
 
     knee_mb: where more memory stops to help. sharpness: of the knee; infinite, a corner. beyond: the fraction of the
     work that goes on getting faster behind the knee, as more cores do for some of the work (Amdahl's law).

@@ -11,7 +11,7 @@ from nnlite.records import Amount, Count, Record
 
 @dataclass(frozen=True)
 class Profile(Record, what="a profile", error=RunError):
-    """Of one case at one memory size; all a model of its runs needs to know."""
+    """One case at one memory size: all that a model of its runs needs to know."""
 
     step_s: Amount  #: of training on one minibatch
     score_row_s: Amount  #: of scoring one test sample

@@ -89,7 +89,7 @@ class RunModel:
 
     @property
     def contribute_s(self) -> float:
-        """Of one worker: reading head and checkpoint, and creating its contribution."""
+        """The requests of one worker: reading head and checkpoint, and creating its contribution."""
         return self.profile.latency_s + 2 * self.copy_s + 2 * self.pass_s
 
     @property
@@ -145,14 +145,15 @@ class RunModel:
 
     @property
     def _num_batches(self) -> float:
-        """Of a worker's trace: one after a second, then each 5 s, later each tenth of its age; and the last."""
+        """The writes of a worker's trace: one after a second, then each 5 s, later each tenth of its age; and the
+        last."""
         if not self.shape.trace:
             return 0.0
         return 1.0 + (self.seconds > 1.0) + min(self.seconds, 50.0) // 5 + max(0.0, log(self.seconds / 50.0, 1.1))
 
     @property
     def usage(self) -> Usage:
-        """Of all invocations together: each lasts as long as the run."""
+        """The seconds of all invocations together: each lasts as long as the run."""
         shape, profile = self.shape, self.profile
         num, workers, rounds = shape.processes, shape.num_workers, shape.num_rounds
         merges = sum(shape.tree.widths[1:])  # parts that are merged into something, in a round
@@ -160,7 +161,7 @@ class RunModel:
         longest_s = max(shape.max_poll_s, 0.25 * self.turns * self.train_s)  # between two looks
         looks = 3 - 2 / workers + (self.late_s + 0.1 * self.train_s) / longest_s  # for the next checkpoint
         nodes = sum(shape.tree.widths[:-1])
-        asked = 2.4 * (merges - nodes)  # who is not the last of its siblings asks for some of them, too
+        asked = 2.4 * (merges - nodes)  # a worker that is not the last of its siblings asks for some of them, too
         reads = (rounds + 1) * (workers * looks + asked + 1) + 3 * workers
         writes: float = (rounds + 1) * (workers + nodes + 3) + workers
         reads += workers * trained / shape.look_s  # at the head, while training

@@ -66,7 +66,7 @@ def best(
     workers: tuple[int, int],
     model: Model = RunModel,
 ) -> Sized:
-    """Of all candidates, the one with the best score; of equals, the one with fewer workers."""
+    """The candidate with the best score; among equals, the one with fewer workers."""
     if objective not in OBJECTIVES:
         raise UsageError(f"no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
     lowest, highest = workers

@@ -1,7 +1,7 @@
 """The download of one published file: resumed, checked, and put in place in one move.
 
 Bytes go to `NAME.part`; a connection that breaks is taken up where it broke, also by a later call; the md5
-is checked before the part gets its name. Of several processes that want the same file one downloads it and the
+is checked before the part gets its name. When several processes want the same file, one downloads it and the
 others wait (`data.part`); when that one dies, another goes on from where it came to.
 """
 

@@ -40,7 +40,7 @@ class Expected:
 
     @property
     def gb_seconds(self) -> float:
-        """Of all workers."""
+        """The sum over all workers."""
         return self.estimate.cost.total_gb_s
 
 
@@ -78,7 +78,7 @@ class Books:
 
     @property
     def memory_mb(self) -> int:
-        """Of a worker's function; 0: not limited."""
+        """The memory of a worker's function; 0: not limited."""
         return self.spec.rates.memory_mb
 
     # ---- before

@@ -77,7 +77,8 @@ def _path(spec: RunSpec, store: Store, venue: Venue, cache: Path | None) -> Path
 
 
 def num_workers(venue: Venue) -> int:
-    """Of a short run: as many as the run will have at a time; of functions, which do not crowd each other, some."""
+    """The workers of a short run: as many as the run will have at a time; of functions, which do not crowd each other,
+    some."""
     return venue.processes if venue.is_here else min(venue.processes, MOST_WORKERS)
 
 
@@ -121,13 +122,13 @@ def profile_of(
 
 
 def model_bytes(spec: RunSpec) -> int:
-    """Of a checkpoint: weights, and optimizer state where it is shared."""
+    """The size of a checkpoint: weights, and optimizer state where it is shared."""
     network, optimizer = trainer.build(spec)
     return trainer.State.of(spec, network, optimizer).vector.nbytes
 
 
 def row_bytes(spec: RunSpec) -> int:
-    """Of one sample in a shard."""
+    """The size of one sample in a shard."""
     return prod(trainer.build(spec)[0].input_shape) + 1
 
 
@@ -137,7 +138,7 @@ def steps_for(spec: RunSpec, seconds: float, share: float = 1.0) -> int:
 
 
 def step_seconds(spec: RunSpec) -> float:
-    """Of training on one minibatch of noise, timed in this process."""
+    """Seconds of training on one minibatch of noise, timed in this process."""
     network, _ = trainer.build(spec)
     rng, num_rows = np.random.default_rng(0), min(spec.batch_size, spec.data.num_train)
     x, outputs = rng.random((num_rows, *network.input_shape), np.float32), network.output_shape[0]
@@ -193,7 +194,7 @@ def rough(spec: RunSpec, venue: Venue) -> Profile:
 
 
 def search_round_s(trials: Sequence[RunSpec], venue: Venue) -> float:
-    """Of a trial's round, on the mean: timed in this process for some of them, scoring included."""
+    """Mean seconds of a trial's round: timed in this process for some of them, scoring included."""
     some = trials[:: -(-len(trials) // MOST_TRIALS)]
     return sum(_trial_round_s(spec) for spec in some) / len(some) / venue.share
 

@@ -77,7 +77,7 @@ class Hunt:
     # ---- what is known then
 
     def profile(self, memory_mb: int) -> Profile:
-        """Of a worker in a function of this size: constants fitted over all probes."""
+        """The profile of a worker in a function of this size: constants fitted over all probes."""
         known = [(p.memory_mb, p.profile) for p in self.probes if p.profile is not None and p.num_workers == 1]
         nearest = min(known, key=lambda item: abs(math.log(item[0] / memory_mb)))[1]
         values: dict[str, Any] = {}
@@ -129,7 +129,7 @@ class Hunt:
         return measured, predicted
 
     def probing_cost(self) -> Cost:
-        """Of all probes together."""
+        """The sum over all probes."""
         costs = [cost(p.usage, p.memory_mb, self.tariff) for p in self.probes]
         parts = {part: sum(c.gb_s[part] for c in costs) for part in costs[0].gb_s}
         usd = {part: sum(c.usd[part] for c in costs) for part in costs[0].usd}

@@ -40,7 +40,7 @@ class Probed:
 
     @property
     def seconds(self) -> float:
-        """Of the middle round."""
+        """Seconds of the middle round."""
         return median(self.round_s)
 
 
@@ -82,14 +82,15 @@ class Probe:
         return Probed(memory_mb, num_workers, self._round_s(timed), usage, profile, median(timed.round_s))
 
     def _round_s(self, timed: Timed) -> tuple[float, ...]:
-        """Of each round, what training took, and of all else the part that so many steps have in a whole round."""
+        """Seconds of each round: what training took, and the part of all else that so many steps have in a whole
+        round."""
         whole = max(self.steps, Shape.of(self.spec, 0).steps)
         pairs = zip(timed.round_s, timed.train_s, strict=True)
         return tuple(train_s + max(0.0, round_s - train_s) * self.steps / whole for round_s, train_s in pairs)
 
 
 def local_share(memory_mb: int, threads: int = 1) -> float:
-    """Of one core, what a function of this size has for so many threads."""
+    """The share of one core that a function of this size has for so many threads."""
     return min(memory_mb / ONE_CORE_MB, float(threads))
 
 

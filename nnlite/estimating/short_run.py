@@ -47,7 +47,7 @@ class Timed:
 
     @property
     def step_s(self) -> float:
-        """Of training on one minibatch."""
+        """Seconds of training on one minibatch."""
         return median(self.train_s) / (self.spec.steps_per_round or 1)
 
 

@@ -119,7 +119,7 @@ class LocalInvoker(Invoker):
         if event["event"] == "invoke":
             try:
                 self.invoke(event["worker"], event["attempt"])
-            except RunError as error:  # we are in a listening thread: who waits for `events` has to know
+            except RunError as error:  # we are in a listening thread: the reader of `events` has to know
                 self.events.put(_error(str(error)))
         elif event["event"] == "unable":
             self.events.put(self._unable(event.get("kind", ""), event.get("message", "")))
@@ -185,7 +185,7 @@ class _Process:
             self._dead.put((worker, attempt))
 
     def ask_to_end(self) -> None:
-        """Whoever is still at work stops where it stands, and only writes down the rest of its trace."""
+        """A worker that is still busy stops where it stands, and only writes down the rest of its trace."""
         if self._alive:
             self.popen.terminate()
 

@@ -32,7 +32,7 @@ def num_processes(root: Path = ROOT) -> int:
 
 
 def _quotas(root: Path) -> Iterator[float]:
-    """Of every control group that this process is in, and of those around it: cores, where it has a quota."""
+    """The cores of every control group with a quota that this process is in, and of those around it."""
     for mounted, group in _groups(root):
         for folder in (group, *group.parents):
             if not folder.is_relative_to(mounted):
@@ -44,7 +44,7 @@ def _quotas(root: Path) -> Iterator[float]:
 
 
 def _time_of(folder: Path) -> tuple[float, float]:
-    """Of the processor's time, so much within so much, as version 2 or version 1 says it."""
+    """The quota of processor time and its period, as version 2 or version 1 says it."""
     if (folder / "cpu.max").exists():
         quota, period = (folder / "cpu.max").read_text().split()
         return float(quota), float(period)

@@ -404,5 +404,5 @@ def _times(array: Tensor, factors: Tensor | None) -> Tensor:
 
 
 def _num_same_sign(outputs: Tensor, columns: Tensor) -> int:
-    """Of how many samples every output has its target's sign."""
+    """How many samples have every output on its target's side of zero."""
     return int(np.count_nonzero(((outputs > 0) == (columns > 0)).all(axis=0)))

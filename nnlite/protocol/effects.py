@@ -263,7 +263,7 @@ class Casualties(Effect):
 
 @dataclass(frozen=True)
 class Note(Effect):
-    """Tell whoever watches. -> None"""
+    """Tell the watcher. -> None"""
 
     event: str
     values: dict[str, Any] = field(default_factory=dict)

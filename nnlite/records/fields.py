@@ -106,7 +106,7 @@ def _check_names(values: dict[str, Any], readers: dict[str, tuple[Reader, bool]]
 
 @cache
 def _readers(kind: Any, partial: bool, others: bool) -> dict[str, tuple[Reader, bool]]:
-    """Of a dataclass, by name: how the field is read, and whether it has a default."""
+    """The fields of a dataclass by name: how each is read, and whether it has a default."""
     hints = get_type_hints(kind, include_extras=True)
     return {
         one.name: (

@@ -46,7 +46,7 @@ class Described:
 
 @cache
 def _names(kind: Any) -> tuple[str, ...]:
-    """Of the fields of a dataclass. Raises TypeError for any other class, as `json` does."""
+    """The annotations of a dataclass. Raises TypeError for any other class, as `json` does."""
     try:
         return tuple(one.name for one in fields(kind))
     except TypeError:
@@ -54,7 +54,7 @@ def _names(kind: Any) -> tuple[str, ...]:
 
 
 def _values(one: Any) -> dict[str, Any]:
-    """Of a dataclass, by name; `json` asks again for a dataclass among them, so nothing is copied."""
+    """The values of a dataclass by name; `json` asks again for a dataclass among them, so nothing is copied."""
     kind: Any = type(one)
     return {name: getattr(one, name) for name in _names(kind)}
 

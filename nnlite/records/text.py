@@ -13,7 +13,7 @@ Data = bytes | bytearray | memoryview | str
 MOST_BYTES = 1_000_000  #: unless its reader knows better
 MOST_PARTS = 100_000  #: objects and lists: an empty one takes 64 bytes of memory, and two of text
 MOST_DEPTH = 64
-EXACT = 2**53  #: the largest number up to which all whole ones are exact, whoever reads them
+EXACT = 2**53  #: the largest number up to which all whole ones are exact, for every reader
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 _DEEPER = {"[": 1, "{": 1, "]": -1, "}": -1}
 

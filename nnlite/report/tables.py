@@ -58,7 +58,7 @@ class WorkerRow:
 
     @property
     def total_s(self) -> float:
-        """Of all attempts."""
+        """The sum over all attempts."""
         return sum(self.seconds.values())
 
 
@@ -195,8 +195,8 @@ class Report:
         return list(rows.values())
 
     def _held_up(self) -> dict[int, tuple[int, float]]:
-        """Who kept others waiting: the one that waited least for a round's end was the last to arrive. No clocks
-        are compared."""
+        """The worker that kept others waiting: the one that waited least for a round's end was the last to arrive. No
+        clocks are compared."""
         if not self.spec.rules.has_rounds or self.spec.num_workers < 2:
             return {}
         waits: dict[int, dict[int, float]] = defaultdict(dict)

@@ -42,7 +42,7 @@ def progress(store: Store, run: str) -> dict[str, Any]:
 
 
 class Nurse:
-    """Looks after runs that no command watches: whoever asks for a run's progress twice, some time apart, has dead
+    """Looks after runs that no command watches: asking for a run's progress twice, some time apart, has dead
     workers replaced. What it has seen of leases stays with this process."""
 
     def __init__(self) -> None:

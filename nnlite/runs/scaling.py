@@ -39,7 +39,7 @@ class Scaling:
     is_late: bool  #: whether changes arrive late, as in Downpour: they act like more momentum
 
     def slow_momentum(self, num_rounds: int) -> float:
-        """Of averaging: the mean of many goes less far than each of them."""
+        """The slow momentum of averaging: the mean of many goes less far than each of them."""
         if self.is_late or num_rounds < LEAST_ROUNDS:
             return 0.0
         return next(beta for least, beta in SLOW_MOMENTUM if self.num_workers >= least)

@@ -57,7 +57,7 @@ def carry_out(
         gauge = Gauge(time.monotonic() - before_s)
         try:
             workers = Workers(near, payload.run, invoke, tell, None, remaining_s, gauge, is_cold, payload.spec)
-        except RunNotFound as error:  # whoever invoked us knows better: it is to be restored
+        except RunNotFound as error:  # the caller knows better: the run must be restored
             raise StoreUnavailable(str(error)) from error
         if payload.worker >= workers.spec.num_workers:
             highest = workers.spec.num_workers - 1

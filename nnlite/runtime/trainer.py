@@ -181,8 +181,8 @@ class Trainer:
             self.state.weights += update
 
     def take_update(self, scale: float = 1.0, whole: bool = False) -> Model:
-        """Of the change (P,) since the last update, times `scale`, what the wire carries, or all of it when it is to be
-        `whole`. The rest stays ours, and is in the next; it was not scaled yet, so that it is scaled once."""
+        """The part of the change (P,) since the last update, times `scale`, that the wire carries, or all of it when it
+        is to be `whole`. The rest stays ours, and is in the next; it was not scaled yet, so that it is scaled once."""
         change = self.state.weights - self._pushed
         if scale != 1.0:
             change *= np.float32(scale)
@@ -270,7 +270,7 @@ class Trainer:
         return self._slice(self.worker) if self.worker < self.spec.num_test_slices else None
 
     def _slice(self, part: int) -> Split:
-        """A slice of the test split; all of them are kept, as whoever evaluates once is likely to do it again."""
+        """A slice of the test split; all of them are kept, as a worker that evaluates once is likely to do it again."""
         if part not in self._slices:
             self._slices[part] = self._shard("test", self.spec.num_test_slices, part)
         return self._slices[part]

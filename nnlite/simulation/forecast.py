@@ -114,7 +114,7 @@ def _summed_up(simulation: Simulation, last: Head, total_s: float) -> Forecast:
 
 
 def _requests_per_round(rounds: list[Told], spec: RunSpec, total: int) -> float:
-    """Of all workers together, in one round; start-up and end left out where there are several rounds."""
+    """The sum over all workers in one round; start-up and end left out where there are several rounds."""
     trained = [one for one in rounds if one.summary["num_samples"]]
     if not spec.rules.has_rounds or len(trained) < 2:
         return total / max(1, spec.num_rounds)

@@ -13,7 +13,7 @@ from nnlite.simulation.values import Scale
 
 @dataclass
 class Use:
-    """Of the store, by one invocation, or many."""
+    """Use of the store by one invocation, or many."""
 
     num_requests: int = 0  #: a GetMany is one
     num_reads: int = 0  #: keys; what S3 bills as GET
@@ -76,7 +76,7 @@ class Meter:
     first_s: dict[str, float] = field(default_factory=dict)  #: when each event was told for the first time
 
     def count(self, use: Use, effect: fx.Effect, answer: Any, scale: Scale, is_worker: bool) -> None:
-        """Take in one effect that has taken place, also into the `use` of whoever asked for it."""
+        """Take in one effect that has taken place, also into the `use` of the invocation that asked for it."""
         before = use.num_requests
         use.count(effect, answer, scale)
         if is_worker:

@@ -134,7 +134,7 @@ class Simulation:
 
     @property
     def seconds(self) -> float:
-        """Of all invocations of workers together, up to their last effect."""
+        """Seconds of all invocations of workers together, up to their last effect."""
         return sum(invocation.seconds for invocation in self.invocations)
 
     def _age_s(self, invocation: Invocation | None) -> float:

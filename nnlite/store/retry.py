@@ -5,9 +5,9 @@ harmless for `get`, `delete` and an unconditional `put` (by our rules, only to f
 repeated under the same condition, so it takes effect once at most; what a repeated one's `Conflict` means is
 read from the store: if our very bytes stand there, the first request was done and this is no conflict.
 
-That needs values that nobody else writes: immutable ones are the same whoever writes them, swapped ones hold a
+That needs values that nobody else writes: immutable ones are the same from every writer, swapped ones hold a
 counter and who counted. One thing cannot be told: our value was written, its reply lost, and somebody replaced
-it before we looked. That is a Conflict here, so whoever gets one decides by what it then reads (a lease by its
+it before we looked. That is a Conflict here, so the caller that gets one decides by what it then reads (a lease by its
 holder, a head by what it says was applied) and never by having failed.
 
 Of many keys in one request only those are asked for again that got no answer, and as long as some do, it goes on.

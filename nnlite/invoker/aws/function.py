@@ -80,7 +80,7 @@ class Function:
         return found
 
     def cut_off(self) -> None:
-        """Let nothing of it start any more, whoever asks."""
+        """Let no invocation of it start any more, by any caller."""
         with self._explaining("cut off"):
             self._client.put_function_concurrency(FunctionName=self.name, ReservedConcurrentExecutions=0)
 

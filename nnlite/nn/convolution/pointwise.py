@@ -29,7 +29,7 @@ class Pointwise(Convolution, described=False):
         if self.stride == 1:
             return d_pixels
         dx = ws.temp("dx", x.shape)
-        dx[...] = 0  # each time: whoever took it may have written over it
+        dx[...] = 0  # each time: the layer that took it may have written over it
         dx[:: self.stride, :: self.stride] = d_pixels
         return dx
 

@@ -37,7 +37,7 @@ class Chain:
     def _plan_memory(self) -> None:
         """Decide who may write over its input, and which outputs must outlive the block."""
         following: Layer | None = None
-        kept = True  # whether the following layer's output is kept; whoever comes after the chain may read it
+        kept = True  # whether the following layer's output is kept; the layer after the chain may read it
         for index in reversed(range(len(self.layers))):
             layer, ws = self.layers[index], self.workspaces[index]
             inherits = (

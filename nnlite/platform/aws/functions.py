@@ -136,7 +136,7 @@ class Lambda(WhichStack, Platform):
         }
 
     def tariff(self, store_url: str, pricing: Pricing) -> Tariff:
-        """Of the region and the processor of the function."""
+        """The prices of the function's region and processor."""
         region, arch = self.deployed.function.account.region, self.deployed.configuration.architecture
         return prices.tariff(region, arch, pricing.prices).of_store(store_url)
 

@@ -1,6 +1,7 @@
 """Closing: the checkpoint that a round ends with, as a function of the one it began with and of the root of its merge.
 
-So whoever closes a round, and how often, makes the same bytes. Three things can be done besides adopting the mean:
+So every worker that closes a round makes the same bytes, however often. Three things can be done besides adopting the
+mean:
 
 slow momentum    u = beta u + d; theta = theta + u, with d the change of the mean (Wang et al. 2019, "SlowMo: Improving
                  Communication-Efficient Distributed SGD with Slow Momentum"; Chen and Huo 2016)

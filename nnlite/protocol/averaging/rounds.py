@@ -73,8 +73,8 @@ class Rounds:
     ) -> Program[dict[str, Any] | None]:
         """What all children of my parent made, by key and in order, or None while one is missing.
 
-        My neighbour is asked for first, so that whoever is not among the last finds a gap with one small request; if
-        it is there, the others come in one go.
+        My neighbour is asked for first, so that a worker that is not among the last finds a gap with one small request;
+        if it is there, the others come in one go.
         """
         others = [*siblings[siblings.index(node) + 1 :], *siblings[: siblings.index(node)]]
         keys = {n: self.keys.node(round, level, n) for n in siblings}

@@ -1,4 +1,4 @@
-"""Combining: folding all pending updates into the next checkpoint, by whoever holds a short lease.
+"""Combining: folding all pending updates into the next checkpoint, by the holder of a short lease.
 
 The lease only saves work. What makes every update count exactly once is that a checkpoint is created once, and that
 its ledger says what it contains: of two who fold at the same time, the second finds the name taken and goes by the
@@ -36,7 +36,7 @@ class Moved:
 
 
 class Combiner:
-    """Folds updates, for workers and for whoever repairs."""
+    """Folds updates, for workers and for waiters that repair."""
 
     def __init__(self, spec: RunSpec):
         self.spec, self.keys = spec, Keys(spec.run)
@@ -74,8 +74,8 @@ class Combiner:
         return moved
 
     def _took(self, seconds: float) -> None:
-        """To fold takes a moment, and to fold twice is only work. So whoever has held the lease for several times as
-        long as that took us is given up: while nobody folds, everybody's updates grow stale."""
+        """Folding takes milliseconds and folding twice is harmless. So a worker that has held the lease for several
+        times as long as that took us is given up: while nobody folds, everybody's updates grow stale."""
         self.watch.ttl_s = min(self.watch.ttl_s, max(SOON_S, 10 * seconds))
 
     def _is_held(self, found: Found, now_head: Head, holder: str) -> Program[bool]:
@@ -202,7 +202,7 @@ def combiner_of(spec: RunSpec) -> Combiner:
 
 
 def free(keys: Keys) -> Program[None]:
-    """Take the lease from whoever was stopped in the middle of folding, and would hold it until it expires."""
+    """Take the lease from a worker that was stopped in the middle of folding, and would hold it until it expires."""
     found = yield Get(keys.combine)
     if found is not None:
         held = Lease.from_json(found.data, keys.combine)

@@ -1,4 +1,5 @@
-"""Evaluations on the way (Downpour): whoever comes past a checkpoint that is due scores it on the whole test split.
+"""Evaluations on the way (Downpour): a worker that comes past a checkpoint that is due scores it on the whole test
+split.
 
 An evaluation is claimed by creating its name, so one worker makes it. If that one dies, this evaluation is missing,
 and the next will not be: nothing depends on it but a target accuracy, which is then seen a little later.

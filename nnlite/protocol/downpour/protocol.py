@@ -134,7 +134,7 @@ class Downpour(DownpourOptions, Protocol):
         return DownpourWatcher(spec, first_round)
 
     def missing(self, waiter: Waiter, now_head: Head) -> Program[list[int]]:
-        """Everybody who is not through; once all are, they close the one round there is."""
+        """The workers that are not through; once all are, they close the one round there is."""
         num_workers = waiter.spec.num_workers
         if len(now_head.finished) >= num_workers:
             return (yield from waiter.missing_in_round(now_head))

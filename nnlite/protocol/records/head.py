@@ -54,7 +54,7 @@ class Head(Kept, what="the head of a run", most_bytes=MOST_BYTES):
 
     def moved_by(self, lease: Lease | None) -> Head:
         """The same head with the lease of its mover: what that has used and survived stands here as well, in case the
-        store loses the lease. Of a watcher, that has none, nothing is changed."""
+        store loses the lease. For a watcher, which has none, nothing changes."""
         return replace(self, lease=lease) if lease is not None else self
 
     def reopened(self) -> Head:

@@ -47,12 +47,12 @@ class Keys:
 
     @property
     def combine(self) -> str:
-        """Who folds updates at the moment; swapped."""
+        """The lease of the worker that folds updates at the moment; swapped."""
         return f"runs/{self.run}/leases/combine.json"
 
     @property
     def repair(self) -> str:
-        """Who repairs at the moment, if anybody has to; swapped."""
+        """The lease of the waiter that repairs at the moment, if there is one; swapped."""
         return f"runs/{self.run}/leases/repair.json"
 
     def summary(self, round: int) -> str:
@@ -60,7 +60,7 @@ class Keys:
         return f"runs/{self.run}/rounds/{round:06d}/summary.json"
 
     def lease(self, worker: int) -> str:
-        """Who is `worker` at the moment; swapped."""
+        """The lease of the invocation that is `worker` at the moment; swapped."""
         return f"runs/{self.run}/leases/{worker:05d}.json"
 
     def cursor(self, worker: int, attempt: int) -> str:
@@ -72,7 +72,7 @@ class Keys:
         return f"runs/{self.run}/evaluations/{number:06d}.json"
 
     def evaluator(self, number: int) -> str:
-        """Who makes that evaluation; created once."""
+        """The claim of the worker that makes that evaluation; created once."""
         return f"runs/{self.run}/evaluations/{number:06d}.claim"
 
     def trace(self, worker: int, attempt: int, batch: int) -> str:

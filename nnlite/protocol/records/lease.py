@@ -1,4 +1,4 @@
-"""Leases: who is a worker at the moment, without comparing anybody's clock with anybody else's.
+"""Leases: which invocation is a worker at the moment, without comparing the clocks of two machines.
 
 A lease names the attempt and the invocation (`holder`) that acts for a worker; the holder swaps it now and then
 (a beat). A watcher that has seen one version of it for longer than its time to live, by the watcher's own clock,
@@ -53,7 +53,7 @@ class Lease(Kept, what="a lease"):
 
 
 def never_seen() -> Program[Lease | None]:
-    """Of a lease that is not in the store nothing is known."""
+    """What is known of a lease that is not in the store: nothing."""
     yield from ()
     return None
 

@@ -173,8 +173,8 @@ class RunSpec(AveragingFields, DownpourFields, Record, what="a run's specificati
 
     @property
     def sha256(self) -> str:
-        """Of this specification as it stands in the store. What starts a worker carries it, so that nobody can put
-        another one in its place."""
+        """SHA-256 of this specification as it stands in the store. What starts a worker carries it, so that nobody can
+        put another one in its place."""
         return hashlib.sha256(self.to_json()).hexdigest()
 
     @property

@@ -1,4 +1,4 @@
-"""The merge tree: who is merged with whom, as a pure function of its widths."""
+"""The merge tree: which contributions are merged, as a pure function of its widths."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Sweeping: deleting what a run that is done no longer needs, and what those left who died before they deleted it.
 
 Who moves a run on deletes what lies behind. If it dies in between, some objects stay: their names follow from the
-specification, so they can be deleted without being listed. Of a very long run, only the newest names are.
+specification, so they can be deleted without being listed. In a very long run, only the newest names are.
 """
 
 from __future__ import annotations
@@ -63,6 +63,6 @@ def _nodes(spec: RunSpec, keys: Keys, rounds: range) -> Iterator[str]:
 
 
 def _checkpoints(spec: RunSpec, keys: Keys, last: Head) -> Iterator[str]:
-    """Of this life, but for the newest two, and those that are to stay."""
+    """The checkpoints of this life, but for the newest two and those that must stay."""
     versions = range(last.round - 2, last.round // LIFE * LIFE - 1, -1)
     return (keys.checkpoint(version) for version in islice(versions, MOST // 4) if not spec.keeps(version))

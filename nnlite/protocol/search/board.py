@@ -82,7 +82,7 @@ class Board:
                 yield Create(key, record.to_json(key))
 
     def claims(self) -> Program[list[tuple[Job, Claim | None]]]:
-        """The open jobs with who has claimed them, in order."""
+        """The open jobs with the workers that have claimed them, in order."""
         asked = self.open
         keys = [self.keys.claim(job.key) for job in asked]
         found = (yield GetMany(tuple(keys))) if keys else []

@@ -1,4 +1,4 @@
-"""The result of a trial at a rung: one immutable object, the same bytes whoever made it, and however often."""
+"""The result of a trial at a rung: one immutable object, the same bytes whichever worker made it, and however often."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ALL_DONE = "all trials done"
 class Searching(Waiter):
     """Looks at the board, and sees to it that somebody works on every job.
 
-    The head's `round` counts news: whoever has made a result raises it, and who waits for work waits for that.
+    The head's `round` counts news: a worker that has made a result raises it, and a worker without work waits for that.
     """
 
     board: Board
@@ -83,7 +83,7 @@ class Searching(Waiter):
             num_free -= worker not in busy
 
     def replace(self, worker: int, found: Found | None) -> Program[None]:
-        """Whoever comes begins by reading the search's specification, too."""
+        """Every invocation begins by reading the search's specification, too."""
         yield Create(self.board.keys.spec, self.board.search.to_json())
         yield from super().replace(worker, found)
 

@@ -81,7 +81,7 @@ class SearchWorker(Searching, Worker):
             yield from self.rest(self.worker, replace(self.lease, own=(yield Spent())))
 
     def _check_caps(self, mine: Lease) -> Program[None]:
-        """As of a run, but workers are not equally busy: who has used up its share asks what all have spent."""
+        """As of a run, but workers are not equally busy: one that has used up its share asks what all have spent."""
         spec = self.spec
         yield from self._check_time(mine)
         if spec.budget_usd is None:

@@ -1,7 +1,7 @@
 """A store in memcached: fast and shared, but it forgets. What must survive belongs into another store as well.
 
-memcached has no authentication worth the name: whoever reaches the port reads and writes everything. Bind it to
-the cluster's inner network (`-l`), never to the world. Nothing that is read from it is ever unpickled.
+memcached has no authentication worth the name: every machine that reaches the port reads and writes everything. Bind it
+to the cluster's inner network (`-l`), never to the world. Nothing that is read from it is ever unpickled.
 
 Under each key stands one item, the manifest, which is only ever replaced by memcached's compare-and-swap. A
 larger value lies in chunks with fresh names, written before the manifest and removed after it is replaced.

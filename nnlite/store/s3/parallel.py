@@ -15,7 +15,7 @@ NUM_THREADS = 16
 
 
 class Parallel:
-    """At most `NUM_THREADS` requests at a time, whoever makes them."""
+    """At most `NUM_THREADS` requests at a time, from all threads together."""
 
     def __init__(self) -> None:
         self._making = threading.Lock()

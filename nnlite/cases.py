@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -174,14 +174,24 @@ OPTIMIZERS: dict[str, nn.Optimizer] = {
 }
 
 
-def optimizer(case: Case, name: str | None, learning_rate: float | None) -> nn.Optimizer:
-    """The case's optimizer, or the one of that name with its usual learning rate; at another rate if given."""
+def optimizer(
+    case: Case,
+    name: str | None,
+    learning_rate: float | None,
+    weight_decay: float | None = None,
+    clip_norm: float | None = None,
+) -> nn.Optimizer:
+    """The case's optimizer, or the one of that name with its usual learning rate; with another rate, weight decay or
+    clipping where they are given."""
     if name is not None and name not in OPTIMIZERS:
         raise UsageError(f"no optimizer {name!r}; there are {', '.join(OPTIMIZERS)}")
     chosen = OPTIMIZERS[name] if name else case.optimizer
     if type(chosen) is type(case.optimizer):
         chosen = case.optimizer
     try:
-        return chosen.with_learning_rate(learning_rate) if learning_rate is not None else chosen
+        if learning_rate is not None:
+            chosen = chosen.with_learning_rate(learning_rate)
+        bounds = {"weight_decay": weight_decay, "clip_norm": clip_norm}
+        return replace(chosen, **{name: value for name, value in bounds.items() if value is not None})
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -93,6 +93,16 @@ def test_optimizer(name, rate, expected):
     assert cases.optimizer(cases.CASES["c"], name, rate) == expected
 
 
+def test_an_optimizer_with_other_bounds():
+    c = cases.CASES["c"]
+    assert cases.optimizer(c, "adam", 0.01, 0.1, 2.0) == nn.Adam(0.01, weight_decay=0.1, clip_norm=2.0)
+    bounded = replace(c, optimizer=nn.SGD(0.1, weight_decay=0.1, clip_norm=2.0))
+    assert cases.optimizer(bounded, None, None, weight_decay=0.0) == nn.SGD(0.1, clip_norm=2.0)
+    for bad in ({"weight_decay": -1.0}, {"clip_norm": 0.0}):
+        with pytest.raises(UsageError, match=r"Momentum: (weight_decay|clip_norm) .* wanted a (number of 0|positive)"):
+            cases.optimizer(c, None, None, **bad)
+
+
 def test_optimizers_that_cannot_be_meant():
     with pytest.raises(UsageError, match="no optimizer 'x'; there are sgd, momentum, nesterov, rmsprop, adam"):
         cases.optimizer(cases.CASES["c"], "x", None)

@@ -59,6 +59,11 @@ class Architecture:
         """Which layers have parameters."""
         return tuple(bool(parameters) for parameters in self.parameters)
 
+    @property
+    def multiply_adds(self) -> int:
+        """Of all layers, for one sample."""
+        return sum(layer.multiply_adds(shape) for layer, shape in zip(self.layers, self.input_shapes, strict=True))
+
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """("conv1/weight", its parameter) and so on, in the order in which they lie in the vector."""
         for name, parameters in zip(self.names, self.parameters, strict=True):

@@ -54,6 +54,9 @@ class Composite(Layer):
             for key, parameter in row.named_parameters()
         }
 
+    def multiply_adds(self, shape: Shape) -> int:
+        return sum(row.multiply_adds for row in self.architectures(shape).values())
+
     def steps(self, shape: Shape) -> tuple[Layer]:
         """This layer, planned for images of `shape`."""
         step = copy(self)

@@ -156,6 +156,11 @@ class Layer(Described):
         """What this layer learns for inputs of `shape`, in the order in which it lies in the vector."""
         return {}
 
+    def multiply_adds(self, shape: Shape) -> int:
+        """Products of weights and inputs that are summed up for one sample of `shape`, forward, by definition: whatever
+        an algorithm may save. 0 where there is no sum of products."""
+        return 0
+
     def steps(self, shape: Shape) -> Sequence[Layer]:
         """What to run in a row in place of this layer on images of `shape`; the steps share its parameters."""
         return (self,)

@@ -20,7 +20,12 @@ from nnlite.nn.losses import Loss, SoftmaxCrossEntropy
 from nnlite.nn.parameters import Layout, Shape, aligned_zeros
 from nnlite.numbers import PythonNumbers
 
-USUAL = {("groups", 1), ("dilation", 1), ("shortcut", None)}  # options that `summary` leaves out
+USUAL = {
+    ("groups", 1),
+    ("dilation", 1),
+    ("shortcut", None),
+    ("standardized", False),
+}  # options that `summary` leaves out
 PREDICT_BATCH = 256  # samples at a time when only predicting
 
 
@@ -139,7 +144,7 @@ class Sequential(metaclass=PythonNumbers):
         for start in range(0, len(x), PREDICT_BATCH):
             part = slice(start, start + PREDICT_BATCH)
             outputs = self._forward(vector, x[part])
-            scratch = np.empty_like(outputs)
+            scratch = np.empty(outputs.shape, outputs.dtype)  # in C order, whatever that of the outputs is
             count = outputs.shape[1]
             loss_sum = self.loss.value_and_gradient(outputs, y[part], scratch) * count
             total += Evaluation(loss_sum, self.loss.num_correct(outputs, y[part]), count)
@@ -195,14 +200,24 @@ class Sequential(metaclass=PythonNumbers):
             raise StructureError(f"not the description of a network: {error!r} in {config!r:.80}") from None
 
     def summary(self) -> str:
-        """A table of layers, those inside others indented, with output shapes and parameter counts."""
-        rows = [("layer", "", "output", "parameters"), ("input", "", _times(self.input_shape), "")]
+        """A table of layers, those inside others indented, with output shapes and numbers of parameters; and, for one
+        sample, multiply-adds and the bytes of the output as float32."""
+        rows = [("layer", "", "output", "parameters", "multiply-adds", "bytes"), _line("input", "", self.input_shape)]
         rows += _lines(self.architecture)
-        widths = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = [
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}  {d:>{widths[3]}}".rstrip() for a, b, c, d in rows
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        aligned = [
+            [
+                cell.ljust(width) if i < 2 else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            for row in rows
         ]
-        lines.append(f"{self.layout.size:,} parameters, {self.layout.size * 4 / 1e6:.2f} MB as float32")
+        lines = ["  ".join(row).rstrip() for row in aligned]
+        of = self.architecture
+        lines.append(
+            f"{self.layout.size:,} parameters, {self.layout.size * 4 / 1e6:.2f} MB as float32; a sample: "
+            f"{of.multiply_adds:,} multiply-adds, {_num_bytes(of):,} bytes of outputs"
+        )
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -214,14 +229,31 @@ def _check_lengths(x: Tensor, y: NDArray[np.generic] | Mixed) -> None:
         raise StructureError(f"{len(x)} samples in x, but {len(y)} targets in y")
 
 
-def _lines(architecture: Architecture, indent: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """(name, options, output, parameters) of every layer."""
+def _line(name: str, options: str, shape: Shape, num_parameters: int = 0, multiply_adds: int = 0) -> tuple[str, ...]:
+    """Cells of the summary; a zero is left out."""
+    counts = num_parameters, multiply_adds
+    return (name, options, _times(shape), *(f"{count:,}" if count else "" for count in counts), f"{4 * prod(shape):,}")
+
+
+def _num_bytes(of: Architecture) -> int:
+    """Of the outputs of all layers, and of those inside others, for one sample as float32."""
+    inside = (
+        row
+        for layer, shape in zip(of.layers, of.input_shapes, strict=True)
+        if isinstance(layer, Composite)
+        for row in layer.architectures(shape).values()
+    )
+    return sum(4 * prod(shape) for shape in of.shapes) + sum(map(_num_bytes, inside))
+
+
+def _lines(architecture: Architecture, indent: str = "") -> Iterator[tuple[str, ...]]:
+    """The line of every layer."""
     of = architecture
     for name, layer, before, shape, ps in zip(
         of.names, of.layers, of.input_shapes, of.shapes, of.parameters, strict=True
     ):
         count = sum(prod(p.shape) for p in ps.values())
-        yield indent + name, _options(layer), _times(shape), f"{count:,}" if ps else ""
+        yield _line(indent + name, _options(layer), shape, count, layer.multiply_adds(before))
         if isinstance(layer, Composite):
             for row, inside in layer.architectures(before).items():
                 yield from _lines(inside, f"{indent}  {row}/" if row else f"{indent}  ")

@@ -61,6 +61,18 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
     trace: bool = choice(True, help="write down what workers do, for tools.report (default)", group="how")
     threads: int = choice(1, help="of a worker, for images (default 1)", metavar="T", group="how")
     learning_rate: float | None = choice(None, help="of the optimizer (default: the case's)", metavar="R", group="how")
+    weight_decay: float | None = choice(
+        None,
+        help="of the optimizer, apart from the gradient: 0 is none (default: the case's)",
+        metavar="D",
+        group="how",
+    )
+    clip_norm: float | None = choice(
+        None,
+        help="the longest a gradient may be: what is longer is cut (default: the case's)",
+        metavar="L",
+        group="how",
+    )
     schedule: str | None = choice(
         None, help="of the learning rate: cosine lets it end near 0 (constant)", values=SCHEDULES, group="how"
     )

@@ -88,7 +88,8 @@ def plan(job: Job, dataset: Dataset | None = None, given: Case | None = None) ->
     per_epoch = -(-len(dataset.train) // (max(1, job.workers) * max(1, batch_size)))  # steps of a worker
     steps_per_round = _steps_per_round(job, scaled, per_epoch)
     num_rounds = _num_rounds(job, case, per_epoch, steps_per_round)
-    optimizer, augment = cases.optimizer(case, job.optimizer, job.learning_rate), _augment(job, case, dataset)
+    optimizer = cases.optimizer(case, job.optimizer, job.learning_rate, job.weight_decay, job.clip_norm)
+    augment = _augment(job, case, dataset)
     optimizer = _scheduled(job, optimizer, num_rounds * (steps_per_round or per_epoch), scaled)
     per_pass = _rounds_per_pass(job, steps_per_round, per_epoch)
     spec = specify(

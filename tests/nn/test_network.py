@@ -58,7 +58,19 @@ def test_summary_has_a_line_for_every_layer():
     for name, shape, line in zip(network.names, network.shapes, lines[2:], strict=False):
         assert line.startswith(name)
         assert " x ".join(map(str, shape)) in line
-    assert "102,464" in lines[2 + network.names.index("conv2")]
+    assert lines[2 + network.names.index("conv2")].split()[-3:] == ["102,464", f"{16 * 16 * 64 * 64 * 25:,}", "65,536"]
+    assert lines[2 + network.names.index("dense1")].split()[-3:] == ["1,573,248", f"{4096 * 384:,}", "1,536"]
+    assert lines[1].split() == ["input", *["3", "x", "32", "x", "32"], "12,288"]
+
+
+def test_a_summary_sums_up_what_a_sample_takes():
+    layers = [nn.Conv2D(4, 3, 2, groups=2), nn.Residual([nn.Conv2D(4, 1), nn.ReLU()]), nn.Flatten(), nn.Dense(5)]
+    *lines, total = nn.Sequential(layers, (2, 6, 6)).summary().splitlines()
+    products = 4 * 9 * 9 * 1, 4 * 9 * 4, 36 * 5
+    assert [line.split()[-2] for line in lines if "conv" in line or "dense" in line] == [f"{n:,}" for n in products]
+    assert next(line for line in lines if line.startswith("residual1")).split()[-2:] == [f"{products[1]:,}", "144"]
+    num_bytes = 4 * (36 + 36 + 36 + 36 + 36 + 5)
+    assert total.endswith(f"a sample: {sum(products):,} multiply-adds, {num_bytes:,} bytes of outputs")
 
 
 def test_names_number_the_layers_of_a_kind():

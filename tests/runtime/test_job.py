@@ -35,6 +35,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "rounds": ("1", "7"), "epochs": ("1", "3"),
     "steps_per_round": ("5", "10", "1000"), "target_accuracy": ("0.5", "1"), "batch_size": ("1", "50", "128"),
     "optimizer": ("sgd", "momentum", "nesterov", "rmsprop", "adam"), "learning_rate": ("0.05", "1e-3"),
+    "weight_decay": ("0", "0.01"), "clip_norm": ("1", "0.5"),
     "schedule": ("constant", "cosine"), "seed": ("0", "7", "4294967295"), "eval_every": ("1", "3"),
     "protocol": ("averaging", "downpour"), "push_every": ("1", "20"), "pull_every": ("1", "20"),
     "max_staleness": ("1", "4"), "staleness_aware": ("true", "false"), "wire": ("float32", "float16", "topk:1%"),

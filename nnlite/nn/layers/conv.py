@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -119,6 +120,9 @@ class Conv2D(Layer):
             "weight": Parameter(weight, self.weight, *fans),
             "bias": Parameter((self.filters,), self.bias, *fans, decays=False),
         }
+
+    def multiply_adds(self, shape: Shape) -> int:
+        return prod(self.output_shape(shape)) * self.kernel**2 * shape[0] // self.groups
 
     def steps(self, shape: Shape) -> Sequence[Layer]:
         """The sum and the bias, apart: a pooling may come between them."""

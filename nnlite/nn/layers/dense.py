@@ -47,6 +47,9 @@ class Dense(Layer):
             "bias": Parameter((self.units,), self.bias, *fans, decays=False),
         }
 
+    def multiply_adds(self, shape: Shape) -> int:
+        return shape[0] * self.units
+
     def forward(self, p: Tensors, x: Tensor, ws: Workspace) -> Tensor:
         y = ws.output((self.units, x.shape[1]))
         weight = standardize(p["weight"], ws) if self.standardized else p["weight"]

@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from nnlite.data import catalog
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import RunError, UsageError, words
 from nnlite.invoker import sources
 from nnlite.invoker.openfaas.credentials import gateway_url
 from nnlite.invoker.openfaas.deployed import split_name
@@ -34,21 +34,23 @@ DATA = "function/data"  # where an image has the dataset's files
 
 
 def load(path: Path) -> dict[str, Any]:
-    """A YAML file. Raises UsageError when it is not there, or none."""
+    """The stack in a file. Raises UsageError when that is not there, and RunError for what our schema does not know."""
     try:
+        import jsonschema  # noqa: F401
         import yaml
-    except ImportError:
+    except ImportError as error:
         raise UsageError(
-            "deploying to OpenFaaS reads YAML: pip install pyyaml jsonschema kubernetes-validate"
+            f"deploying to OpenFaaS reads YAML ({words(error)}): pip install pyyaml jsonschema kubernetes-validate"
         ) from None
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; --folder says where stack.yaml is") from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a date that there is not
         raise RunError(f"{path} is no YAML: {error}") from None
     if not isinstance(found, dict):
         raise RunError(f"{path}: wanted a stack, found {type(found).__name__}")
+    _check_form(found, path)
     return found
 
 
@@ -67,18 +69,17 @@ def dump(stack: dict[str, Any]) -> str:
 
 
 def filled(stack: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
-    """The stack with what the command line says. Raises UsageError for what cannot be meant."""
+    """The stack, as it was loaded, with what the command line says. Raises UsageError for what cannot be meant, and
+    RunError for a stack without our functions."""
     check_options(args)
     stack = copy.deepcopy(stack)
-    try:
-        train, setup = stack["functions"][TRAIN], stack["functions"][SETUP]
-        environment, choices = train["environment"], setup["environment"]
-        stack["configuration"].pop("copy", None)  # each function's folder has all that it needs
-        stack["provider"]["gateway"] = gateway_url(args.gateway or None, {"OPENFAAS_URL": gateway_of(stack)})
-    except (KeyError, TypeError, AttributeError):
-        raise RunError(
-            f"stack.yaml: wanted a provider, a configuration and the functions {TRAIN} and {SETUP}, with environments"
-        ) from None
+    if not stack["functions"].keys() >= {TRAIN, SETUP}:
+        found = ", ".join(sorted(stack["functions"]))
+        raise RunError(f"stack.yaml: wanted the functions {TRAIN} and {SETUP}, and perhaps others; found {found}")
+    train, setup = stack["functions"][TRAIN], stack["functions"][SETUP]
+    environment, choices = train["environment"], setup["environment"]
+    stack["configuration"].pop("copy", None)  # each function's folder has all that it needs
+    stack["provider"]["gateway"] = gateway_url(args.gateway or None, {"OPENFAAS_URL": gateway_of(stack)})
     replicas = 1 if args.faasd else args.replicas or min(args.workers, MAX_REPLICAS)
     environment["max_inflight"] = str(1 if args.faasd else math.ceil(args.workers / replicas))
     train["labels"].update({"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)})
@@ -179,15 +180,20 @@ def handlers(stack: dict[str, Any]) -> list[PurePath]:
 
 def check(stack: dict[str, Any], folder: Path) -> None:
     """Raise RunError for what our schema does not know, and for what does not fit together, or with `folder`."""
+    _check_form(stack, folder / "stack.yaml")
+    for problem in _problems(stack, folder):
+        raise RunError(f"{folder}/stack.yaml: {problem}")
+
+
+def _check_form(stack: dict[str, Any], path: Path) -> None:
+    """Raise RunError for what our schema does not know."""
     import jsonschema
 
     schema = json.loads((sources.folder("faas") / "stack.schema.json").read_text(encoding="utf-8"))
     errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(stack), key=lambda e: list(map(str, e.path)))
     if errors:
         where = ".".join(map(str, errors[0].path)) or "the top"
-        raise RunError(f"{folder}/stack.yaml, at {where}: {errors[0].message}")
-    for problem in _problems(stack, folder):
-        raise RunError(f"{folder}/stack.yaml: {problem}")
+        raise RunError(f"{path}, at {where}: {words(errors[0].message)}")
 
 
 def _problems(stack: dict[str, Any], folder: Path) -> Iterator[str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import operator
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -377,10 +380,70 @@ def test_the_environment_names_registry_tag_and_gateway(monkeypatch):
     assert stack["provider"]["gateway"] == "https://f.example"
 
 
-@pytest.mark.parametrize("text", ["- a\n", "functions: []\n", "functions: {emnist-train: 5}\n", "provider: 1\n"])
-def test_a_stack_of_another_kind_is_refused(text, tmp_path):
-    (tmp_path / "stack.yaml").write_text(text)
-    args = door.parser_of("deploy", OPENFAAS).parse_args(OPENFAAS)
+def damaged(stack: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What its author may have forgotten, or written in its place, at every single place of a stack."""
+
+    def places(values: dict[str, Any], before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+        for name, value in values.items():
+            yield (*before, name)
+            yield from places(value, (*before, name)) if isinstance(value, dict) else ()
+
+    for *to, last in places(stack):
+        for instead in ("nothing", None, 5, [], {}, "x", {5: "x"}, "./emnist-train"):
+            other = copy.deepcopy(stack)
+            place = functools.reduce(operator.getitem, to, other)
+            if instead == "nothing":
+                del place[last]
+            else:
+                place[last] = instead
+            yield f"{'.'.join((*to, last))} is {instead}", other
+
+
+@pytest.mark.parametrize("how", [(), ("--faasd",), ("--namespace", "x"), ("--memory-mb", 256)], ids=str)
+def test_a_stack_of_ones_own_is_deployed_or_refused_in_one_line(how, tmp_path, monkeypatch):
+    """Whatever is missing or damaged in it, before anything reads it."""
+    args = door.parser_of("deploy", OPENFAAS).parse_args([*OPENFAAS, *map(str, how)])
     _deploy_openfaas._complete(args)
-    with pytest.raises((RunError, UsageError), match=r"stack\.yaml: wanted a"):
-        _stack.filled(_stack.load(tmp_path / "stack.yaml"), args)
+    stack = yaml.safe_load((FAAS / "stack.yaml").read_text())
+    (tmp_path / "stack.yaml").touch()
+    refused = []
+    for what, other in damaged(stack):
+        monkeypatch.setattr(yaml, "safe_load", lambda _, other=other: other)
+        try:
+            _stack.check(_stack.filled(_stack.load(tmp_path / "stack.yaml"), args), FAAS)
+        except (RunError, UsageError) as error:
+            refused.append(str(error))
+        except Exception as error:
+            raise AssertionError(what) from error
+    assert len(refused) > 300
+    assert not [text for text in refused if "\n" in text]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("- a\n", "wanted a stack, found list"),
+        ("functions: []\n", "at the top: 'version' is a required property"),
+        ("a: 2026-13-41\n", "is no YAML: month must be in 1..12"),
+        ("a: [\n", "is no YAML: while parsing"),
+        ("", "wanted a stack, found NoneType"),
+    ],
+)
+def test_a_stack_of_another_kind_is_refused(text, says, tmp_path, deploy):
+    (tmp_path / "stack.yaml").write_text(text)
+    done = deploy("--folder", tmp_path, "--dry-run")
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert f"{tmp_path}/stack.yaml" in line
+    assert says in line
+
+
+def test_a_stack_without_our_functions_names_them(tmp_path, deploy):
+    stack = yaml.safe_load((FAAS / "stack.yaml").read_text())
+    stack["functions"]["mine"] = stack["functions"].pop("emnist-train")
+    (tmp_path / "stack.yaml").write_text(yaml.safe_dump(stack))
+    done = deploy("--folder", tmp_path, "--dry-run")
+    assert (done.code, done.out) == (1, "")
+    assert (
+        "wanted the functions emnist-train and emnist-setup, and perhaps others; found emnist-setup, mine" in done.err
+    )

@@ -9,15 +9,18 @@ from typing import Any, TypeVar
 
 from nnlite import data, nn
 from nnlite.case_file import CaseFile
+from nnlite.data import Reading
 from nnlite.described import check_types
 from nnlite.errors import NnliteError, StructureError, UsageError
 from nnlite.nn import models
 from nnlite.numbers import PythonNumbers
-from nnlite.space import Space
+from nnlite.space import Float, Int, Several, Space
 
 T = TypeVar("T")
 Network = Callable[..., nn.Sequential]
-PLAIN = ("name", "title", "dataset", "network", "batch_size", "num_rounds")  # fields of a case that describe themselves
+PLAIN = (  # fields of a case that describe themselves
+    "name", "title", "dataset", "network", "batch_size", "num_rounds", "epochs_per_round", "schedule",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Case(metaclass=PythonNumbers):
     num_rounds: int = 10
     augment: data.Augment | None = None
     space: Space | None = None
+    epochs_per_round: int = 1  #: where nobody says how long a round is
+    schedule: str | None = None  #: of the learning rate, unless one is chosen
 
     def __post_init__(self) -> None:
         check_types(type(self), {name: vars(self)[name] for name in PLAIN}, UsageError)
@@ -94,10 +99,45 @@ CASES = {
 }
 
 
+def _undecided() -> data.Dataset:
+    raise UsageError("which dataset? name one, or a file or folder of your own: --dataset PATH")
+
+
+AUTO = Case(
+    name="auto",
+    title="an MLP for rows of numbers, a small convolutional network for pictures",
+    dataset=_undecided,
+    network=models.suited,
+    optimizer=nn.Adam(0.003),
+    batch_size=32,
+    num_rounds=20,
+    space=Space(
+        hidden=Several(Int(10, 200), 1, 3), learning_rate=Float(0.0003, 0.03, log=True), batch_size=Int(8, 128)
+    ),
+    schedule="cosine",
+)  #: what is trained where no case is named
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS, MOST_ROUNDS = 2000, 10, 100, 20  # of `suited`
+MANY_ROWS, LARGE_BATCH, RATE_OF_PICTURES = 20_000, 128, 0.001
+
+
+def suited(case: Case, rows: data.Dataset) -> Case:
+    """The case, as it suits a dataset: a small one is gone through often, in no more rounds than people want to see."""
+    if case.name != AUTO.name:
+        return case
+    optimizer = case.optimizer if len(rows.input_shape) == 1 else nn.Adam(RATE_OF_PICTURES)
+    batch_size = LARGE_BATCH if len(rows.train) > MANY_ROWS else case.batch_size
+    per_epoch = -(-len(rows.train) // batch_size)
+    epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-STEPS // per_epoch)))
+    per_round = -(-epochs // MOST_ROUNDS)
+    return replace(case, optimizer=optimizer, batch_size=batch_size, num_rounds=epochs, epochs_per_round=per_round)
+
+
 def find(name: str) -> tuple[Case, CaseFile | None]:
     """The case of that name, or in that file (and then, the file). Raises UsageError when there is none."""
     if name in CASES:
         return CASES[name], None
+    if name == AUTO.name:
+        return AUTO, None
     if Path(name).suffix == ".py":
         file = CaseFile.read(name)
         return run(file), file
@@ -120,12 +160,38 @@ def run(file: CaseFile) -> Case:
     return case
 
 
-def dataset(case: Case, name: str | None = None, data_dir: Path | None = None) -> data.Dataset:
-    """The case's dataset, or the one of that name. Raises UsageError when the case's own function fails."""
+def dataset(
+    case: Case, name: str | None = None, data_dir: Path | None = None, reading: Reading | None = None
+) -> data.Dataset:
+    """The case's dataset, or the one of that name, or at that path.
+
+    reading: how data at a path are read. Raises UsageError when the case's own function fails, and for a reading of
+    what has none.
+    """
     chosen = name or case.dataset
+    is_path = isinstance(chosen, str) and names_path(chosen)
+    for option in reading.given() if reading is not None and not is_path else ():
+        raise UsageError(
+            f"{option} is for a file or folder of your own, --dataset PATH: leave it out", parameter=option
+        )
     if callable(chosen):
         return _made(case, "dataset", chosen, data.Dataset)
-    return data.load(chosen, data_dir=data_dir)
+    if not is_path:
+        return data.load(chosen, data_dir=data_dir)
+    if data_dir is not None:
+        raise UsageError(f"data {data_dir}: {chosen} is a path itself: leave it out", parameter="data")
+    from nnlite.data import own
+
+    return own.read(chosen, Reading() if reading is None else reading)
+
+
+def names_path(name: str) -> bool:
+    """Whether the name of a dataset means a file or folder: it is in no catalog, and looks like one or is there."""
+    if name in data.names():
+        return False
+    from nnlite.data import own
+
+    return own.is_path(name)
 
 
 def network(case: Case, rows: data.Dataset) -> nn.Sequential:

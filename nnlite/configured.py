@@ -92,6 +92,8 @@ def about(case: Case, dataset: str | None) -> dict[str, Any]:
     """What of a case no configuration decides, as JSON values. `dataset`: its name, or None for the case's own
     function."""
     chosen = dataset or (case.dataset if isinstance(case.dataset, str) else None)
+    if chosen is not None and cases.names_path(chosen):
+        chosen = Path(chosen).name  # a store is for others to read
     return {
         "case": case.name,
         "title": case.title,

@@ -7,7 +7,7 @@ import argparse
 from nnlite import cases, data
 from nnlite.case_file import CaseFile, has_run
 from nnlite.commands import _named, options
-from nnlite.data import catalog
+from nnlite.data import Reading, catalog
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import OwnCode, RunSpec
 from nnlite.runs import plan as planning
@@ -28,15 +28,35 @@ WORK = (  #: the options that decide how much there is to do
 def add_work(parser: argparse.ArgumentParser) -> None:
     """The options that decide how much there is to do, on what."""
     options.add_groups(parser, Job, {"what": "what"})
+    add_reading(parser)
     options.add(parser.add_argument_group("how"), Job, WORK)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a file or folder of one's own is read."""
+    options.add_groups(parser, Reading, {"own": "data of your own"})
+
+
+def settle_case(args: argparse.Namespace, to_go_on: str) -> None:
+    """Let a dataset that is named without a case have the one that suits it. Raises UsageError where none is named."""
+    if not args.case and not args.dataset:
+        raise UsageError(
+            f"which case? --case {'|'.join(cases.CASES)}, a file of your own, --dataset PATH alone, or --resume "
+            f"{to_go_on}"
+        )
+    args.case = args.case or cases.AUTO.name
+
+
+def names_files(args: argparse.Namespace) -> bool:
+    """Whether the command line names the files of a dataset: what is wrong with them makes the request a wrong one."""
+    return args.data is not None or (args.dataset is not None and cases.names_path(args.dataset))
 
 
 def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
     """The dataset, and the specification that the command line describes."""
-    if not args.case:
-        raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume RUN")
-    with _named.wrong_if_named(args.data):
-        return planning.plan(Job(**options.given(args, Job)))
+    settle_case(args, "RUN")
+    with _named.wrong_if_named(names_files(args)):
+        return planning.plan(Job(**options.given(args, Job), reading=Reading(**options.given(args, Reading))))
 
 
 def name_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:

@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Callable
 from dataclasses import fields
 
-from nnlite import cases
 from nnlite.commands import _named, options
-from nnlite.commands._plan import check_data
+from nnlite.commands._plan import add_reading, check_data, names_files, settle_case
+from nnlite.data import Reading
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SAMPLERS
@@ -24,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--validation", type=float, default=0.1, metavar="F", help="part of the training split to choose by (0.1)"
     )
+    add_reading(parser)
     how = parser.add_argument_group("how")
     how.add_argument("--sampler", choices=SAMPLERS, default="asha", help="asha (default), or random")
     how.add_argument("--trials", type=int, default=27, metavar="N", help="configurations to try (default 27)")
@@ -40,14 +41,14 @@ def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda 
 
     adapt: what the platform makes of the run: its prices, deadlines and pauses.
     """
-    if not args.case:
-        raise UsageError(f"which case? --case {'|'.join(cases.CASES)}, a file of your own, or --resume SEARCH")
+    settle_case(args, "SEARCH")
     given = {one.name: getattr(args, one.name) for one in fields(Tuning) if hasattr(args, one.name)}
     try:
-        asked = Tuning(**{**given, "parallel": args.workers})
+        reading = Reading(**options.given(args, Reading))
+        asked = Tuning(**{**given, "parallel": args.workers, "reading": reading})
     except UsageError as error:
         raise _in_options(error) from None
-    with _named.wrong_if_named(args.data):
+    with _named.wrong_if_named(names_files(args)):
         planned = planning.plan(asked, adapt)
     check_data(args, planned.whole)
     return planned

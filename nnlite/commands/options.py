@@ -60,9 +60,13 @@ def _about(one: Field[Any]) -> dict[str, Any]:
 
 def _type(kind: str) -> Callable[[str], Any]:
     """What reads the option of a field with this annotation."""
-    plain: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float}
+    plain: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "tuple[str, ...]": _names}
     if kind in plain:
         return plain[kind]
     from nnlite.runs import job  # needs NumPy, which nobody needs for options of plain types
 
     return {"tuple[int, ...]": typed(job.tree), "Augment": typed(job.augmentation)}[kind]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(","))

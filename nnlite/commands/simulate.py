@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import asdict, fields
 
+from nnlite import cases
 from nnlite.commands import _named, options
 from nnlite.commands._json import say
 from nnlite.commands.parser import Parser
@@ -37,6 +38,7 @@ HEADINGS = (
 
 def main(args: argparse.Namespace) -> int:
     """Simulate one run after the other, and print a row for each."""
+    args.case = args.case or (cases.AUTO.name if args.dataset and cases.names_path(args.dataset) else "b")
     _check(args)
     if args.plot:
         picture.check(args.plot, f"--plot {args.plot}")
@@ -132,7 +134,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
     )
     parser.add_argument("--workers", type=_counts, default=[1, 10, 100], metavar="1,10,100", help="how many, in turn")
-    options.add(parser, Job, ["case"], default="b")
+    options.add(parser, Job, ["case"])
     parser.add_argument("--dataset", help="instead of the case's; only its size and shape matter here")
     options.add(parser, Job, ["protocol"])
     parser.add_argument("--store", choices=sorted(profile.ASSUMED), default="s3", help="(default %(default)s)")

@@ -15,7 +15,7 @@ from nnlite.commands import _cost, _named, _platform, options
 from nnlite.commands._cost import Books
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
-from nnlite.commands._plan import HEADINGS, check_data, name_code, plan, run_code
+from nnlite.commands._plan import HEADINGS, add_reading, check_data, name_code, plan, run_code
 from nnlite.commands._progress import Progress
 from nnlite.commands._terminal import in_line
 from nnlite.commands.parser import Parser
@@ -31,6 +31,7 @@ from nnlite.store import Store, open_store
 EXAMPLES = """examples:
   python -m tools.train --case b --dataset fashion-sample --workers 2
   python -m tools.train --case c --data ../shared/data --target-accuracy 0.97
+  python -m tools.train --dataset iris.csv --target species
   python -m tools.train --case my_case.py --optimizer adam --learning-rate 0.001
   python -m tools.train --case tuned.json --init tuned.safetensors --rounds 5
   python -m tools.train --case b --platform lambda --workers 20 --budget-usd 1
@@ -222,8 +223,8 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
 # ---- the command line
 
 COMMON = (  #: what --help shows; --help-all shows the others
-    "case", "dataset", "data", "epochs", "batch_size", "optimizer", "learning_rate", "workers", "protocol", "platform",
-    "budget_usd", "target_accuracy", "resume", "out", "dry_run", "json",
+    "case", "dataset", "data", "target", "epochs", "batch_size", "optimizer", "learning_rate", "workers", "protocol",
+    "platform", "budget_usd", "target_accuracy", "resume", "out", "dry_run", "json",
 )  # fmt: skip
 NOT_OF_THE_RUN = {
     "resume",
@@ -247,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
         common=COMMON,
     )
     groups = options.add_groups(parser, Job, HEADINGS)
+    add_reading(parser)
     _cost.add_options(parser)
     where = groups["where"]
     where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")

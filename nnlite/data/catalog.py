@@ -25,7 +25,7 @@ def names() -> tuple[str, ...]:
 def entry(name: str) -> Entry:
     """What is known about a dataset. Raises UsageError for a name that is not in the catalog."""
     if name not in ENTRIES:
-        raise UsageError(f"no dataset {name!r}; there are {', '.join(ENTRIES)}")
+        raise UsageError(f"no dataset {name!r}; there are {', '.join(ENTRIES)}, or name a file or folder of your own")
     return ENTRIES[name]
 
 

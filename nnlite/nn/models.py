@@ -66,6 +66,28 @@ def mlp(input_shape: Shape = (1, 28, 28), num_classes: int = 10, hidden: Sequenc
     return Sequential([*layers, Dense(num_classes, Glorot())], input_shape)
 
 
+def suited(input_shape: Shape, num_classes: int, hidden: Sequence[int] = (100,)) -> Sequential:
+    """What suits rows of any kind: an MLP with ReLU for numbers, with convolutions before it for images.
+
+    num_classes: 1 for a target of ±1, with one output and half the squared error. Images are halved by each of two
+    or three convolutions, as long as they have 8 pixels a side.
+    """
+    layers: list[Layer] = []
+    if len(input_shape) == 3:
+        for stage, filters in enumerate((16, 32, 64)):
+            is_large = min(input_shape[1:]) >= 8 * 2**stage
+            if is_large or stage < 2:
+                layers += [Conv2D(filters, 3), ReLU()]
+            if is_large:
+                layers.append(MaxPool2D(2, 2))
+    layers.append(Flatten())
+    for units in hidden:
+        layers += [Dense(units), ReLU()]
+    if num_classes == 1:
+        return Sequential([*layers, Dense(1, Glorot()), Tanh()], input_shape, HalfSquaredError())
+    return Sequential([*layers, Dense(num_classes, Glorot())], input_shape)
+
+
 def emnist_mlp(
     input_shape: Shape = (1, 28, 28), num_classes: int = 47, hidden: int = 100, dropout_rate: float = 0.2
 ) -> Sequential:

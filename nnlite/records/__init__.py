@@ -15,7 +15,7 @@ Whatever is read may have been written by anybody. So every field has to be ther
 within its range; no name comes twice, no number is infinite or endless, nothing is nested or long without bound.
 """
 
-from nnlite.records.fields import Amount, Count, OneOf, Range, Sha256, Share, fit
+from nnlite.records.fields import Amount, Count, OneOf, Range, Sha256, Share, fit, younger
 from nnlite.records.record import Kept, Record, load, load_kept, message
 from nnlite.records.text import MOST_BYTES, Data, Unsound, parse, quoted
 
@@ -37,4 +37,5 @@ __all__ = [
     "message",
     "parse",
     "quoted",
+    "younger",
 ]

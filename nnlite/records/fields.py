@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from math import isfinite
 from sys import float_info
@@ -68,9 +68,14 @@ Share = Annotated[float, Range(0, 1)]
 Sha256 = Annotated[str, Hexadecimal(64)]
 
 
+def younger(default: Any) -> Any:
+    """A field of a record that older ones lack: what it is in those."""
+    return field(default=default, metadata={"younger": True})
+
+
 def fit(kind: type[T], values: Any, partial: bool = False, others: bool = False) -> T:
-    """A dataclass of decoded JSON: every field is there, and nothing besides. Raises Unsound, also for what the
-    dataclass itself refuses.
+    """A dataclass of decoded JSON: every field is there but `younger` ones, and nothing besides. Raises Unsound, also
+    for what the dataclass itself refuses.
 
     partial: fields with a default may be left out. others: there may be more, as in somebody else's format.
     """
@@ -81,7 +86,7 @@ def fit(kind: type[T], values: Any, partial: bool = False, others: bool = False)
     if "format" in readers and "format" in values:  # what else is there follows from it
         at("format", readers["format"][0], values["format"])
     if values.keys() != readers.keys():
-        _check_names(values, readers, partial, others)
+        _check_names(values, readers, others)
     found, name = {}, ""
     try:  # one for all: this is the innermost loop of everything that is read
         for name, (read, _) in readers.items():
@@ -95,9 +100,9 @@ def fit(kind: type[T], values: Any, partial: bool = False, others: bool = False)
         raise Unsound(str(error)) from None
 
 
-def _check_names(values: dict[str, Any], readers: dict[str, tuple[Reader, bool]], partial: bool, others: bool) -> None:
-    for name, (_, has_default) in readers.items():
-        if name not in values and not (partial and has_default):
+def _check_names(values: dict[str, Any], readers: dict[str, tuple[Reader, bool]], others: bool) -> None:
+    for name, (_, may_lack) in readers.items():
+        if name not in values and not may_lack:
             raise Unsound(f"the field {name!r} is missing")
     for name in values:
         if name not in readers and not others:
@@ -106,12 +111,13 @@ def _check_names(values: dict[str, Any], readers: dict[str, tuple[Reader, bool]]
 
 @cache
 def _readers(kind: Any, partial: bool, others: bool) -> dict[str, tuple[Reader, bool]]:
-    """The fields of a dataclass by name: how each is read, and whether it has a default."""
+    """The fields of a dataclass by name: how each is read, and whether it may be left out."""
     hints = get_type_hints(kind, include_extras=True)
     return {
         one.name: (
             _reader(hints[one.name], partial, others),
-            one.default is not MISSING or one.default_factory is not MISSING,
+            bool(one.metadata.get("younger"))
+            or (partial and (one.default is not MISSING or one.default_factory is not MISSING)),
         )
         for one in fields(kind)
         if one.init

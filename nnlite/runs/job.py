@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlite import cases
 from nnlite.choices import choice
-from nnlite.data import Augment
+from nnlite.data import Augment, Reading
 from nnlite.described import check_types
 from nnlite.errors import UsageError, shown
 from nnlite.numbers import PythonNumbers
@@ -33,8 +33,10 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
         help=f"{', '.join(cases.CASES)}, or a Python file of your own that defines `case`", is_path=True, group="what"
     )
     dataset: str | None = choice(
-        None, help="instead of the case's: see `python -m tools.data list`", metavar="NAME", group="what"
-    )
+        None, help="instead of the case's: see `python -m tools.data list`; or a file or folder of your own",
+        metavar="NAME", group="what",
+    )  # fmt: skip
+    reading: Reading | None = choice(None, help="how a file or folder of your own is read")
     data: str | None = choice(
         None, help="where dataset files are (or NNLITE_DATA); else they are fetched", metavar="DIR", is_path=True,
         group="what",
@@ -118,6 +120,8 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
         if not isinstance(self.protocol, str):
             raise UsageError(f"Job.protocol: expected a name or a protocol, found {shown(self.protocol)}")
         check_types(type(self), vars(self), UsageError)
+        if not isinstance(self.reading, Reading | None):
+            raise UsageError(f"Job.reading: expected a nnlite.data.Reading, found {shown(self.reading)}")
         if self.rounds is not None and self.epochs is not None:
             raise UsageError("rounds and epochs both say how long: leave one out", parameter="rounds")
         if self.schedule not in (None, *SCHEDULES):
@@ -158,7 +162,8 @@ def read(values: Mapping[str, Any], *kinds: type, but: Set[str] = frozenset()) -
     but: fields that cannot be chosen so. Raises UsageError for a name that is no other field of any, and for a value
     that its field cannot have.
     """
-    known = {field.name: str(field.type) for kind in kinds for field in fields(kind) if field.name not in but}
+    of_kinds = {field.name: str(field.type) for kind in kinds for field in fields(kind) if field.name not in but}
+    known = {name: kind for name, kind in of_kinds.items() if kind.removesuffix(" | None") in _READERS}
     unknown = ", ".join(sorted(set(values) - set(known)))
     if unknown:
         raise UsageError(f"no choice {unknown[:200]}; there are {', '.join(sorted(known))}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ def data_spec(dataset: Dataset, augment: Augment | None = None, store: str | Non
         dtype=values.dtype,
         low=values.low,
         high=values.high,
+        class_names=dataset.class_names,
+        inputs=dataset.inputs.to_json() if dataset.inputs is not None else None,
     )
 
 
@@ -81,12 +84,14 @@ def plan(job: Job, dataset: Dataset | None = None, given: Case | None = None) ->
     """
     case, file = (given, None) if given is not None else configured.find(job.case)
     if dataset is None:
-        dataset = cases.dataset(case, job.dataset, Path(job.data) if job.data else None)
+        dataset = cases.dataset(case, job.dataset, Path(job.data) if job.data else None, job.reading)
+    case = cases.suited(case, dataset)
+    job = _with_usual_schedule(job, case)
     network = cases.network(case, dataset)
     scaled = _scaling(job, case)
     batch_size = scaled.batch_size if scaled else job.batch_size if job.batch_size is not None else case.batch_size
     per_epoch = -(-len(dataset.train) // (max(1, job.workers) * max(1, batch_size)))  # steps of a worker
-    steps_per_round = _steps_per_round(job, scaled, per_epoch)
+    steps_per_round = _steps_per_round(job, case, scaled, per_epoch)
     num_rounds = _num_rounds(job, case, per_epoch, steps_per_round)
     optimizer = cases.optimizer(case, job.optimizer, job.learning_rate, job.weight_decay, job.clip_norm)
     augment = _augment(job, case, dataset)
@@ -99,7 +104,7 @@ def plan(job: Job, dataset: Dataset | None = None, given: Case | None = None) ->
         data_spec(dataset, augment, absolute(data_store(job))),
         job.workers,
         job.tree,
-        run=job.run,
+        run=job.run or (run_id(Path(dataset.name).stem) if case.name == cases.AUTO.name else None),
         seed=job.seed,
         num_rounds=num_rounds,
         batch_size=batch_size,
@@ -116,6 +121,12 @@ def plan(job: Job, dataset: Dataset | None = None, given: Case | None = None) ->
         case_file=own_code(file) if cases.has_own_classes((network, optimizer, augment)) else None,
     )
     return dataset, spec
+
+
+def _with_usual_schedule(job: Job, case: Case) -> Job:
+    """The job with the case's schedule, where it chooses neither one nor a rate."""
+    is_chosen = job.schedule is not None or job.learning_rate is not None or case.schedule is None
+    return job if is_chosen else replace(job, schedule=case.schedule)
 
 
 def _ends(job: Job) -> dict[str, Any]:
@@ -164,12 +175,16 @@ def is_cheap(store: str) -> bool:
     return is_near(store) or store.startswith("memcached://")
 
 
-def _steps_per_round(job: Job, scaled: Scaling | None, per_epoch: int) -> int | None:
-    """As given; or, where nobody has said how many rounds there are to be, as the number of workers asks for."""
-    if job.steps_per_round is not None or job.rounds is not None or scaled is None:
+def _steps_per_round(job: Job, case: Case, scaled: Scaling | None, per_epoch: int) -> int | None:
+    """As given; or, where nobody has said how many rounds there are to be, as the number of workers asks for, and so
+    many that a small dataset has no more rounds than are worth it."""
+    if job.steps_per_round is not None or job.rounds is not None:
         return job.steps_per_round
-    steps = scaled.steps_per_round
-    return steps if steps is not None and steps < per_epoch else None
+    steps = scaled.steps_per_round if scaled is not None else None
+    if steps is not None and steps < per_epoch:
+        return steps
+    epochs = min(case.epochs_per_round, job.epochs if job.epochs is not None else case.num_rounds)
+    return epochs * per_epoch if epochs > 1 else None
 
 
 def _together(job: Job, scaled: Scaling | None, num_rounds: int) -> dict[str, Any]:
@@ -182,7 +197,7 @@ def _together(job: Job, scaled: Scaling | None, num_rounds: int) -> dict[str, An
 
 def _rounds_per_pass(job: Job, steps_per_round: int | None, per_epoch: int) -> int:
     """How many rounds are a pass over the data, where nobody has said how long a round is to be; else 1."""
-    return round(per_epoch / steps_per_round) if steps_per_round and job.steps_per_round is None else 1
+    return max(1, round(per_epoch / steps_per_round)) if steps_per_round and job.steps_per_round is None else 1
 
 
 def _eval_every(job: Job, per_pass: int) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from nnlite import cases, configured
 from nnlite.case_file import CaseFile
 from nnlite.cases import Case
-from nnlite.data import Dataset
+from nnlite.data import Dataset, Reading
 from nnlite.described import check_types
 from nnlite.errors import UsageError, shown
 from nnlite.numbers import PythonNumbers
@@ -34,7 +34,8 @@ class Tuning(metaclass=PythonNumbers):
     """What to search, and how; None leaves a choice to the case or the sampler."""
 
     case: str  #: a name, or a file
-    dataset: str | None = None
+    dataset: str | None = None  #: its name; or a path, to data of one's own
+    reading: Reading | None = None  #: how those are read
     data: str | None = None  #: folder with the dataset's files
     optimizer: str | None = None
     validation: float = 0.1  #: part of the training split to choose by
@@ -102,9 +103,10 @@ def plan(
     case = replace(case, optimizer=cases.optimizer(case, asked.optimizer, None))
     space = configured.space(case)
     drawn = space.draw(asked.trials, asked.seed)
-    rungs = asked.ladder(case)
     if whole is None:
-        whole = cases.dataset(case, asked.dataset, Path(asked.data) if asked.data else None)
+        whole = cases.dataset(case, asked.dataset, Path(asked.data) if asked.data else None, asked.reading)
+    case = cases.suited(case, whole)
+    rungs = asked.ladder(case)
     seen = without_validation(whole, asked.validation)
     made = [configured.configure(case, configuration, seen) for configuration in drawn]
     parts = [part for m in made for part in (m.network, m.optimizer, case.augment) if part is not None]

@@ -42,8 +42,9 @@ class Workload:
         """A case by name or file, on its dataset or another; no file of the dataset is needed."""
         case, _ = cases.find(name)
         chosen = dataset or case.dataset
-        if callable(chosen):
-            rows = cases.dataset(case)
+        if callable(chosen) or cases.names_path(chosen):
+            rows = cases.dataset(case, dataset)
+            case = cases.suited(case, rows)
             about = (len(rows.train), len(rows.test), rows.input_shape, rows.num_classes, rows.name)
         else:
             known = catalog.entry(chosen)

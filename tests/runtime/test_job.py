@@ -128,6 +128,10 @@ def test_a_function_runs_no_file(tmp_path):
     for case in (str(tmp_path / "mine.py"), str(tmp_path / "tuned.json"), "nobody's", 5, None):
         with pytest.raises(UsageError, match=r"no case .* in the functions|wanted a text"):
             unattended.plan({"case": case}, "sync")
+    (tmp_path / "mine.csv").write_text("a,y\n" + "1,p\n2,q\n" * 9)
+    for name in (str(tmp_path / "mine.csv"), "../mine.csv", "/etc/passwd"):
+        with pytest.raises(UsageError, match=r"no dataset .*; there are"):
+            unattended.plan({"case": "c", "dataset": name}, "sync")
     with pytest.raises(UsageError, match="no case None in the functions; there are a, b, c, emnist"):
         unattended.plan({}, "sync")
 

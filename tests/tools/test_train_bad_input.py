@@ -85,7 +85,7 @@ USAGE = {
 def test_usage(what, train, tmp_path):
     given, *words = USAGE[what]
     case = () if "--case" in given or what == "no case" else ("--case", "c")
-    dataset = () if "--dataset" in given or "--case" in given else ("--dataset", "fashion-sample")
+    dataset = () if "--dataset" in given or "--case" in given or what == "no case" else ("--dataset", "fashion-sample")
     quick = () if "--epochs" in given else QUICK
     check(train(*case, *dataset, *quick, *given), 2, *words)
     assert list((tmp_path / "here").iterdir()) == []  # nothing was begun

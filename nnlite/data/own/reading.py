@@ -21,16 +21,20 @@ class Reading(metaclass=PythonNumbers):
     """The choices; each is refused where it would do nothing."""
 
     target: str | None = choice(
-        None, "of a table: the column to predict (label, target, class, y, or the last)", "COLUMN"
+        None, "of a table: the column to predict (target, label, class or y, else the last)", "COLUMN", group="own"
     )
-    features: tuple[str, ...] | None = choice(None, "of a table: the columns to predict from (all others)", "A,B")
-    ignore: tuple[str, ...] | None = choice(None, "of a table: columns to leave out, such as an id", "A,B")
+    features: tuple[str, ...] | None = choice(
+        None, "of a table: the columns to predict from (all others)", "A,B", group="own"
+    )
+    ignore: tuple[str, ...] | None = choice(None, "of a table: columns to leave out, as an id", "A,B", group="own")
     missing: str | None = choice(
-        None, "of a table: cells that are missing are an error, the mean, or drop the row (error)", values=MISSING
+        None, "of a table: a missing cell is an error, the mean, or drops its row (error)", values=MISSING, group="own"
     )
-    size: int | None = choice(None, "of pictures: pixels of a side (as they are if all are alike, else 32)", "PIXELS")
-    channels: int | None = choice(None, "of pictures: 1 for grey, 3 for colour (as they are)", "C")
-    test: float | None = choice(None, f"share of the rows for the test split ({TEST})", "SHARE")
+    size: int | None = choice(
+        None, "of pictures: pixels of a side (as they are if all are alike and small, else 32)", "PIXELS", group="own"
+    )
+    channels: int | None = choice(None, "of pictures: 1 for grey, 3 for colour (as they are)", "C", group="own")
+    test: float | None = choice(None, f"share of the rows for the test split ({TEST})", "SHARE", group="own")
 
     def __post_init__(self) -> None:
         check_types(type(self), vars(self), UsageError)

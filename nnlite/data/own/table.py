@@ -67,7 +67,8 @@ class Chosen:
             given = getattr(reading, option)
             for name in (given,) if isinstance(given, str) else given or ():
                 if name not in names:
-                    raise UsageError(f"{option}: {lines.path} has no column {name!r:.60}; there are {_some(names)}")
+                    there = f"{lines.path} has no column {name!r:.60}; there are {_some(names)}"
+                    raise UsageError(f"{option}: {there}", parameter=option)
         target = reading.target or next((name for name in names if name.lower() in TARGETS), names[-1])
         features = [name for name in names if name != target and name not in ignored]
         if reading.features is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from nnlite import cases
 from nnlite.cost import prices
 from nnlite.cost.prices import Tariff
-from nnlite.data import Dataset
+from nnlite.data import Dataset, catalog
 from nnlite.errors import RunError, RunNotFound, UsageError
 from nnlite.protocol import protocols
 from nnlite.protocol.records.head import RUNNING
@@ -35,7 +35,7 @@ class Pace:
     straggler_timeout_s: float = 15.0
 
 
-NO_CHOICES = frozenset({"budget_usd"})  #: nobody sends a bill
+NO_CHOICES = frozenset({"budget_usd", "reading"})  #: nobody sends a bill, and there are no files of one's own
 CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind)) - NO_CHOICES
 OF_THE_STACK = {"store", "data"}  #: choices that no call may make
 DISPLACES = {"rounds": {"epochs"}, "epochs": {"rounds"}, "workers": {"tree"}}  #: choice of a call -> of the environment
@@ -81,6 +81,8 @@ def plan(choices: Mapping[str, Any], invocation: str) -> tuple[Dataset, RunSpec]
     chosen, paced = job.read(choices, Job, Pace, but=NO_CHOICES)
     if chosen.get("case") not in cases.CASES:
         raise UsageError(f"no case {chosen.get('case')!r:.80} in the functions; there are {', '.join(cases.CASES)}")
+    if chosen.get("dataset") is not None:
+        catalog.entry(chosen["dataset"])  # a path would be one of the function's own machine
     asked = Job(**chosen)
     dataset, spec = planning.plan(asked)
     return dataset, adapt(spec, invocation, Pace(**paced), prices.tariff(HOME).of_store(asked.store))

@@ -17,7 +17,7 @@ from nnlite.protocol.downpour.protocol import DownpourFields
 from nnlite.protocol.records.keys import MOST_ROUNDS, MOST_WORKERS
 from nnlite.protocol.records.tree import Tree
 from nnlite.protocol.records.usage import Usage
-from nnlite.records import Amount, Count, Range, Record, Sha256
+from nnlite.records import Amount, Count, Range, Record, Sha256, younger
 
 FORMAT = 2  #: 2: every object says what it is, see `identity`
 RANGES = {  # field -> the least and the most it can be, and what people call it
@@ -49,6 +49,8 @@ class DataSpec:
     dtype: str | None = None  #: of the rows: uint8 (pixels), int8 or float32; None: an older nnlite did not say
     low: float | None = None  #: the range of the rows of the train split; of pixels 0 to 255
     high: float | None = None
+    class_names: tuple[str, ...] = younger(())  #: of the labels, if they have names
+    inputs: dict[str, Any] | None = younger(None)  #: what makes rows of what a person gives, see `data.inputs`
 
 
 @dataclass(frozen=True)

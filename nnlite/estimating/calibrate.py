@@ -70,6 +70,7 @@ def _path(spec: RunSpec, store: Store, venue: Venue, cache: Path | None) -> Path
     """Named after all that a profile depends on."""
     own = spec.case_file.sha256 if spec.case_file else None
     case = [spec.network, spec.optimizer, spec.batch_size, spec.threads, spec.data.augment, own]
+    case += [spec.slow_momentum, spec.average_last, spec.ema]  # of closing a round, which is in the merging's time
     rows = [spec.data.name, spec.data.num_train // spec.num_workers]
     place = store.url.partition("?")[0]
     text = json.dumps([VERSION, case, rows, venue.name, place, num_workers(venue)], sort_keys=True)

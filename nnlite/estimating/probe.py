@@ -58,6 +58,13 @@ class Probe:
     venue_at: VenueAt
     store: tuple[float, float] = (0.0, 1e9)
 
+    def __post_init__(self) -> None:
+        if not self.spec.rules.has_rounds:
+            raise UsageError(
+                f"protocol {self.spec.protocol}: probes time rounds of averaging, and choose by those: leave it out",
+                parameter="protocol",
+            )
+
     def __call__(self, memory_mb: int, num_workers: int, tree: Tree | None = None) -> Probed:
         """Do it. Raises RunError when the run fails for another reason than memory."""
         tree = tree or Tree.for_workers(num_workers)

@@ -12,6 +12,7 @@ from nnlite.errors import RunError, UsageError
 from nnlite.estimating import calibrate, probe
 from nnlite.estimating.conditions import local
 from nnlite.estimating.short_run import short_run, shortened
+from nnlite.protocol import protocols
 from nnlite.protocol.records.tree import Tree
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
@@ -55,6 +56,41 @@ def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch
     ask(small.spec(ROWS, batch_size=3))
     ask(small.spec(ROWS, network=small.mlp(hidden=9)))
     assert len(measured) == 6
+
+
+OTHERWISE = {  # field of a specification -> another value; all others are the same on a platform and a store
+    "network": small.mlp(hidden=9).config(), "optimizer": small.nn.Momentum(0.1).config(), "batch_size": 3,
+    "threads": 2, "num_workers": 3, "tree_widths": (1, 2, 2), "num_rounds": 9, "steps_per_round": 5, "eval_every": 2,
+    "target_accuracy": 0.5, "checkpoint_every": 2, "max_s": 9.0, "rounds_per_invocation": 1, "init": "w",
+    "trace": False,
+    "slow_momentum": 0.5, "average_last": 2, "ema": 0.5, "quorum": 1, "protocol": "downpour", "push_every": 3,
+    "pull_every": 3, "combine": "sum", "max_staleness": 3, "staleness_aware": True, "wire": "float16",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", OTHERWISE)
+def test_runs_that_share_a_profile_are_measured_in_the_same_way(field, tmp_path):
+    """What is measured with one configuration is not kept for another; what no short run has is none of a profile."""
+    one, store, venue = small.spec(ROWS, num_workers=2, num_rounds=5), MemoryStore(), local(2)
+    more = {"tree_widths": (1, 3)} if field == "num_workers" else {}
+    other = replace(one, **{field: OTHERWISE[field]}, **more)
+    assert other != one
+
+    def measured(spec):
+        short = shortened(spec, ROWS, Tree.for_workers(2), 4, 2)[0]
+        of_downpour = {name: getattr(one, name) for name in protocols.named("downpour").option_names()}
+        return replace(short, run="probe", data=replace(short.data, digest="0" * 32), **of_downpour)
+
+    if calibrate._path(one, store, venue, tmp_path) == calibrate._path(other, store, venue, tmp_path):
+        assert measured(one) == measured(other)
+
+
+def test_probes_are_of_rounds():
+    """They would time averaging, whatever was asked for."""
+    spec = small.spec(ROWS, num_workers=2, num_rounds=5, protocol="downpour")
+    with pytest.raises(UsageError, match="protocol downpour: probes time rounds of averaging") as caught:
+        probe.Probe(spec, ROWS, 4, probe.local_at(spec))
+    assert caught.value.parameter == "protocol"
 
 
 def test_functions_are_measured_by_a_few_processes_by_all():

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nnlite.api import start as start
     from nnlite.api import train as train
     from nnlite.api import tune as tune
+    from nnlite.interchange.torch_state import from_torch_state as from_torch_state
+    from nnlite.interchange.torch_state import to_torch_state as to_torch_state
     from nnlite.platform.aws.functions import Lambda as Lambda
     from nnlite.platform.local import Local as Local
     from nnlite.platform.openfaas.functions import OpenFaaS as OpenFaaS
@@ -45,6 +47,7 @@ _WHERE = {  # public name -> the module that has it
     "Run": "nnlite.api",
     "TrainedModel": "nnlite.runs.model_file",
     "attach": "nnlite.api",
+    "from_torch_state": "nnlite.interchange.torch_state",
     "list_runs": "nnlite.api",
     "load": "nnlite.runs.model_file",
     "optimize": "nnlite.api",
@@ -52,6 +55,7 @@ _WHERE = {  # public name -> the module that has it
     "save": "nnlite.runs.model_file",
     "simulate": "nnlite.api",
     "start": "nnlite.api",
+    "to_torch_state": "nnlite.interchange.torch_state",
     "train": "nnlite.api",
     "tune": "nnlite.api",
 }

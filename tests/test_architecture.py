@@ -40,7 +40,7 @@ FLOORS: list[set[str]] = [
         "mixed",
     },
     {"nn", "data", "store", "weights", "space", "invoker"},
-    {"protocol", "cases"},
+    {"protocol", "cases", "interchange"},
     {"cost", "configured"},
     {"telemetry"},
     {"runtime", "report"},
@@ -60,6 +60,7 @@ NEVER: dict[str, set[str]] = {
 # Area, or package in it -> the packages of others that it may import.
 OTHERS: dict[str, set[str]] = {
     "numbers": {"numpy"},
+    "interchange": {"numpy", "onnx"},
     "mixed": {"numpy"},
     "nn": {"numpy"},
     "data": {"numpy"},
@@ -89,6 +90,7 @@ EXCEPTIONS = {
     ("nnlite", "nnlite.runs.model_file"),  # `nnlite.load`, resolved when it is first asked for
     ("nnlite", "nnlite.protocol.averaging.protocol"),
     ("nnlite", "nnlite.protocol.downpour.protocol"),
+    ("nnlite", "nnlite.interchange.torch_state"),
     ("nnlite", "nnlite.api"),
     ("nnlite", "nnlite.runs.job"),
     ("nnlite", "nnlite.platform.local"),
@@ -97,7 +99,7 @@ EXCEPTIONS = {
 }
 # only what these modules import by name when they are asked to
 LAZY_ONLY = {
-    "PIL", "boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib", "yaml", "jsonschema",
+    "PIL", "onnx", "boto3", "botocore", "pymemcache", "tqdm", "torch", "matplotlib", "yaml", "jsonschema",
     "kubernetes_validate",
 }  # fmt: skip
 PROTOCOL_NEVER = {

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from nnlite import data, nn, output
+from nnlite import data, nn
 from nnlite.api.planned import facts
 from nnlite.commands import _cost, _named, _platform, options
 from nnlite.commands._cost import Books
@@ -177,7 +177,7 @@ def _check(args: argparse.Namespace) -> None:
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
     """The file for the weights; now, not after an hour of training, is the time to find it unwritable."""
     out = Path(args.out or f"{spec.run}.safetensors")
-    output.check(out, f"--out {out}")
+    model_file.check(out, f"--out {out}")
     return out
 
 
@@ -215,6 +215,10 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
     print(f"test accuracy {accuracy} after {rounds} rounds{took} ({in_line(last.reason)})")
     print(f"cost      {cost}")
     print(f"weights   {out}")
+    if out.suffix.lower() == ".onnx":
+        print(f'ONNX      import onnxruntime; session = onnxruntime.InferenceSession("{out}")')
+        print('          outputs, = session.run(None, {"x": images.astype("float32")})')
+        return
     print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
     print("          a dense weight is (in, out): .T for torch; a conv weight (h, w, in, out): .permute(3, 2, 0, 1)")
@@ -259,7 +263,12 @@ def _parser() -> argparse.ArgumentParser:
         help="begin with the weights of a safetensors file, like tune's best",
     )
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
-    where.add_argument("--out", type=_named.path, metavar="FILE", help="where the weights go (default RUN.safetensors)")
+    where.add_argument(
+        "--out",
+        type=_named.path,
+        metavar="FILE",
+        help="where the weights go (default RUN.safetensors); .onnx: an ONNX file",
+    )
     where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
     _platform.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")

@@ -10,12 +10,13 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nnlite import weights
+from nnlite import output, weights
 from nnlite.case_file import CaseFile
 from nnlite.data import Values
 from nnlite.data.values import network_input
 from nnlite.described import UnknownClass
 from nnlite.errors import StructureError, UsageError, WeightsError
+from nnlite.interchange import onnx_file
 from nnlite.nn import Sequential
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.records import OneOf, Range, Unsound, fit, parse
@@ -76,9 +77,35 @@ class TrainedModel:
         )
         return outputs
 
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether rows are pixels, which are scaled. An older file does not say, but only pixels are scaled."""
+        if self.values is not None:
+            return self.values.are_pixels
+        return any(self.mean) or any(one != 1 for one in self.std)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as `nnlite.save` does: ``model.save("m.safetensors")``, or ``model.save("m.onnx")``."""
+        save(path, self)
+
+
+def check(path: str | os.PathLike[str], name: str = "") -> None:
+    """Raise UsageError unless `save` can write there, see `output.check`; RunError where it lacks a package."""
+    output.check(path, name)
+    if _is_onnx(path):
+        onnx_file.package()
+
 
 def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
-    """Write a model as a safetensors file. Raises StoreError when that fails; an older file stays then."""
+    """Write a model as a safetensors file; where its name ends in .onnx, as an ONNX file, which `load` does not read.
+
+    Raises StoreError when that fails; an older file stays then. RunError without the package onnx; StructureError for
+    layers of one's own, which ONNX cannot have.
+    """
+    if _is_onnx(path):
+        scale = onnx_file.Pixels(model.mean, model.std) if model.takes_pixels else None
+        output.write(path, [onnx_file.encode(model.network, model.weights, scale, model.about)], "an ONNX file")
+        return
     values = asdict(model.values) if model.values is not None else {}
     metadata = {
         **model.about,
@@ -86,6 +113,10 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
         "scale": json.dumps({"mean": model.mean, "std": model.std, **values}),
     }
     weights.save(path, model.weights, model.network.layout, metadata)
+
+
+def _is_onnx(path: str | os.PathLike[str]) -> bool:
+    return os.fspath(path).lower().endswith(".onnx")
 
 
 def load(path: str | os.PathLike[str], case: str | os.PathLike[str] | None = None) -> TrainedModel:

@@ -111,7 +111,7 @@ class MeanOfWindows(nn.Module):
         before_after = [_padding(size, layer) for size in shape[1:]]
         self.pad = nn.ZeroPad2d((*before_after[1], *before_after[0]))
         self.sum = nn.AvgPool2d(layer.kernel, layer.stride, divisor_override=1)
-        self.register_buffer("counts", self.sum(self.pad(torch.ones(1, 1, *shape[1:]))))
+        self.register_buffer("counts", self.sum(self.pad(torch.ones(1, 1, *shape[1:]))), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.sum(self.pad(x)) / self.counts

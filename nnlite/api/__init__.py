@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 from nnlite.api.found import Found, Optimum, optimize, simulate, tune
-from nnlite.api.planned import Plan, What, make
-from nnlite.api.run import OnEvent, Run
+from nnlite.api.planned import Plan, What, make, platform_of
+from nnlite.api.progress import Progress
+from nnlite.api.run import OnEvent, Run, Status, check_listener
 from nnlite.case_file import CaseFile
-from nnlite.errors import UsageError
+from nnlite.errors import NnliteError, UsageError
 from nnlite.platform.base import Platform
-from nnlite.platform.local import Local
+from nnlite.protocol.records.spec import RunSpec, check_run
 from nnlite.runs import lifecycle
-from nnlite.store import listing, open_store
+from nnlite.runs.status import Surveyor
+from nnlite.runtime.workers import read_spec
+from nnlite.store import Store, listing, open_store
 
 __all__ = [
-    "Found", "Optimum", "Plan", "Run", "attach", "list_runs", "optimize", "plan", "simulate", "start", "train", "tune",
+    "Found", "Optimum", "Plan", "Run", "Status", "attach", "list_runs", "optimize", "plan", "simulate", "start",
+    "train", "tune",
 ]  # fmt: skip
 
 BEGUN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")  # of the id that a run is given
@@ -39,32 +44,43 @@ def plan(what: What, dataset: Any = None, *, platform: Platform | None = None, *
 
 def start(
     what: What, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
-    **choices: Any,
+    detach: bool = False, **choices: Any,
 ) -> Run:  # fmt: skip
     """Begin a run, see `plan`, and drive it in a thread of this process. -> at once the run
 
-    on_event: called with each event (`nnlite.telemetry.events`) as it comes, in that thread. Where somebody sends a
-    bill nobody is asked: give a budget_usd. Workers on this machine end with this process.
+    on_event: called with each event (`nnlite.telemetry.events`) as it comes, in that thread. detach: have the platform
+        look after the run instead, as Lambda can, whatever becomes of this process.
+    Where somebody sends a bill nobody is asked: give a budget_usd. Workers on this machine end with this process.
     """
-    planned = make(what, dataset, platform, **choices)
-    return planned.begin(on_event).drive_in_background(_first_attempts(planned))
+    if detach:
+        platform_of(platform).check_detach()
+    run = make(what, dataset, platform, **choices).begin(on_event)
+    return run.detach() if detach else run.resume()
 
 
 def train(
     what: What, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
-    **choices: Any,
+    progress: bool | None = None, **choices: Any,
 ) -> Run:  # fmt: skip
     """Begin a run, see `plan`, and wait for its end. -> the run
 
+    on_event: as in `start`, in this thread. progress: show a bar and a line for every round on stderr; by default on a
+        terminal and in a notebook.
     Ctrl-C stops it, and the KeyboardInterrupt says how it goes on. Raises RunError when it fails; what a worker was
-    doing then is the error's cause. on_event: as in `start`, in this thread.
+    doing then is the error's cause.
     """
-    planned = make(what, dataset, platform, **choices)
-    return planned.begin(on_event).drive(_first_attempts(planned))
+    run = make(what, dataset, platform, **choices).begin(on_event)
+    run.show = _on_stderr if progress or (progress is None and _is_watched()) else None
+    return run.drive()
 
 
-def _first_attempts(planned: Plan) -> dict[int, int]:
-    return dict.fromkeys(range(planned.spec.num_workers), 1)
+def _on_stderr(spec: RunSpec, made: int) -> Progress:
+    return Progress(spec, made, lines=sys.stderr)
+
+
+def _is_watched() -> bool:
+    """Whether somebody sees what is written to stderr while it is."""
+    return sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
 
 
 def attach(
@@ -77,7 +93,9 @@ def attach(
     data_store: those of the run, where they are on servers that its store does not speak for.
     Raises RunNotFound; UsageError for another file than the run began with.
     """
-    platform = Local() if platform is None else platform
+    platform = platform_of(platform)
+    check_listener(on_event)
+    check_run(name)
     opened = open_store(platform.store_url(store))
     spec = lifecycle.find(opened, name, checkpoint_store, data_store)
     if case is not None:
@@ -89,10 +107,19 @@ def attach(
     return Run(spec, opened, platform, on_event)
 
 
-def list_runs(store: str | None = None, platform: Platform | None = None) -> list[str]:
-    """The ids of the runs in a store, by default that of the platform, the newest first, as their ids say; then those
-    that were named by hand."""
-    with open_store((Local() if platform is None else platform).store_url(store)) as opened:
+def list_runs(store: str | None = None, platform: Platform | None = None) -> list[Status]:
+    """How the runs in a store stand, by default those of the platform's: the newest first, as their ids say; then those
+    that were named by hand. Searches are among them."""
+    with open_store(platform_of(platform).store_url(store)) as opened:
         names = listing.run_ids(opened)
-    dated = {name: found[1] for name in names if (found := BEGUN.search(name))}
-    return sorted(dated, key=lambda name: dated[name], reverse=True) + [name for name in names if name not in dated]
+        dated = {name: found[1] for name in names if (found := BEGUN.search(name))}
+        by_hand = [name for name in names if name not in dated]
+        return [_briefly(opened, one) for one in [*sorted(dated, key=lambda one: dated[one], reverse=True), *by_hand]]
+
+
+def _briefly(store: Store, name: str) -> Status:
+    try:
+        spec = read_spec(store, name)
+        return Status.of(spec, Surveyor(store, spec).look())
+    except NnliteError as error:  # one that cannot be read must not hide the others
+        return Status(name, "UNREADABLE", reason=str(error))

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from nnlite.api import code, rows
-from nnlite.api.planned import OF_PRICING, What, make
-from nnlite.api.run import OnEvent, telling
+from nnlite.api import code
+from nnlite.api.planned import OF_PRICING, What, dataset_of, make, platform_of, refuse_unknown
+from nnlite.api.run import OnEvent, Run, check_listener
+from nnlite.case_file import CaseFile
 from nnlite.cases import Case
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized
@@ -19,11 +20,11 @@ from nnlite.estimating.probe import Probed
 from nnlite.estimating.supposed import Supposed
 from nnlite.invoker.processor import num_processes
 from nnlite.platform.base import Platform, Pricing
-from nnlite.platform.local import Local
 from nnlite.protocol import protocols
 from nnlite.protocol.records.head import DONE
-from nnlite.runs import lifecycle
-from nnlite.runs.job import DEFAULT_STORE, Job
+from nnlite.protocol.records.spec import check_run
+from nnlite.protocol.search.spec import SearchSpec
+from nnlite.runs.job import Job
 from nnlite.runs.model_file import TrainedModel
 from nnlite.searches import lifecycle as searches
 from nnlite.searches import plan as planning
@@ -70,16 +71,23 @@ class Found:
 
 
 def tune(
-    what: str | Case, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
-    test: Any = None, **choices: Any,
+    what: str | Case | None = None, dataset: Any = None, *, platform: Platform | None = None,
+    on_event: OnEvent | None = None, test: Any = None, resume: str | None = None, **choices: Any,
 ) -> Found:  # fmt: skip
     """Search the best hyper-parameters of a case, and wait for the end.
 
     what: the name of a case or its file, or a `Case`, whose `space` says what is searched. dataset, test: as in
         `nnlite.plan`. choices: fields of `nnlite.searches.plan.Tuning` (`trials=27, parallel=8, sampler="random"`).
-    Raises UsageError for what cannot be meant, RunError when no trial came to a good end.
+    resume: the id of a search to go on with instead, or to fetch the outcome of; `store` and `data_store` say where it
+        is, and `what` is the file that defines its own layers, if they are not defined here.
+    Ctrl-C stops it, and the KeyboardInterrupt says how it goes on. Raises UsageError for what cannot be meant, RunError
+    when no trial came to a good end.
     """
-    platform = Local() if platform is None else platform
+    platform = platform_of(platform)
+    check_listener(on_event)
+    if resume is not None:
+        return _resumed(resume, what, platform, on_event, {"dataset": dataset, "test": test, **choices})
+    refuse_unknown(choices, OF_TUNING | OF_PRICING, {"dataset", "platform", "resume", "test"})
     pricing = Pricing(**{name: choices.pop(name) for name in OF_PRICING & choices.keys()})
     asked, whole = _tuning(what, dataset, test, platform, choices)
     platform.check(
@@ -96,13 +104,44 @@ def tune(
     platform.prepare(spec, asked.store)
     store = open_store(asked.store)
     searches.begin(store, spec, planned.search, planned.trials, (planned.seen, planned.whole))
-    driver = lifecycle.Driver(store, spec, platform.open(spec, store))
-    if on_event is not None:
-        driver.tell = telling(on_event)
-    last = driver.drive(dict.fromkeys(range(spec.num_workers), 1))
+    return _driven(Run(spec, store, platform, on_event, _is_fresh=True), planned.search)
+
+
+def _resumed(
+    name: str, what: Any, platform: Platform, on_event: OnEvent | None, others: dict[str, Any]
+) -> Found:  # fmt: skip
+    places = {one: others.pop(one, None) for one in ("store", "data_store")}
+    for one in sorted(one for one, value in others.items() if value is not None):
+        raise UsageError(f"{one}: a search goes on as it began: leave it out", parameter=one)
+    check_run(name)
+    store = open_store(platform.store_url(places["store"]))
+    spec, search = searches.read(store, name, places["data_store"])
+    if isinstance(what, str) and search.case_file is not None:
+        file = CaseFile.read(what)
+        file.check(search.case_file.sha256, f"search {name}")
+        file.run()
+    run = Run(spec, store, platform, on_event)
+    head = run.head
+    if head.status == DONE or head.result is not None:
+        code.need(spec)
+        return _found(run, search)
+    return _driven(run, search)
+
+
+def _driven(run: Run, search: SearchSpec) -> Found:
+    """Have a search come to its end. -> what it has found"""
+    try:
+        run.drive()
+    except KeyboardInterrupt as error:
+        error.args = (
+            f"search {run.name} was stopped; it goes on by nnlite.tune(resume={run.name!r}, store={run.store.url!r}"
+            f"{'' if run.platform.is_here else f', platform={run.platform!r}'})",
+        )
+        raise
+    last = run.head
     if last.status != DONE and last.result is None:
-        raise RunError(f"search {spec.run} {last.status}: {last.reason}; go on by nnlite tune --resume {spec.run}")
-    return _found(searches.result(store, spec), planned)
+        raise RunError(f"search {run.name} {last.status}: {last.reason}; resume={run.name!r} goes on with it")
+    return _found(run, search)
 
 
 def _tuning(
@@ -110,29 +149,22 @@ def _tuning(
 ) -> tuple[Tuning, Dataset | None]:
     if not isinstance(what, (str, Case)):
         raise UsageError(f"what to search: wanted the name of a case, its file, or a Case, found {type(what).__name__}")
-    if unknown := ", ".join(sorted(choices.keys() - OF_TUNING)):
-        raise UsageError(f"no argument {unknown[:200]}; there are {', '.join(sorted(OF_TUNING | {'dataset', 'test'}))}")
     usual = num_processes() if platform.is_here else min(choices.get("trials", 27), USUAL_PARALLEL)
     given = {"parallel": usual, **choices}
     if isinstance(dataset, str):
         given["dataset"] = dataset
     asked = Tuning(what if isinstance(what, str) else what.name, **given)
-    store = platform.store_url(None if asked.store == DEFAULT_STORE and platform.assumes_store else asked.store)
-    if dataset is None or isinstance(dataset, (str, Dataset)):
-        if test is not None:
-            raise UsageError("test: only for arrays (x, y); this dataset has a test split of its own: leave it out")
-        return replace(asked, store=store), dataset if isinstance(dataset, Dataset) else None
-    return replace(asked, store=store), rows.dataset_of(dataset, test, asked.seed)
+    asked = replace(asked, store=platform.store_url(asked.store))
+    return asked, dataset_of(dataset, test, asked.seed)
 
 
-def _found(found: searches.Found, planned: planning.Plan) -> Found:
-    of = found.outcome
-    configurations = [trial.configuration for trial in planned.trials]
-    trials = [
-        Trial(one.trial, configurations[one.trial], one.rounds, one.status, one.accuracy) for one in found.leaderboard
-    ]
+def _found(run: Run, search: SearchSpec) -> Found:
+    """The outcome of a search that is over."""
+    found = searches.result(run.store, run.spec)
+    of, drawn = found.outcome, searches.configurations(run.store, run.name, search.num_trials)
+    trials = [Trial(one.trial, drawn[one.trial], one.rounds, one.status, one.accuracy) for one in found.leaderboard]
     best = Best(found.trial.configuration, of.rounds, of.validation_accuracy, of.test_accuracy, found.model)
-    return Found(planned.spec.run, best, trials)
+    return Found(run.name, best, trials)
 
 
 # ---- memory and workers
@@ -165,7 +197,7 @@ def optimize(
         sends a bill, no probe is begun that could bring the cost of all above it; nobody is asked. The rest as in
         `nnlite.plan`.
     """
-    platform = Local() if platform is None else platform
+    platform = platform_of(platform)
     sizes = platform.sizes(memory_mb)
     planned = make(what, dataset, platform, workers=workers[0], **choices)
     spec, url = planned.spec, planned.store_url
@@ -206,8 +238,7 @@ def simulate(
     """
     known = {one.name for one in fields(Supposed)} - {"case", "dataset", "options"}
     options = {name: choices.pop(name) for name in protocols.options().keys() & choices.keys()}
-    if unknown := ", ".join(sorted(choices.keys() - known)):
-        raise UsageError(f"no argument {unknown[:200]}; there are {', '.join(sorted({*known, *protocols.options()}))}")
+    refuse_unknown(choices, known, {*protocols.options(), "dataset", "workers"})
     supposed = Supposed(case, dataset, **choices, options=options)
     workload = supposed.workload()
     world = supposed.world(workload, supposed.compute(workload))

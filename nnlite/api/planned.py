@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from nnlite import configured, nn
 from nnlite.api import code, rows
-from nnlite.api.run import OnEvent, Run
+from nnlite.api.run import OnEvent, Run, check_listener
 from nnlite.cases import Case
 from nnlite.data import Dataset
-from nnlite.errors import NnliteError, UsageError
+from nnlite.errors import NnliteError, UsageError, shown
 from nnlite.estimating.books import Books, Expected
 from nnlite.platform.base import Platform, Pricing
 from nnlite.platform.local import Local
@@ -20,7 +21,7 @@ from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import initial_weights, lifecycle, scaling
 from nnlite.runs import plan as planning
 from nnlite.runs.initial_weights import First
-from nnlite.runs.job import DEFAULT_STORE, Job
+from nnlite.runs.job import Job
 from nnlite.runtime import trainer
 from nnlite.store import open_store
 
@@ -56,11 +57,13 @@ class Plan:
             return books.expect(self.dataset if measure else None)
 
     def begin(self, on_event: OnEvent | None = None) -> Run:
-        """Write down all that workers will look for. -> the run, of which no worker is started yet (`Run.resume`)"""
+        """Write down all that workers will look for. -> the run, of which no worker is started yet: `Run.resume` and
+        `Run.drive` do, and `Run.detach`"""
+        check_listener(on_event)
         self.platform.prepare(self.spec, self.store_url)
         store, apart = open_store(self.store_url), self.spec.data.store
         lifecycle.begin(store, open_store(apart) if apart else store, self.spec, self.dataset, self.first)
-        return Run(self.spec, store, self.platform, on_event)
+        return Run(self.spec, store, self.platform, on_event, _is_fresh=True)
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -94,18 +97,18 @@ def make(
     **chosen: Any,
 ) -> Plan:  # fmt: skip
     """The plan of a run, see `nnlite.plan`."""
-    platform = Local() if platform is None else platform
-    if not isinstance(platform, Platform):
-        raise UsageError(f"platform: wanted an object like nnlite.Local(), found {type(platform).__name__}")
+    platform = platform_of(platform)
+    refuse_unknown(chosen, OF_JOB | OF_PRICING, {"dataset", "init", "platform", "test"})
     pricing = Pricing(**{name: chosen.pop(name) for name in OF_PRICING & chosen.keys()})
     given = chosen.pop("optimizer", None) if isinstance(chosen.get("optimizer"), nn.Optimizer) else None
     job, case = _job(what, dataset, chosen)
     if given is not None:
         case = replace(configured.find(job.case)[0] if case is None else case, optimizer=given)
     platform.check(job, pricing)
-    store_url = platform.store_url(None if job.store == DEFAULT_STORE and platform.assumes_store else job.store)
+    store_url = platform.store_url(job.store)
     job = replace(job, store=store_url)
-    loaded = _dataset(dataset, test, job, what)
+    outputs = what.output_shape[0] if isinstance(what, nn.Sequential) else None
+    loaded = dataset_of(dataset, test, job.seed, outputs)
     _check_rows(what, loaded)
     loaded, spec = planning.plan(job, loaded, case)
     first = initial_weights.read(init, spec) if init is not None else None
@@ -113,12 +116,25 @@ def make(
     return Plan(platform.adapt(spec, store_url, pricing), loaded, platform, store_url, first)
 
 
+def platform_of(given: object) -> Platform:
+    """The platform that is given, by default this machine. Raises UsageError for anything else."""
+    if given is None:
+        return Local()
+    if not isinstance(given, Platform):
+        raise UsageError(f"platform: wanted an object like nnlite.Local(), found {shown(given)}")
+    return given
+
+
+def refuse_unknown(chosen: Mapping[str, Any], known: Set[str], others: Set[str] = frozenset()) -> None:
+    """Raise UsageError for a name that is no argument. others: arguments that are not among the chosen."""
+    for name in sorted(chosen.keys() - known):
+        near = difflib.get_close_matches(name, sorted(known | others), 1)
+        there = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known | others))}"
+        raise UsageError(f"no argument {name:.80}; {there}")
+
+
 def _job(what: What, dataset: Any, chosen: dict[str, Any]) -> tuple[Job, Case | None]:
     """The job; and its case, where that is no name."""
-    unknown = ", ".join(sorted(chosen.keys() - OF_JOB))
-    if unknown:
-        known = ", ".join(sorted(OF_JOB | OF_PRICING | {"dataset", "init", "platform", "test"}))
-        raise UsageError(f"no argument {unknown[:200]}; there are {known}")
     name: dict[str, Any] = {"dataset": dataset} if isinstance(dataset, str) else {}
     if isinstance(what, Job):
         return replace(what, **name, **chosen), None
@@ -147,14 +163,13 @@ def _never(name: str) -> Dataset:
     raise UsageError(f"{name} has no dataset of its own: give one")
 
 
-def _dataset(given: Any, test: Any, job: Job, what: Any) -> Dataset | None:
-    """The dataset, where it is more than a name."""
+def dataset_of(given: Any, test: Any, seed: int, num_outputs: int | None = None) -> Dataset | None:
+    """The dataset, where it is more than a name. num_outputs: of the network, if that is known."""
     if given is None or isinstance(given, (str, Dataset)):
         if test is not None:
             raise UsageError("test: only for arrays (x, y); this dataset has a test split of its own: leave it out")
         return given if isinstance(given, Dataset) else None
-    outputs = what.output_shape[0] if isinstance(what, nn.Sequential) else None
-    return rows.dataset_of(given, test, job.seed, outputs)
+    return rows.dataset_of(given, test, seed, num_outputs)
 
 
 def _check_rows(what: Any, dataset: Dataset | None) -> None:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from nnlite import output
 from nnlite.api import code
-from nnlite.errors import RunError
+from nnlite.api.progress import Progress
+from nnlite.errors import RunError, UsageError
 from nnlite.estimating.books import Books, Expected
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, FAILED, RUNNING, Head
@@ -25,39 +26,67 @@ from nnlite.report.page import page
 from nnlite.report.tables import Report
 from nnlite.runs import lifecycle, model_file
 from nnlite.runs.model_file import TrainedModel
-from nnlite.runs.status import STATES, Surveyor
+from nnlite.runs.status import STATES, Survey, Surveyor
 from nnlite.runtime.performer import Performer, Teller, perform
 from nnlite.store import Store
 from nnlite.telemetry.events import Event, typed
 from nnlite.telemetry.reading import read
 
 OnEvent = Callable[[Event], object]
+Show = Callable[[RunSpec, int], Progress]  # of a run that has made so many rounds
 REASON = "stopped from Python"
 POLL_S = 0.5  # of a run that another process drives
 REDRAW_S = 1.0  # between two pages in a notebook
 
 
-def telling(on_event: OnEvent) -> Teller:
-    """What tells `on_event` of each event of a run."""
+def telling(on_event: OnEvent | None, progress: Progress | None = None) -> Teller:
+    """What tells these of each event of a run."""
 
     def tell(event: str, values: dict[str, Any]) -> None:
-        for one in typed(event, values):
-            on_event(one)
+        if progress is not None:
+            progress.tell(event, values)
+        if on_event is not None:
+            for one in typed(event, values):
+                on_event(one)
 
     return tell
+
+
+def check_listener(on_event: object) -> None:
+    """Raise UsageError for what cannot be told anything."""
+    if on_event is not None and not callable(on_event):
+        raise UsageError(f"on_event: wanted a function of an event, found {type(on_event).__name__}")
 
 
 @dataclass(frozen=True)
 class Status:
     """How a run stands."""
 
-    state: str  #: RUNNING, DONE, STOPPED or FAILED
-    round: int  #: rounds that are closed; in downpour, checkpoints
-    num_rounds: int
-    workers: dict[str, int]  #: how many are alive, waiting (to be seen), late, lost, or have left
-    usd: float  #: paid so far; 0 where nobody sends a bill
+    id: str
+    state: str  #: RUNNING, DONE, STOPPED or FAILED; UNREADABLE in a list, where the reason says why
+    platform: str = ""  #: local, lambda or openfaas
+    round: int = 0  #: rounds that are closed
+    num_rounds: int = 0
+    workers: dict[str, int] = field(default_factory=dict)  #: how many are alive, waiting, late, lost, or have left
+    usd: float = 0.0  #: paid so far; 0 where nobody sends a bill
     test_accuracy: float | None = None  #: the newest
     reason: str = ""  #: why it is over
+
+    @classmethod
+    def of(cls, spec: RunSpec, survey: Survey) -> Status:
+        """What a look at a run has shown."""
+        head = survey.head
+        return cls(
+            id=spec.run,
+            state=head.status.upper(),
+            platform=spec.rates.platform,
+            round=spec.rules.rounds_made(spec, head),
+            num_rounds=spec.num_rounds,
+            workers={state: survey.count(state) for state in STATES if survey.count(state)},
+            usd=survey.account.usd,
+            test_accuracy=head.accuracy,
+            reason=head.reason or "",
+        )
 
 
 @dataclass(frozen=True)
@@ -89,6 +118,10 @@ class Run:
     store: Store
     platform: Platform
     on_event: OnEvent | None = None  #: told of what happens while this object drives the run
+    show: Show | None = field(default=None, repr=False)  #: makes what shows its progress meanwhile
+    goes_on_alone: Callable[[], bool] = field(default=bool, repr=False)  #: asked after Ctrl-C; by default it does not
+    seconds: float | None = None  #: that this object has driven it, the last time
+    _is_fresh: bool = False  #: begun by this object, and no worker is started yet
     _driving: _Driving | None = None
     _has_driven: bool = False
     _surveyor: Surveyor | None = None
@@ -114,13 +147,11 @@ class Run:
     def status(self) -> Status:
         """One look. Which workers live is known from the second look on."""
         self._surveyor = self._surveyor or Surveyor(self.store, self.spec)
-        survey = self._surveyor.look()
-        head = survey.head
-        workers = {state: survey.count(state) for state in STATES if survey.count(state)}
-        found = (head.status.upper(), head.round, self.spec.num_rounds, workers, survey.account.usd)
-        return Status(*found, head.accuracy, head.reason or "")
+        return Status.of(self.spec, self._surveyor.look())
 
-    def _head(self) -> Head:
+    @property
+    def head(self) -> Head:
+        """The record of where it stands, as it is in the store."""
         found = lifecycle.last_known(self.store, self.spec)
         if found is None:
             raise RunError(f"run {self.name} has no head in {self.store.url}: was its beginning interrupted?")
@@ -129,35 +160,43 @@ class Run:
     # ---- its life
 
     def wait(self, timeout_s: float | None = None) -> Run:
-        """Wait for its end, for at most so long. -> this run, ended or not
+        """Wait for its end. -> this run, which is done or stopped
 
-        Raises RunError when it has failed. What a worker was doing then is the error's cause.
+        Raises TimeoutError when it is still going on after so long, which it does further. Raises RunError when it has
+        failed: what a worker was doing then is the error's cause.
         """
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         if self._driving is not None:
             self._driving.thread.join(timeout_s)
-        while self._driving is None and self._head().status == RUNNING:
+        while self._is_driven() or (self._outcome() is None and self.head.status == RUNNING):
             if until_s is not None and time.monotonic() >= until_s:
-                return self
+                raise TimeoutError(f"run {self.name} is still going on after {timeout_s:g} s")
             time.sleep(POLL_S if until_s is None else max(0.0, min(POLL_S, until_s - time.monotonic())))
         self._raise()
         return self
 
+    def _is_driven(self) -> bool:
+        return self._driving is not None and self._driving.thread.is_alive()
+
+    def _outcome(self) -> BaseException | None:
+        """What ended the drive in a thread of this process, if that was an error."""
+        return self._driving.error if self._driving is not None else None
+
     def _raise(self) -> None:
-        """Raise what ended it, if that is over and was no good end."""
-        error = self._driving.error if self._driving is not None else None
+        """Raise what ended it, if that was no good end."""
+        error = self._outcome()
         if isinstance(error, RunError):
             raise error
         if error is not None:
             raise RunError(f"run {self.name} failed: {type(error).__name__}: {error}") from error
-        head = self._head()
-        if head.status == FAILED:
-            raise RunError(f"run {self.name} failed: {head.reason}; its checkpoints stay in {self.store.url}")
+        head = self.head
+        if head.status == FAILED and head.result is None:
+            lifecycle.result(self.store, self.spec, head)
 
     def stop(self) -> Run:
         """Stop it: its workers leave within seconds, and its newest checkpoint stays. -> this run, stopped or over"""
         if perform(watcher.stop(self.name, REASON), Performer(self.store)) is None:
-            self._head()
+            _ = self.head  # which says that there is none
         if self._driving is not None:
             self._driving.thread.join()
         return self
@@ -165,21 +204,11 @@ class Run:
     def resume(self) -> Run:
         """Start its workers, once more if they had stopped or failed, and drive it in a thread of this process. -> at
         once this run. Raises RunError when it is done, or driven already."""
-        self._refuse_two()
-        code.need(self.spec)
-        self.platform.prepare(self.spec, self.store.url)
-        return self.drive_in_background(*lifecycle.reopen(self.store, self.spec))
-
-    def _refuse_two(self) -> None:
-        if self._driving is not None and self._driving.thread.is_alive():
-            raise RunError(f"run {self.name} is going on in this process: wait for it, or stop it")
-
-    def drive_in_background(self, attempts: dict[int, int], first_round: int = 0) -> Run:
-        """Start these attempts of workers and watch them in a thread. -> at once this run"""
+        found = self._ready()
 
         def drive() -> None:
             try:
-                self.drive(attempts, first_round)
+                self._drive(*found)
             except BaseException as error:  # kept for those who ask for the outcome
                 driving.error = error
 
@@ -188,21 +217,63 @@ class Run:
         thread.start()
         return self
 
-    def drive(self, attempts: dict[int, int], first_round: int = 0) -> Run:
-        """The same in this thread, to the end. Ctrl-C stops the run, and says how it goes on."""
+    def drive(self) -> Run:
+        """The same in this thread, to its end. -> this run, done or stopped
+
+        Ctrl-C stops it, and the KeyboardInterrupt says how it goes on. Raises RunError when it fails, see `wait`.
+        """
+        found = self._ready()
+        self._driving = None
+        self._drive(*found)
+        self._raise()
+        return self
+
+    def detach(self) -> Run:
+        """Start its workers, unless this process has, and have the platform look after them, whatever becomes of this
+        process. Raises UsageError where the platform cannot."""
+        if self._is_driven():
+            self.platform.detach(self.spec, self.store)
+            return self
+        self.platform.check_detach()
+        attempts, _, _ = self._ready()
+        invoker = self.platform.open(self.spec, self.store)
+        self.platform.detach(self.spec, self.store)
+        if invoker is not None:
+            invoker.start(attempts.items())
+        return self
+
+    def _ready(self) -> tuple[dict[int, int], int, int]:
+        """Let it go on. -> the attempt to start of each worker, the round it stands at, and how many are made"""
+        if self._is_driven():
+            raise RunError(f"run {self.name} is going on in this process: wait for it, or stop it")
+        if self._is_fresh:
+            self._is_fresh = False
+            return dict.fromkeys(range(self.spec.num_workers), 1), 0, 0
+        code.need(self.spec)
+        standing = lifecycle.last_known(self.store, self.spec)
+        self.platform.prepare(self.spec, self.store.url)
+        attempts, first_round = lifecycle.reopen(self.store, self.spec)
+        return attempts, first_round, self.spec.rules.rounds_made(self.spec, standing) if standing is not None else 0
+
+    def _drive(self, attempts: dict[int, int], first_round: int, made: int) -> None:
         driver = lifecycle.Driver(self.store, self.spec, self.platform.open(self.spec, self.store), first_round)
-        self._has_driven = True
-        if self.on_event is not None:
-            driver.tell = telling(self.on_event)
+        progress = self.show(self.spec, made) if self.show is not None else None
+        driver.tell, driver.goes_on_alone = telling(self.on_event, progress), self.goes_on_alone
+        self._has_driven, began_s = True, time.monotonic()
         try:
             driver.drive(attempts)
         except KeyboardInterrupt as error:
-            error.args = (
-                f"run {self.name} was stopped; it goes on by nnlite.attach({self.name!r}, store={self.store.url!r}"
-                f"{'' if self.platform.is_here else f', platform={self.platform!r}'}).resume()",
-            )
-            raise
-        return self
+            error.args = (f"run {self.name} was stopped; it goes on by {self._how_to_find()}.resume()",)
+            if not driver.left_alone:
+                raise
+        finally:
+            self.seconds = time.monotonic() - began_s
+            if progress is not None:
+                progress.close()
+
+    def _how_to_find(self) -> str:
+        where = "" if self.platform.is_here else f", platform={self.platform!r}"
+        return f"nnlite.attach({self.name!r}, store={self.store.url!r}{where})"
 
     # ---- what came out
 
@@ -238,7 +309,7 @@ class Run:
     @property
     def cost(self) -> Spent:
         """What it has used, so far; of one that was driven to its end by this object, in all."""
-        has_just_ended = self._has_driven and self._head().status != RUNNING
+        has_just_ended = self._has_driven and self.head.status != RUNNING
         account = self._books.account(has_just_ended)
         cost = account.cost
         return Spent(account.usd, cost.total_usd, cost.total_gb_s, dict(cost.usd))
@@ -247,8 +318,8 @@ class Run:
     def model(self) -> TrainedModel:
         """What it has learned. Raises RunError when it is not over, or has failed: then the error's cause is what the
         worker was doing."""
-        head = self._head()
-        if head.status != RUNNING and head.result is None:
+        head = self.head
+        if head.result is None:
             self._raise()
         code.need(self.spec)
         return lifecycle.result(self.store, self.spec, head)
@@ -290,4 +361,4 @@ class Run:
     @property
     def is_done(self) -> bool:
         """Whether it has come to its end."""
-        return self._head().status == DONE
+        return self.head.status == DONE

@@ -14,7 +14,7 @@ from nnlite.errors import UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol.records.spec import RunSpec
-from nnlite.runs.job import DEFAULT_STORE, Job
+from nnlite.runs.job import Job
 from nnlite.store import Store
 
 OF_PRICES = ("region", "arch", "prices")
@@ -68,7 +68,7 @@ def check(args: argparse.Namespace, platform: Platform, but: Container[str] = ()
 def settle_store(args: argparse.Namespace, platform: Platform) -> None:
     """Let `args.store` be the URL of the run's store, and say whether it is what the platform assumes anyway."""
     asked = args.store
-    args.store = platform.store_url(None if asked == DEFAULT_STORE and platform.assumes_store else asked)
+    args.store = platform.store_url(asked)
     args.store_is_assumed = args.store != asked
 
 

@@ -111,8 +111,15 @@ class Platform(metaclass=PythonNumbers):
     def open(self, spec: RunSpec, store: Store) -> Invoker | None:
         """What starts the run's workers; None: they are to run in this very process."""
 
+    def check_detach(self) -> None:
+        """Raise UsageError where the platform cannot look after a run that nobody watches."""
+        if not self.can_detach:
+            raise UsageError(
+                f"detach: platform {self.name} cannot look after a run that nobody watches: stay with it, or stop and "
+                "resume it",
+                parameter="detach",
+            )
+
     def detach(self, spec: RunSpec, store: Store) -> None:
         """Have the platform look after a run that nobody watches. Raises UsageError where it cannot."""
-        raise UsageError(
-            f"platform {self.name} cannot look after a run that nobody watches: stay with it, or stop and resume it"
-        )
+        self.check_detach()

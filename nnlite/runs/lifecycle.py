@@ -15,7 +15,7 @@ from nnlite.invoker.base import Invoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.records import head
-from nnlite.protocol.records.head import DONE, FAILED, STOPPED, Head
+from nnlite.protocol.records.head import DONE, FAILED, RUNNING, STOPPED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles import watcher
@@ -239,9 +239,11 @@ def checkpoint(store: Store, spec: RunSpec, key: str) -> bytes:
 
 def result(store: Store, spec: RunSpec, last: Head) -> TrainedModel:
     """The outcome of a run that is done. Raises RunError when it is not."""
+    if last.result is None and last.status == RUNNING:
+        raise RunError(f"run {spec.run} is running, at {spec.rules.standing(spec, last)}: no result yet")
     if last.result is None:
-        at = spec.rules.standing(spec, last)
-        raise RunError(f"run {spec.run} is {last.status}, at {at}: {last.reason or 'no result yet'}")
+        stays = f"; its checkpoints stay in {store.url}" if standing(store, spec) else ""
+        raise RunError(f"run {spec.run} {last.status}: {last.reason}{stays}")
     return model(store, spec, last.result, spec.rules.rounds_made(spec, last), last.accuracy)
 
 

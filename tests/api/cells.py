@@ -2,7 +2,6 @@
 
 import codeop
 import linecache
-import types
 
 COMPILE = codeop.Compile()  # as IPython compiles a cell
 
@@ -19,7 +18,7 @@ class Notebook:
         self.count += 1
         name = f"/tmp/ipykernel_{id(self)}/{self.count}.py"
         linecache.cache[name] = (len(text), None, text.splitlines(keepends=True), name)
-        types.FunctionType(COMPILE(text, name, "exec"), self.space)()
+        exec(COMPILE(text, name, "exec"), self.space)
         return self.space
 
 

@@ -10,7 +10,7 @@ import pytest
 import nnlite
 from nnlite import nn
 from nnlite.cases import Case
-from nnlite.errors import UsageError
+from nnlite.errors import RunError, UsageError
 from nnlite.space import Float, Space
 from tests.api.cells import SQUASH
 
@@ -39,6 +39,34 @@ def test_tune_finds_what_the_command_finds():
     assert json.loads(nnlite.load("best.safetensors").about["configuration"]) == found.best.configuration
 
 
+PRESSED = """
+import os, signal
+import nnlite
+def told(event):
+    if getattr(event, "name", "") == "trial":
+        os.kill(os.getpid(), signal.SIGINT)
+try:
+    nnlite.tune("c", dataset="fashion-sample", trials=4, rounds=3, parallel=2, search="pressed", on_event=told)
+except KeyboardInterrupt as error:
+    print(error)
+"""
+
+
+def test_a_search_that_was_stopped_goes_on_and_finds_what_it_would_have_found():
+    done = subprocess.run([sys.executable, "-c", PRESSED], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("search pressed was stopped; it goes on by nnlite.tune(resume='pressed', store='")
+    found = nnlite.tune(resume="pressed")
+    whole = nnlite.tune("c", **SEARCH)
+    assert found.best.configuration == whole.best.configuration
+    assert found.best.model.weights.tobytes() == whole.best.model.weights.tobytes()
+    assert nnlite.tune(resume="pressed").best.test_accuracy == found.best.test_accuracy
+    with pytest.raises(UsageError, match="trials: a search goes on as it began: leave it out"):
+        nnlite.tune(resume="pressed", trials=3)
+    run = nnlite.train("c", dataset="fashion-sample", rounds=1)
+    with pytest.raises(RunError, match="is a run, not a search"):
+        nnlite.tune(resume=run.name)
+
+
 def test_a_case_with_layers_of_a_cell_is_searched_by_worker_processes(notebook, pairs):
     layer = notebook.run(SQUASH)["Squash"]
 
@@ -58,7 +86,7 @@ def test_a_case_with_layers_of_a_cell_is_searched_by_worker_processes(notebook, 
 @pytest.mark.parametrize(
     ("what", "more", "words"),
     [
-        ("c", {"trails": 3}, "no argument trails; there are"),
+        ("c", {"trails": 3}, "no argument trails; did you mean trials?"),
         ("c", {"trials": 0}, "trials 0: wanted at least 1"),
         ("c", {"parallel": 0}, "parallel 0: wanted at least 1"),
         ("c", {"sampler": "random", "eta": 3}, "eta is for sampler asha"),
@@ -102,7 +130,7 @@ def test_simulate_forecasts_one_number_of_workers_or_several():
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"wrokers": 1}, "no argument wrokers; there are"),
+        ({"wrokers": 1}, "no argument wrokers; did you mean workers?"),
         ({"store": "tape"}, "store 'tape': there are"),
         ({"push_every": 3}, "push_every is no option of protocol averaging"),
         ({"memory_mb": -1}, "memory_mb -1: wanted a positive number"),

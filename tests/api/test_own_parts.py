@@ -145,7 +145,7 @@ def test_an_error_in_a_worker_reaches_the_caller_with_the_worker_s_traceback(how
     assert "Traceback (most recent call last)" in where
     assert "in forward" in where
     assert "raise IndexError('of the layer')" in where
-    run = nnlite.attach(nnlite.list_runs()[0])
+    run = nnlite.attach(nnlite.list_runs()[0].id)
     assert run.status().state == "FAILED"
     with pytest.raises(RunError, match="of the layer"):
         run.wait(S)

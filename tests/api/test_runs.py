@@ -1,6 +1,7 @@
 """Runs from Python on this machine: begun, watched, stopped, taken up again, found again."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,9 +76,22 @@ def test_what_is_attached_is_the_same_run():
 def test_the_newest_run_is_first_and_those_named_by_hand_are_last():
     for name in ("c-20260102-000000-aaaa", "mine", "b-20260103-000000-aaaa", "z-20250101-000000-aaaa"):
         nnlite.plan("c", run=name, **QUICK).begin()
-    assert nnlite.list_runs() == [
+    assert [one.id for one in nnlite.list_runs()] == [
         "b-20260103-000000-aaaa", "c-20260102-000000-aaaa", "z-20250101-000000-aaaa", "mine",
     ]  # fmt: skip
+
+
+def test_a_list_of_runs_says_how_each_stands_and_hides_none():
+    run = nnlite.train("c", run="good", **QUICK)
+    nnlite.plan("c", run="begun", **QUICK).begin()
+    nnlite.plan("c", run="torn", **QUICK).begin()
+    Path(".nnlite/runs/torn/spec.json").write_bytes(b"{")
+    found = {one.id: one for one in nnlite.list_runs()}
+    assert found["good"] == run.status()
+    assert (found["good"].state, found["good"].platform, found["good"].round) == ("DONE", "local", 2)
+    assert (found["begun"].state, found["begun"].round, found["begun"].num_rounds) == ("RUNNING", 0, 2)
+    assert found["torn"].state == "UNREADABLE"
+    assert "not a run's specification" in found["torn"].reason
 
 
 def test_a_plan_writes_nothing_and_begins_when_it_is_told_to():
@@ -96,13 +110,15 @@ def test_a_run_is_stopped_and_goes_on_where_it_was():
     stopped = run.status()
     assert (stopped.state, stopped.reason) == ("STOPPED", "stopped from Python")
     assert 0 < stopped.round < 1000
-    with pytest.raises(RunError, match="is stopped, at round"):
+    with pytest.raises(RunError, match=r"stopped: stopped from Python; its checkpoints stay in file://"):
         _ = run.model
     again = nnlite.attach(run.name)
     again.resume()
     with pytest.raises(RunError, match="is going on in this process"):
         again.resume()
-    assert again.wait(0.01) is again
+    with pytest.raises(TimeoutError, match=r"is still going on after 0\.01 s"):
+        again.wait(0.01)
+    assert again.status().state == "RUNNING"
     again.stop()
     assert again.status().round >= stopped.round
 
@@ -110,7 +126,10 @@ def test_a_run_is_stopped_and_goes_on_where_it_was():
 def test_another_object_waits_for_a_run_and_stops_it():
     run = started()
     other = nnlite.attach(run.name)
-    assert other.wait(0.01).status().state == "RUNNING"
+    with pytest.raises(TimeoutError, match=f"run {run.name} is still going on"):
+        other.wait(0.01)
+    with pytest.raises(RunError, match="is running, at round"):
+        _ = other.model
     other.stop()
     assert other.wait(S).status().state == "STOPPED"
     assert run.wait(S).status().state == "STOPPED"
@@ -156,12 +175,14 @@ def test_every_public_name_is_there_and_in_dir():
 @pytest.mark.parametrize(
     ("what", "more", "words"),
     [
-        ("c", {"wrokers": 2}, "no argument wrokers; there are"),
+        ("c", {"wrokers": 2}, "no argument wrokers; did you mean workers?"),
+        ("c", {"xyzzy": 2}, "no argument xyzzy; there are arch, augment"),
         ("q", {}, "no case 'q'"),
         ("c", {"dataset": "fashion-sample", "workers": 0}, "workers"),
         ("c", {"dataset": "gone"}, "no dataset 'gone'"),
         ("c", {"dataset": "fashion-sample", "test": 0.1}, "test: only for arrays"),
-        ("c", {"platform": "lambda"}, "platform: wanted an object like nnlite.Local"),
+        ("c", {"platform": "lambda"}, "platform: wanted an object like nnlite.Local(), found 'lambda'"),
+        ("c", {"platform": nnlite.Local}, "found <class 'nnlite.platform.local.Local'>"),
         ("c", {"budget_usd": 1.0}, "budget_usd: nobody sends a bill"),
         (3, {}, "what to train: wanted"),
         ("c", {"dataset": "fashion-sample", "memory_mb": 1}, "memory_mb 1: wanted 128"),
@@ -173,6 +194,29 @@ def test_what_cannot_be_meant_is_one_line(what, more, words):
     assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not Path(".nnlite").exists()
+
+
+def test_what_cannot_be_told_watched_or_found_is_refused_before_anything_is_written():
+    with pytest.raises(UsageError, match="on_event: wanted a function of an event, found int"):
+        nnlite.train("c", on_event=3, **QUICK)
+    with pytest.raises(UsageError, match="detach: platform local cannot look after a run"):
+        nnlite.start("c", detach=True, **QUICK)
+    with pytest.raises(UsageError, match="run id 3: use 1 to 64"):
+        nnlite.attach(3)
+    assert not Path(".nnlite").exists()
+
+
+def test_progress_is_a_line_a_round_on_stderr_and_nothing_unless_it_is_asked_for_in_a_pipe(capfd):
+    nnlite.train("c", **QUICK)
+    assert capfd.readouterr() == ("", "")
+    nnlite.train("c", progress=True, **QUICK)
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert re.fullmatch(
+        r"round   1/2  training loss \d\.\d{4}  test accuracy 0\.\d{4}  [\d,]+ images/s  \d+\.\d\d s\n"
+        r"round   2/2  training loss \d\.\d{4}  test accuracy 0\.\d{4}  [\d,]+ images/s  \d+\.\d\d s\n",
+        err,
+    )
 
 
 PRESSED = """

@@ -242,5 +242,5 @@ class RunSpec(AveragingFields, DownpourFields, Record, what="a run's specificati
 
 def check_run(run: str) -> None:
     """Raise UsageError for what cannot be the id of a run."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", run):
+    if not isinstance(run, str) or not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", run):
         raise UsageError(f"run id {run!r}: use 1 to 64 of a-z, 0-9, '-' and '_', beginning with a letter or digit")

@@ -27,7 +27,8 @@ def test_a_run_on_functions_has_the_weights_of_one_here_and_a_bill(stack, tmp_pa
     assert run.estimate.usd > 0
     again = nnlite.attach(run.name, platform=nnlite.Lambda(region=REGION))
     assert again.cost == run.cost
-    assert run.name in nnlite.list_runs(platform=nnlite.Lambda(region=REGION))
+    (listed,) = [one for one in nnlite.list_runs(platform=nnlite.Lambda(region=REGION)) if one.id == run.name]
+    assert (listed.state, listed.platform, listed.usd) == ("DONE", "lambda", pytest.approx(run.cost.usd))
 
 
 def test_another_object_stops_a_run_and_it_goes_on(stack):

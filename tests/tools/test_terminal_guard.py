@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from nnlite.api.progress import Progress
 from nnlite.commands import _command, door
 from nnlite.commands._leaderboard import Leaderboard
-from nnlite.commands._progress import Progress
 from nnlite.protocol.records.head import FAILED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import lifecycle
@@ -79,14 +79,23 @@ def test_of_a_search_and_of_one_that_goes_on(more, case_file, printed):
     check(*[printed(guard, "tune", "--resume", "found", *more) for guard in (True, False)])
 
 
-@pytest.mark.parametrize("event", [("unavailable", "message"), ("uncleaned", "reason"), ("unsaved", "reason")], ids=str)
-@pytest.mark.parametrize("kind", ["run", "search"])
-def test_of_what_workers_and_stores_say(kind, event, capfd):
+TOLD = [("unavailable", "message"), ("uncleaned", "reason"), ("unsaved", "reason")]
+
+
+@pytest.mark.parametrize("event", TOLD, ids=str)
+def test_of_what_workers_and_stores_say_in_a_search(event, capfd):
     def tell():
-        told = Progress(small.spec(ROWS, 1, 3), 0, False) if kind == "run" else Leaderboard(None, [], False)
-        told.tell(event[0], {event[1]: EVIL})
+        Leaderboard(None, [], False).tell(event[0], {event[1]: EVIL})
         return "".join(capfd.readouterr())
 
     with _command.guarded():
         guarded = tell()
     check(guarded, tell())
+
+
+@pytest.mark.parametrize("event", TOLD, ids=str)
+def test_the_progress_of_a_run_needs_no_guard_as_python_has_none(event, capfd):
+    Progress(small.spec(ROWS, 1, 3)).tell(event[0], {event[1]: EVIL})
+    said = "".join(capfd.readouterr())
+    assert "\\x1b[2Jgone" in said
+    assert "\x1b" not in said

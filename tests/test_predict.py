@@ -143,10 +143,37 @@ def test_black_pictures_are_black_in_every_form(model):
         np.testing.assert_array_equal(model.predict(rows), model.predict(black))
 
 
-@pytest.mark.parametrize("rows", [X[0], X[:, :1], X[:0], np.float32(3), X.transpose(0, 2, 3, 1), X.reshape(9, -1)])
+@pytest.mark.parametrize("rows", [X[:, :1], X[:0], np.float32(3), X[0, 0], X.transpose(0, 1, 3, 2), X.reshape(9, -1)])
 def test_another_shape_is_named_first(rows, model):
     with pytest.raises(StructureError, match=r"this network wants \(N, 3, 4, 5\), N > 0"):
         model.predict(rows)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "<i8", ">f4"])
+def test_channels_may_be_first_or_last_and_a_picture_alone(dtype, model):
+    rows = X.astype(dtype)
+    np.testing.assert_array_equal(model.predict(np.ascontiguousarray(rows.transpose(0, 2, 3, 1))), model.predict(X))
+    for picture in (rows[4], rows[4].transpose(1, 2, 0)):
+        np.testing.assert_array_equal(model.predict(picture), model.predict(X[4:5]))
+
+
+GREY = nn.Sequential([nn.Flatten(), nn.Dense(3)], (1, 5, 4))
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 4), (5, 4), (5, 4, 1), (1, 1, 5, 4), (1, 5, 4, 1)])
+def test_a_grey_picture_needs_no_channel(shape):
+    model = nnlite.TrainedModel(GREY, GREY.init(np.random.default_rng(0)), (0.5,), (0.5,), {}, data.values.PIXELS)
+    picture = X[0, 0].reshape(5, 4)
+    np.testing.assert_array_equal(model.predict(picture.reshape(shape)), model.predict(picture[None, None]))
+    some = X[:, 0].reshape(9, 5, 4)
+    np.testing.assert_array_equal(model.predict(some), model.predict(some[:, None]))
+
+
+def test_a_shape_that_can_be_meant_in_two_ways_is_refused():
+    network = nn.Sequential([nn.Flatten(), nn.Dense(2)], (3, 3, 3))
+    model = nnlite.TrainedModel(network, network.init(np.random.default_rng(0)), (0.5,), (0.5,), {}, data.values.PIXELS)
+    with pytest.raises(StructureError, match=r"can be meant in two ways: give \(N, 3, 3, 3\)"):
+        model.predict(np.zeros((3, 3, 3), np.uint8))
 
 
 def test_a_list_of_unequal_rows_is_no_array(model):

@@ -112,8 +112,15 @@ class Table:
         """D, the number of inputs of a network."""
         return sum(column.width for column in self.columns)
 
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a network that wants rows of that shape can have these."""
+        return shape == (self.width,)
+
     def rows(self, given: Any) -> NDArray[np.float32]:
-        """(N, D) float32 of an array (N, columns), a list of rows, or a list of dicts. Raises UsageError."""
+        """(N, D) float32 of an array (N, columns), a list of rows, a list of dicts, one of these, or a data frame.
+
+        Raises UsageError.
+        """
         cells, names = _cells(given), [column.name for column in self.columns]
         if any(isinstance(row, Mapping) for row in cells):
             cells = [[_of(row, name, place) for name in names] for place, row in enumerate(cells)]
@@ -173,11 +180,17 @@ class Numbers:
         mean, std = x.mean(axis=axes, dtype=np.float64), x.std(axis=axes, dtype=np.float64)
         return cls(tuple(mean.tolist()), tuple(one or 1.0 for one in std.tolist()), float(x.min()), float(x.max()))
 
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a network that wants rows of that shape can have these."""
+        return len(shape) in (1, 3) and len(self.mean) == shape[0]
+
     def rows(self, given: Any) -> NDArray[np.float32]:
         """The same shape as float32, standardized. Raises UsageError for numbers on another scale."""
         x = np.asarray(given)
         if x.dtype.kind not in "biuf":
             raise UsageError(f"rows to predict are integers or floats, not {x.dtype}: convert them")
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise UsageError("rows to predict hold what is no number: remove or replace it")
         low, high = (float(x.min()), float(x.max())) if x.size else (self.low, self.low)
         width = FAR * ((self.high - self.low) or max(1.0, abs(self.low)))
         if not self.low - width <= low <= high <= self.high + width:
@@ -235,15 +248,23 @@ def as_text(cell: Any) -> str:
     """A cell as a file would have it."""
     if cell is None or (isinstance(cell, float) and isnan(cell)):
         return ""
-    return repr(cell) if isinstance(cell, float) else str(cell)
+    return repr(float(cell)) if isinstance(cell, float) else str(cell)
 
 
 def _cells(given: Any) -> list[Any]:
     """The rows of whatever has some."""
+    if hasattr(given, "to_dict") and hasattr(given, "columns"):  # a data frame
+        given = given.to_dict("records")
     found = given.tolist() if isinstance(given, np.ndarray) else given
-    if not isinstance(found, (list, tuple)) or not all(isinstance(row, (list, tuple, Mapping)) for row in found):
-        raise UsageError("rows of a table are an array (N, columns), a list of rows or a list of dicts")
-    return list(found)
+    if isinstance(found, Mapping) or (isinstance(found, (list, tuple)) and found and not _is_row(found[0])):
+        found = [found]  # one row
+    if not isinstance(found, (list, tuple)) or not found or not all(map(_is_row, found)):
+        raise UsageError("rows of a table are an array (N, columns), a list of rows or a list of dicts, at least one")
+    return [row.tolist() if isinstance(row, np.ndarray) else row for row in found]
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, (list, tuple, Mapping, np.ndarray))
 
 
 def _of(row: Any, name: str, place: int) -> Any:

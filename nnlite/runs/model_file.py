@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from nnlite import output, weights
 from nnlite.case_file import CaseFile
-from nnlite.data import Values
+from nnlite.data import Values, inputs, layout
+from nnlite.data.inputs import Inputs, Table
 from nnlite.data.values import network_input
 from nnlite.described import UnknownClass
-from nnlite.errors import StructureError, UsageError, WeightsError
+from nnlite.errors import RunError, StructureError, UsageError, WeightsError
 from nnlite.interchange import onnx_file
-from nnlite.nn import Sequential
+from nnlite.nn import BinaryCrossEntropy, Sequential, SoftmaxCrossEntropy
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.records import OneOf, Range, Unsound, fit, parse
+from nnlite.runs import scores
+from nnlite.runs.scores import Scores
+
+MOST_BYTES = 4_000_000  # of the names of classes, and of what makes rows: a table may have thousands of columns
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,17 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Named:
+    """The names of classes, as a model file has them."""
+
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(set(self.classes)) != len(self.classes):
+            raise UsageError("expected classes with a name of their own each")
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """What `nnlite.load` gives: ready to predict, to look at, or to train on."""
 
@@ -47,6 +63,8 @@ class TrainedModel:
     std: tuple[float, ...]
     about: dict[str, str]  #: run, case, dataset, accuracy, ...
     values: Values | None = None  #: what the rows it was trained on are made of; None: an older file does not say
+    classes: tuple[str, ...] = ()  #: their names, in the order of the outputs; none where they have none
+    inputs: Inputs | None = None  #: of a table or of numbers of one's own: what makes rows of what is given
 
     @classmethod
     def of(
@@ -57,25 +75,106 @@ class TrainedModel:
         if spec.case_file is not None:
             about = {**about, "case_file": spec.case_file.name}
         values = Values(data.dtype, data.low or 0.0, data.high or 0.0) if data.dtype is not None else None
-        return cls(network, weights, data.mean, data.std, about, values)
+        try:
+            read = inputs.read(data.inputs) if data.inputs is not None else None
+        except Unsound as fault:
+            raise RunError(f"run {spec.run}: its specification has inputs that are none ({fault})") from None
+        names = data.class_names if len(data.class_names) == network.output_shape[0] else ()
+        return cls(network, weights, data.mean, data.std, about, values, names, read)
 
-    def predict(self, x: ArrayLike, scale: str | None = None) -> NDArray[np.float32]:
-        """Outputs (N, K) for rows as the dataset has them: images (N, C, H, W), or vectors (N, D).
+    def predict(self, x: Any, scale: str | None = None) -> NDArray[np.float32]:
+        """Outputs (N, K) for rows as the dataset has them: images, vectors (N, D), or rows of a table.
 
-        x: for a model of pixels, integers from 0 to 255 of any dtype, or floats in that range; for others, integers
-            or floats on the scale of the training data. Byte order and memory layout do not matter.
+        x: for a model of pixels, integers from 0 to 255 of any dtype, or floats in that range, (N, C, H, W) or
+            (N, H, W, C), of grey ones also (N, H, W), or one of them; for others, integers or floats on the scale of
+            the training data. For a model of a table, its rows as they are in a file: an array, lists, dicts, or a data
+            frame. Byte order and memory layout do not matter.
         scale: the range of the pixels where it is another, as "0..1" or "-1..1"; it is never guessed.
         Raises StructureError for another shape, UsageError for values that are not on that scale.
         """
+        outputs: NDArray[np.float32] = self.network.predict(self.weights, self.rows(x, scale))
+        return outputs
+
+    def rows(self, x: Any, scale: str | None = None) -> NDArray[np.float32]:
+        """What the network is given for x, see `predict`: (N, *input_shape)."""
+        if isinstance(self.inputs, Table):
+            if scale is not None:
+                raise UsageError(f"scale={scale!r} is for models of pixels; this one was trained on a table")
+            return self.inputs.rows(x)
         try:
-            rows = np.asarray(x)
+            given = np.asarray(x)
         except ValueError as error:
             raise StructureError(f"x is no array: {error}") from None
-        self.network.check_rows(rows)
-        outputs: NDArray[np.float32] = self.network.predict(
-            self.weights, network_input(rows, self.values, self.mean, self.std, scale)
-        )
-        return outputs
+        given = layout.batch(given, self.network.input_shape)
+        self.network.check_rows(given)
+        if self.inputs is None:
+            return network_input(given, self.values, self.mean, self.std, scale)
+        if scale is not None:
+            raise UsageError(f"scale={scale!r} is for models of pixels; this one was trained on other numbers")
+        return self.inputs.rows(given)
+
+    def predict_proba(self, x: Any, scale: str | None = None) -> NDArray[np.float32]:
+        """Probabilities (N, K) of the classes; of each yes or no, where a row may have several. x, scale: as `predict`.
+
+        Raises UsageError for a model whose outputs are none, and as `predict`.
+        """
+        return self.probabilities(self.predict(x, scale))
+
+    def probabilities(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of outputs (N, K)."""
+        if isinstance(self.network.loss, BinaryCrossEntropy):
+            return np.asarray(0.5 + 0.5 * np.tanh(0.5 * outputs), np.float32)
+        if not isinstance(self.network.loss, SoftmaxCrossEntropy):
+            raise UsageError(
+                f"a model that was trained with {type(self.network.loss).__name__} gives no probabilities: use predict"
+            )
+        shifted = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
+
+    def predict_labels(self, x: Any, scale: str | None = None) -> NDArray[Any]:
+        """The label of each row, (N,): the name of its class, its number where classes have no names, or -1 and +1 for
+        a single output. x, scale: as `predict`."""
+        return self.labels(self.predict(x, scale))
+
+    def labels(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
+        """The labels of outputs (N, K)."""
+        if outputs.shape[1] == 1:
+            return np.where(outputs[:, 0] > 0, 1, -1)
+        best: NDArray[Any] = outputs.argmax(axis=1)
+        return np.array(self.classes)[best] if self.classes else best
+
+    def evaluate(self, x: Any, y: Any, scale: str | None = None) -> Scores:
+        """How good predictions for x are, where y, (N,), says the labels: names of classes, or their numbers.
+
+        -> `accuracy`, `log_loss`, `precision` and `recall` of each class, `confusion`; printed, a table of them.
+        Raises UsageError for labels that the model does not know, and as `predict`.
+        """
+        outputs = self.predict(x, scale)
+        if outputs.shape[1] == 1:
+            raise UsageError("a model with a single output has no classes to score: compare predict_labels(x) with y")
+        wanted = scores.numbers(np.asarray(y), self.classes, outputs.shape[1])
+        if len(wanted) != len(outputs):
+            raise UsageError(f"y: {len(wanted):,} labels for {len(outputs):,} rows")
+        is_softmax = isinstance(self.network.loss, SoftmaxCrossEntropy)
+        names = self.classes or tuple(map(str, range(outputs.shape[1])))
+        given = self.probabilities(outputs) if is_softmax else None
+        return Scores.of(names, wanted, outputs.argmax(axis=1), given)
+
+    def summary(self) -> str:
+        """What it is: what it was trained on, its classes, and its network layer by layer."""
+        lines = [f"{name:<14} {value}" for name, value in self.about.items()]
+        lines.append(f"{'input':<14} {self._input()}")
+        if self.classes:
+            lines.append(f"{'classes':<14} {', '.join(self.classes)}")
+        return "\n".join([*lines, "", self.network.summary()])
+
+    def _input(self) -> str:
+        if isinstance(self.inputs, Table):
+            return f"rows of a table: {', '.join(column.name for column in self.inputs.columns)}"
+        shape = ", ".join(map(str, ("N", *self.network.input_shape)))
+        if self.inputs is not None:
+            return f"({shape}), numbers from {self.inputs.low:g} to {self.inputs.high:g}"
+        return f"({shape}), {self.values}" if self.values is not None else f"({shape})"
 
     @property
     def takes_pixels(self) -> bool:
@@ -104,19 +203,27 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
     """
     if _is_onnx(path):
         scale = onnx_file.Pixels(model.mean, model.std) if model.takes_pixels else None
-        output.write(path, [onnx_file.encode(model.network, model.weights, scale, model.about)], "an ONNX file")
+        about = {**model.about, **_known(model)}
+        output.write(path, [onnx_file.encode(model.network, model.weights, scale, about)], "an ONNX file")
         return
     values = asdict(model.values) if model.values is not None else {}
     metadata = {
         **model.about,
         "network": json.dumps(model.network.config(), sort_keys=True),
         "scale": json.dumps({"mean": model.mean, "std": model.std, **values}),
+        **_known(model),
     }
     weights.save(path, model.weights, model.network.layout, metadata)
 
 
 def _is_onnx(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(".onnx")
+
+
+def _known(model: TrainedModel) -> dict[str, str]:
+    """What it knows of its classes, and of what it is given, as metadata of a file."""
+    classes = {"classes": json.dumps({"classes": model.classes})} if model.classes else {}
+    return classes | ({"inputs": json.dumps(model.inputs.to_json())} if model.inputs is not None else {})
 
 
 def load(path: str | os.PathLike[str], case: str | os.PathLike[str] | None = None) -> TrainedModel:
@@ -138,13 +245,14 @@ def decode(data: bytes, where: str) -> TrainedModel:
 
 
 def _described(found: weights.Weights, path: str) -> TrainedModel:
-    about = {k: v for k, v in found.metadata.items() if k not in ("network", "scale", "sha256")}
+    about = {k: v for k, v in found.metadata.items() if k not in ("network", "scale", "classes", "inputs", "sha256")}
     missing = next((name for name in ("network", "scale") if name not in found.metadata), None)
     try:
         if missing is not None:
             raise Unsound(f"no {missing!r} in its metadata")
         network = Sequential.from_config(parse(found.metadata["network"]))
         scale = fit(Scale, parse(found.metadata["scale"]), partial=True)
+        names, read = _names(found.metadata, network), _inputs(found.metadata, network)
     except UnknownClass as error:
         file = found.metadata.get("case_file", "my_case.py")[:80]
         raise StructureError(
@@ -158,4 +266,24 @@ def _described(found: weights.Weights, path: str) -> TrainedModel:
         ) from None
     values = Values(scale.dtype, scale.low, scale.high) if scale.dtype is not None else None
     vector = found.vector_in(network.layout, path, "The file contradicts its own description.")
-    return TrainedModel(network, vector.copy(), scale.mean, scale.std, about, values)
+    return TrainedModel(network, vector.copy(), scale.mean, scale.std, about, values, names, read)
+
+
+def _names(metadata: dict[str, str], network: Sequential) -> tuple[str, ...]:
+    """The names of classes; none in older files. Raises Unsound."""
+    if "classes" not in metadata:
+        return ()
+    found = fit(Named, parse(metadata["classes"], MOST_BYTES)).classes
+    if len(found) != network.output_shape[0]:
+        raise Unsound(f"{len(found)} classes, and a network of {network.output_shape[0]} outputs", "classes")
+    return found
+
+
+def _inputs(metadata: dict[str, str], network: Sequential) -> Inputs | None:
+    """What makes rows of what is given; none in older files. Raises Unsound."""
+    if "inputs" not in metadata:
+        return None
+    found, shape = inputs.read(parse(metadata["inputs"], MOST_BYTES)), network.input_shape
+    if not found.fits(shape):
+        raise Unsound(f"they make no rows of {shape}, which the network wants", "inputs")
+    return found

@@ -83,6 +83,7 @@ OTHERS: dict[str, set[str]] = {
     "store.memcached": {"pymemcache"},
     "invoker.aws": {"boto3", "botocore"},
     "invoker.openfaas": {"urllib3"},
+    "platform.aws": {"boto3", "botocore"},
     "commands": {"numpy", "tqdm", "matplotlib", "yaml", "jsonschema", "kubernetes_validate"},
 }
 # (module, what it imports although the table does not allow it)

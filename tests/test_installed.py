@@ -96,7 +96,7 @@ def test_what_runs_on_platforms_travels_along(wheel):
 
 def test_the_bundle_of_an_installed_package_has_the_handler_and_no_command(installed, tmp_path):
     code = (
-        "import json; from nnlite.invoker.aws import bundle, template; "
+        "import json; from nnlite.platform.aws import bundle, template; "
         "print(json.dumps([sorted(name for name, _ in bundle._own_files()), template.whole()]))"
     )
     done = installed.run("python", "-c", code, cwd=tmp_path)

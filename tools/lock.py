@@ -11,8 +11,8 @@ from pathlib import Path
 
 from nnlite.errors import RunError
 from nnlite.invoker import sources
-from nnlite.invoker.aws import wheels
-from nnlite.invoker.aws.target import ARCHITECTURES, PYTHONS, Target
+from nnlite.platform.aws import wheels
+from nnlite.platform.aws.target import ARCHITECTURES, PYTHONS, Target
 
 HEAD = "# Versions, and the SHA-256 of every file that may be taken for them. `make lock` writes this.\n"
 BUNDLE = ("numpy>=1.26", "pymemcache>=4.0")

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import fields
 
 from nnlite.commands import options
-from nnlite.invoker.aws.stack import Stack, WhichStack
+from nnlite.platform.aws.stack import Stack, WhichStack
 
 
 def add_options(parser: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:

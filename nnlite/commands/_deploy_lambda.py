@@ -12,11 +12,11 @@ from nnlite.commands._ask import confirm
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._json import say
 from nnlite.errors import RunError, UsageError
-from nnlite.invoker.aws import bundle as bundles
 from nnlite.invoker.aws import limits
-from nnlite.invoker.aws import target as targets
-from nnlite.invoker.aws import template as templates
-from nnlite.invoker.aws.stack import Stack, Standing
+from nnlite.platform.aws import bundle as bundles
+from nnlite.platform.aws import target as targets
+from nnlite.platform.aws import template as templates
+from nnlite.platform.aws.stack import Stack, Standing
 
 TARGET = targets.Target()
 OPTIONS = {  # of the command line -> parameters of the template; what is not given stays as it is
@@ -69,7 +69,7 @@ def _deploy(
     parameters: dict[str, str],
     args: argparse.Namespace,
 ) -> int:
-    from nnlite.invoker.aws.bucket import Bucket
+    from nnlite.platform.aws.bucket import Bucket
 
     bucket = Bucket(_bucket_name(stack), stack.account)
     if standing is None:
@@ -136,7 +136,7 @@ def _policy(stack: Stack) -> str:
 
 
 def _delete(stack: Stack, args: argparse.Namespace) -> int:
-    from nnlite.invoker.aws.bucket import Bucket
+    from nnlite.platform.aws.bucket import Bucket
 
     if stack.standing() is None:
         raise RunError(f"there is no stack {stack.name} in {stack.account.region}: nothing to delete")

@@ -7,9 +7,9 @@ from dataclasses import fields
 
 from nnlite.commands import _aws, _named, _platform
 from nnlite.errors import UsageError
-from nnlite.invoker.aws.stack import WhichStack
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.aws.functions import Lambda
+from nnlite.platform.aws.stack import WhichStack
 from nnlite.platform.local import Local
 from nnlite.runs.job import DEFAULT_STORE
 from nnlite.store import Store, listing

@@ -12,8 +12,8 @@ from nnlite.commands._spelling import command
 from nnlite.commands.parser import Parser
 from nnlite.errors import NnliteError, RunError, StoreError, StoreUnavailable, UsageError
 from nnlite.invoker.aws.function import Function
-from nnlite.invoker.aws.stack import Stack
 from nnlite.platform.aws.functions import Lambda
+from nnlite.platform.aws.stack import Stack
 from nnlite.platform.local import Local
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.roles import watcher

@@ -17,8 +17,8 @@ from nnlite.estimating.probe import VenueAt
 from nnlite.invoker.aws import limits, schedule
 from nnlite.invoker.aws.function import Configuration, Function, check_concurrency
 from nnlite.invoker.aws.lambda_invoker import LambdaInvoker
-from nnlite.invoker.aws.stack import WhichStack
 from nnlite.invoker.base import Invoker
+from nnlite.platform.aws.stack import WhichStack
 from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol.records.head import RUNNING, Head
 from nnlite.protocol.records.keys import Keys

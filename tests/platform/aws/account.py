@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 import pytest
 
-from nnlite.invoker.aws import template
+from nnlite.platform.aws import template
 from tests.platform.aws.functions import Deployed, Functions
 from tests.servers import CREDENTIALS, s3_client
 from tests.web import Answer, Request, Web

@@ -8,7 +8,7 @@ from botocore.parsers import ResponseParserError
 
 from nnlite.errors import RunError
 from nnlite.invoker.aws.account import explaining
-from nnlite.invoker.aws.bucket import Bucket
+from nnlite.platform.aws.bucket import Bucket
 from tests.s3_proxy import misbehaving
 from tests.servers import s3_client
 

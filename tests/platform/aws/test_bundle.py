@@ -14,10 +14,10 @@ import pytest
 
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker import sources
-from nnlite.invoker.aws import bundle as bundles
-from nnlite.invoker.aws import wheels
-from nnlite.invoker.aws.bundle import LIMIT_BYTES
-from nnlite.invoker.aws.target import ARCHITECTURES, PYTHONS, Target
+from nnlite.platform.aws import bundle as bundles
+from nnlite.platform.aws import wheels
+from nnlite.platform.aws.bundle import LIMIT_BYTES
+from nnlite.platform.aws.target import ARCHITECTURES, PYTHONS, Target
 from tests.platform.aws.cli import call
 
 ROOT = sources.NNLITE.parent
@@ -141,7 +141,7 @@ def without_pip(tmp_path):
     return call
 
 
-ASK = "from nnlite.invoker.aws import wheels; from pathlib import Path; print(*wheels._pip(Path(sys.argv[0] or '.')))"
+ASK = "from nnlite.platform.aws import wheels; from pathlib import Path; print(*wheels._pip(Path(sys.argv[0] or '.')))"
 BUNDLE = """
 from nnlite.commands import door
 sys.exit(door.enter("deploy", ["--bundle-only", "--out", OUT]))

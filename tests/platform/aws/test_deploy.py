@@ -247,7 +247,7 @@ def test_a_server_that_only_seems_to_deploy_is_named(account, local_bundle, monk
 def test_a_stack_of_aws_without_a_function():
     from nnlite.errors import RunError
     from nnlite.invoker.aws.account import Account
-    from nnlite.invoker.aws.stack import Stack
+    from nnlite.platform.aws.stack import Stack
 
     class Client:
         class meta:  # noqa: N801 (boto3's)
@@ -270,7 +270,7 @@ def test_rolled_back_with_aws_own_reason(stack):
     """What CloudFormation says when it gives up is what the user reads."""
     from nnlite.errors import RunError
     from nnlite.invoker.aws.account import Account
-    from nnlite.invoker.aws.stack import ChangeSet, Stack
+    from nnlite.platform.aws.stack import ChangeSet, Stack
 
     class Client:
         def describe_stacks(self, StackName):

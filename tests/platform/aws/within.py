@@ -17,8 +17,8 @@ import numpy
 import pymemcache
 import pytest
 
-from nnlite.invoker.aws import bundle as bundles
-from nnlite.invoker.aws.target import Target
+from nnlite.platform.aws import bundle as bundles
+from nnlite.platform.aws.target import Target
 from tests.platform.aws.account import AwsAccount, aws_account
 from tests.platform.aws.cli import call
 from tests.servers import CREDENTIALS, seaweedfs

@@ -17,8 +17,8 @@ from pathlib import Path, PurePosixPath
 from nnlite import places
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker import sources
-from nnlite.invoker.aws import wheels
-from nnlite.invoker.aws.target import ARCHITECTURES, Target
+from nnlite.platform.aws import wheels
+from nnlite.platform.aws.target import ARCHITECTURES, Target
 
 HANDLER = "lambda_pkg.handler.handle"
 LIMIT_BYTES = 14_000_000  #: ours: what is larger starts slower
@@ -32,7 +32,7 @@ _NUMPY_NEVER = re.compile(
     r"|numpy/.*\.(pyi|pxd|pyx|h|c|a|typed)$"
 )
 _NNLITE_NEVER = re.compile(
-    r"nnlite/(data/samples|commands|functions|platform)/|nnlite/__main__\.py|.*__pycache__/|.*\.pyc$|.*/py\.typed$"
+    r"nnlite/(data/samples|api|commands|functions|platform)/|nnlite/__main__\.py|.*__pycache__/|.*\.pyc$|.*/py\.typed$"
 )
 _METADATA_NEVER = re.compile(r"[^/]+\.dist-info/(?!licenses/|LICENSE)|[^/]+\.data/|bin/")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nnlite.errors import RunError, words
 from nnlite.invoker import sources
-from nnlite.invoker.aws.target import Target
+from nnlite.platform.aws.target import Target
 
 LOCK = "wheels.txt"  #: versions and hashes, as pip reads them, in `lambda_pkg`; `make lock` writes it
 MOST_SAID = 200  # characters of the end of what a pip says that does not work

@@ -10,8 +10,8 @@ from nnlite.commands._spelling import command
 from nnlite.commands.parser import Parser
 
 PLATFORMS = {
-    "lambda": "nnlite.commands._deploy_lambda",
-    "openfaas": "nnlite.commands._deploy_openfaas",
+    "lambda": "nnlite.commands.deploy_lambda",
+    "openfaas": "nnlite.commands.deploy_openfaas",
 }  # name -> module
 EXAMPLES = """examples:
   python -m tools.deploy --dry-run

@@ -16,7 +16,8 @@ import pytest
 import yaml
 from botocore.exceptions import ClientError
 
-from nnlite.invoker.aws import limits, template
+from nnlite.invoker.aws import limits
+from nnlite.platform.aws import template
 from tests.platform.aws.account import ACCOUNT, REGION
 
 PREFIX = f"arn:aws:s3:::nnlite-{ACCOUNT}-{REGION}"

@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
-from nnlite.commands import _deploy_openfaas, _images, _stack, door
+from nnlite.commands import door, options
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.openfaas import credentials
+from nnlite.platform.openfaas import images, stack_file
+from nnlite.platform.openfaas.stack_file import Wanted
 from tests.platform.openfaas.gateway import ROOT
 from tests.tools.documented import check
 
@@ -74,9 +76,9 @@ def programs(tmp_path: Path) -> Path:
 
 def filled(*argv: object) -> dict[str, Any]:
     args = door.parser_of("deploy", OPENFAAS).parse_args([*OPENFAAS, *map(str, argv)])
-    _deploy_openfaas._complete(args)
-    stack = _stack.filled(_stack.load(FAAS / "stack.yaml"), args)
-    _stack.check(stack, FAAS)
+    wanted = Wanted(**options.given(args, Wanted)).completed(os.environ)
+    stack = stack_file.filled(stack_file.load(FAAS / "stack.yaml"), wanted)
+    stack_file.check(stack, FAAS)
     return stack
 
 
@@ -92,7 +94,7 @@ def test_choices_are_filled_in():
     assert train["environment"]["exec_timeout"] == setup["environment"]["exec_timeout"] == "90s"
     assert (setup["environment"]["workers"], setup["environment"]["protocol"]) == ("6", "downpour")
     assert train["limits"]["memory"] == train["requests"]["memory"] == "256Mi"
-    assert yaml.safe_load(_stack.dump(stack)) == stack
+    assert yaml.safe_load(stack_file.dump(stack)) == stack
 
 
 def test_faasd_has_a_function_a_worker():
@@ -153,7 +155,7 @@ def of_one_s_own(folder: Path, handler: str = "./emnist-setup") -> Path:
     """A folder with a stack, whose emnist-setup has that handler."""
     shutil.copytree(FAAS, folder, ignore=shutil.ignore_patterns("nnlite", "stack.schema.json", "__pycache__"))
     stack = (folder / "stack.yaml").read_text().replace("handler: ./emnist-setup", f"handler: {handler}")
-    (folder / "stack.yaml").write_text(_images.MARK + stack)
+    (folder / "stack.yaml").write_text(images.MARK + stack)
     return folder
 
 
@@ -374,8 +376,8 @@ def test_the_environment_names_registry_tag_and_gateway(monkeypatch):
     for name, value in (("REGISTRY", "r.example/me"), ("TAG", "v9"), ("OPENFAAS_URL", "https://f.example")):
         monkeypatch.setenv(name, value)
     args = door.parser_of("deploy", OPENFAAS).parse_args(["--platform", "openfaas"])
-    _deploy_openfaas._complete(args)
-    stack = _stack.filled(_stack.load(FAAS / "stack.yaml"), args)
+    wanted = Wanted(**options.given(args, Wanted)).completed(os.environ)
+    stack = stack_file.filled(stack_file.load(FAAS / "stack.yaml"), wanted)
     assert stack["functions"]["emnist-setup"]["image"] == "r.example/me/emnist-setup:v9"
     assert stack["provider"]["gateway"] == "https://f.example"
 
@@ -403,14 +405,14 @@ def damaged(stack: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def test_a_stack_of_ones_own_is_deployed_or_refused_in_one_line(how, tmp_path, monkeypatch):
     """Whatever is missing or damaged in it, before anything reads it."""
     args = door.parser_of("deploy", OPENFAAS).parse_args([*OPENFAAS, *map(str, how)])
-    _deploy_openfaas._complete(args)
+    wanted = Wanted(**options.given(args, Wanted)).completed(os.environ)
     stack = yaml.safe_load((FAAS / "stack.yaml").read_text())
     (tmp_path / "stack.yaml").touch()
     refused = []
     for what, other in damaged(stack):
         monkeypatch.setattr(yaml, "safe_load", lambda _, other=other: other)
         try:
-            _stack.check(_stack.filled(_stack.load(tmp_path / "stack.yaml"), args), FAAS)
+            stack_file.check(stack_file.filled(stack_file.load(tmp_path / "stack.yaml"), wanted), FAAS)
         except (RunError, UsageError) as error:
             refused.append(str(error))
         except Exception as error:

@@ -12,9 +12,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from nnlite.commands import _images, _stack
 from nnlite.errors import RunError
 from nnlite.invoker.openfaas.function import Settings, duration_s
+from nnlite.platform.openfaas import images, stack_file
 from nnlite.platform.openfaas.unattended import CHOICES
 from tests.platform.openfaas.gateway import ROOT, pack
 from tests.test_architecture import imports_of
@@ -24,7 +24,7 @@ STACK = yaml.safe_load((FAAS / "stack.yaml").read_text())
 
 
 def test_the_stack_is_sound():
-    _stack.check(STACK, FAAS)
+    stack_file.check(STACK, FAAS)
 
 
 MISSPELLED = [
@@ -61,7 +61,7 @@ def test_what_faas_cli_would_take_silently_is_found(path, value):
         place = place[name]
     place[path[-1]] = value
     with pytest.raises(RunError, match=r"stack\.yaml"):
-        _stack.check(stack, FAAS)
+        stack_file.check(stack, FAAS)
 
 
 def test_the_schema_is_one():
@@ -85,7 +85,7 @@ def test_every_setting_of_a_stack_is_read_by_somebody():
 
 
 def test_manifests_are_what_kubernetes_takes():
-    documents = _images.documents(_images.manifests(FAAS, None))
+    documents = images.documents(images.manifests(FAAS, None), print)
     assert sorted(d["kind"] for d in documents) == ["DaemonSet", "Deployment", "NetworkPolicy", "Service", "Service"]
     for document in documents:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
@@ -110,7 +110,7 @@ def test_images_of_others_are_pinned_by_version():
         assert re.fullmatch(r"3\.\d+\.\d+", function["build_args"]["PYTHON_VERSION"])
     pinned = copy.deepcopy(STACK)
     pinned["functions"]["emnist-train"]["lang"] = "python3-http-debian@sha-0123abc"
-    _stack.check(pinned, FAAS)
+    stack_file.check(pinned, FAAS)
 
 
 def test_a_broken_manifest_is_found():
@@ -118,11 +118,11 @@ def test_a_broken_manifest_is_found():
         "memcached.yaml": (FAAS / "k8s" / "memcached.yaml").read_text().replace("readinessProbe", "readynessProbe")
     }
     with pytest.raises(RunError, match=r"memcached\.yaml, Deployment"):
-        _images.documents(texts)
+        images.documents(texts, print)
 
 
 def test_another_namespace_has_all_of_it():
-    documents = _images.documents(_images.manifests(FAAS, "staging"))
+    documents = images.documents(images.manifests(FAAS, "staging"), print)
     assert {document["metadata"]["namespace"] for document in documents} == {"staging"}
 
 

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import Any
 
 from nnlite import output
-from nnlite.commands import _stack
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker import sources
+from nnlite.platform.openfaas import stack_file
 
 STACK = "stack.yaml"
 MARK = "# made by tools.deploy; what is changed here is lost\n"
 SAMPLES = "samples"  # of nnlite.data: for emnist-setup, which cuts data into shards
-NEVER = ("__pycache__", "commands", "functions", "__main__.py")  # of nnlite, in any image
+NEVER = ("__pycache__", "api", "commands", "functions", "__main__.py")  # of nnlite, in any image
 
 
 def manifests(folder: Path, namespace: str | None) -> dict[str, str]:
     """The texts of k8s/ by name, in that namespace. Raises RunError for what Kubernetes would not take."""
     found = {}
-    for path in sorted((folder / _stack.MANIFESTS).glob("*.yaml")):
+    for path in sorted((folder / stack_file.MANIFESTS).glob("*.yaml")):
         text = path.read_text(encoding="utf-8")
         if namespace is not None:
-            text = text.replace(f"namespace: {_stack.NAMESPACE}\n", f"namespace: {namespace}\n")
+            text = text.replace(f"namespace: {stack_file.NAMESPACE}\n", f"namespace: {namespace}\n")
         found[path.name] = text
     return found
 
 
-def documents(texts: dict[str, str]) -> list[dict[str, Any]]:
+def documents(texts: dict[str, str], tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """All documents of manifests. Raises RunError for one that Kubernetes would not take."""
     import yaml
 
@@ -40,7 +39,7 @@ def documents(texts: dict[str, str]) -> list[dict[str, Any]]:
         import kubernetes_validate
     except ImportError:
         kubernetes_validate = None
-        print("manifests are not checked: pip install kubernetes-validate", file=sys.stderr)
+        tell("manifests are not checked: pip install kubernetes-validate")
     found = []
     for name, text in texts.items():
         for document in yaml.safe_load_all(text):
@@ -75,12 +74,12 @@ def assemble(into: Path, source: Path, stack: dict[str, Any], texts: dict[str, s
     check(into, source, stack, data)
     try:
         into.mkdir(parents=True, exist_ok=True)
-        output.write(into / STACK, [(MARK + _stack.dump(stack)).encode()])
+        output.write(into / STACK, [(MARK + stack_file.dump(stack)).encode()])
         for name, text in texts.items():
-            (into / _stack.MANIFESTS).mkdir(exist_ok=True)
-            output.write(into / _stack.MANIFESTS / name, [text.encode()])
-        for handler in _stack.handlers(stack):
-            _assemble_one(into / handler, source / handler, data if handler == Path(_stack.SETUP) else None)
+            (into / stack_file.MANIFESTS).mkdir(exist_ok=True)
+            output.write(into / stack_file.MANIFESTS / name, [text.encode()])
+        for handler in stack_file.handlers(stack):
+            _assemble_one(into / handler, source / handler, data if handler == Path(stack_file.SETUP) else None)
     except OSError as error:
         raise UsageError(f"--build-dir {into}: {error.strerror or error}") from None
 
@@ -107,7 +106,7 @@ def check(into: Path, source: Path, stack: dict[str, Any], given: Iterable[Path]
         raise UsageError(
             f"--build-dir {into}: there is something else than what tools.deploy made; name another folder"
         )
-    parts = [PurePath(STACK), PurePath(_stack.MANIFESTS), *_stack.handlers(stack)]
+    parts = [PurePath(STACK), PurePath(stack_file.MANIFESTS), *stack_file.handlers(stack)]
     for made in (_real(into) / part for part in parts):
         if _real(made) != made:
             raise UsageError(f"--build-dir {into}: {made} leads to {_real(made)}; name another folder")

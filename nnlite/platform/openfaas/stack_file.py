@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
+from nnlite import cases
+from nnlite.choices import choice
 from nnlite.data import catalog
 from nnlite.errors import RunError, UsageError, words
 from nnlite.invoker import sources
@@ -31,6 +33,42 @@ SPARE_S = 10  # a watchdog's timeouts are so much longer than exec_timeout
 CHOICES = ("case", "dataset", "batch_size", "rounds", "protocol", "store")  # into emnist-setup's environment
 MANIFESTS = "k8s"  # the folder beside stack.yaml
 DATA = "function/data"  # where an image has the dataset's files
+
+OF_RUNS = "of runs that emnist-setup begins"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be deployed: what a stack file is filled in with. None leaves a value as the file has it."""
+
+    faasd: bool = choice(False, "one function a worker, worker-1 to worker-N, and no k8s/")
+    workers: int = choice(3, "room for so many (default 3)", "W")
+    replicas: int | None = choice(None, f"default: a worker each, at most {MAX_REPLICAS}", "R")
+    memory_mb: int | None = choice(None, "of a worker's function (default 1024)", "MB")
+    exec_timeout: str | None = choice(None, "how long one invocation may run", "5m")
+    invocation: str | None = choice(None, "how invocations start others", None, ("sync", "async"))
+    image_prefix: str | None = choice(None, "where images are pushed, like ghcr.io/you", "HOST/NAME")
+    tag: str | None = choice(None, "of the images (default latest)", "TAG")
+    namespace: str | None = choice(None, f"of functions and memcached (default {NAMESPACE})", "NAME")
+    gateway: str | None = choice(None, "default: OPENFAAS_URL, or as in stack.yaml", "URL")
+    data: str | None = choice(
+        None, "put the dataset's files into emnist-setup; else it fetches them", "DIR", is_path=True
+    )
+    case: str | None = choice(None, OF_RUNS, "VALUE")
+    dataset: str | None = choice(None, OF_RUNS, "VALUE")
+    batch_size: str | None = choice(None, OF_RUNS, "VALUE")
+    rounds: str | None = choice(None, OF_RUNS, "VALUE")
+    protocol: str | None = choice(None, OF_RUNS, "VALUE")
+    store: str | None = choice(None, OF_RUNS, "VALUE")
+
+    def completed(self, environ: Mapping[str, str]) -> Wanted:
+        """With what the environment gives: REGISTRY, TAG, OPENFAAS_URL."""
+        return replace(
+            self,
+            image_prefix=self.image_prefix or environ.get("REGISTRY"),
+            tag=self.tag or environ.get("TAG") or "latest",
+            gateway=self.gateway or environ.get("OPENFAAS_URL"),
+        )
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -68,10 +106,10 @@ def dump(stack: dict[str, Any]) -> str:
 # ---- filling it in
 
 
-def filled(stack: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
+def filled(stack: dict[str, Any], wanted: Wanted) -> dict[str, Any]:
     """The stack, as it was loaded, with what the command line says. Raises UsageError for what cannot be meant, and
     RunError for a stack without our functions."""
-    check_options(args)
+    check_options(wanted)
     stack = copy.deepcopy(stack)
     if not stack["functions"].keys() >= {TRAIN, SETUP}:
         found = ", ".join(sorted(stack["functions"]))
@@ -79,21 +117,21 @@ def filled(stack: dict[str, Any], args: argparse.Namespace) -> dict[str, Any]:
     train, setup = stack["functions"][TRAIN], stack["functions"][SETUP]
     environment, choices = train["environment"], setup["environment"]
     stack["configuration"].pop("copy", None)  # each function's folder has all that it needs
-    stack["provider"]["gateway"] = gateway_url(args.gateway or None, {"OPENFAAS_URL": gateway_of(stack)})
-    replicas = 1 if args.faasd else args.replicas or min(args.workers, MAX_REPLICAS)
-    environment["max_inflight"] = str(1 if args.faasd else math.ceil(args.workers / replicas))
+    stack["provider"]["gateway"] = gateway_url(wanted.gateway or None, {"OPENFAAS_URL": gateway_of(stack)})
+    replicas = 1 if wanted.faasd else wanted.replicas or min(wanted.workers, MAX_REPLICAS)
+    environment["max_inflight"] = str(1 if wanted.faasd else math.ceil(wanted.workers / replicas))
     train["labels"].update({"com.openfaas.scale.min": str(replicas), "com.openfaas.scale.max": str(replicas)})
-    if args.memory_mb is not None:
-        train["limits"]["memory"] = train["requests"]["memory"] = f"{args.memory_mb}Mi"
+    if wanted.memory_mb is not None:
+        train["limits"]["memory"] = train["requests"]["memory"] = f"{wanted.memory_mb}Mi"
     for values in (environment, choices):
-        _fill_times(values, args)
-    _fill_choices(choices, args)
-    if args.faasd:
-        _for_faasd(stack, args)
-    if args.namespace is not None:
-        _into_namespace(stack, args)
+        _fill_times(values, wanted)
+    _fill_choices(choices, wanted)
+    if wanted.faasd:
+        _for_faasd(stack, wanted)
+    if wanted.namespace is not None:
+        _into_namespace(stack, wanted)
     for name, function in stack["functions"].items():
-        function["image"] = f"{args.image_prefix.rstrip('/')}/{name}:{args.tag}"
+        function["image"] = f"{(wanted.image_prefix or '').rstrip('/')}/{name}:{wanted.tag}"
     return stack
 
 
@@ -102,44 +140,44 @@ def gateway_of(stack: dict[str, Any]) -> str:
     return str(stack["provider"].get("gateway") or "")
 
 
-def check_options(args: argparse.Namespace) -> None:
+def check_options(wanted: Wanted) -> None:
     """Raise UsageError for what cannot be meant."""
-    if not 1 <= args.workers <= MOST_WORKERS:
-        raise UsageError(f"--workers {args.workers}: wanted 1 to {MOST_WORKERS}")
-    if args.replicas is not None and not 1 <= args.replicas <= MOST_WORKERS:
-        raise UsageError(f"--replicas {args.replicas}: wanted 1 to {MOST_WORKERS}")
-    if args.replicas is not None and args.faasd:
+    if not 1 <= wanted.workers <= MOST_WORKERS:
+        raise UsageError(f"--workers {wanted.workers}: wanted 1 to {MOST_WORKERS}")
+    if wanted.replicas is not None and not 1 <= wanted.replicas <= MOST_WORKERS:
+        raise UsageError(f"--replicas {wanted.replicas}: wanted 1 to {MOST_WORKERS}")
+    if wanted.replicas is not None and wanted.faasd:
         raise UsageError("--replicas: faasd runs one container a function, and so a function a worker: leave it out")
-    if args.memory_mb is not None and args.memory_mb < LEAST_MB:
-        raise UsageError(f"--memory-mb {args.memory_mb}: wanted at least {LEAST_MB}")
-    if args.exec_timeout is not None and duration_s(args.exec_timeout) < LEAST_TIMEOUT_S:
+    if wanted.memory_mb is not None and wanted.memory_mb < LEAST_MB:
+        raise UsageError(f"--memory-mb {wanted.memory_mb}: wanted at least {LEAST_MB}")
+    if wanted.exec_timeout is not None and duration_s(wanted.exec_timeout) < LEAST_TIMEOUT_S:
         raise UsageError(
-            f"--exec-timeout {args.exec_timeout}: wanted {LEAST_TIMEOUT_S}s or more, as a hand-over takes seconds"
+            f"--exec-timeout {wanted.exec_timeout}: wanted {LEAST_TIMEOUT_S}s or more, as a hand-over takes seconds"
         )
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._:/-]{0,200}", args.image_prefix or "", re.ASCII):
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._:/-]{0,200}", wanted.image_prefix or "", re.ASCII):
         raise UsageError(
-            f"--image-prefix {args.image_prefix or ''}: wanted the place that images are pushed to and pulled from, "
+            f"--image-prefix {wanted.image_prefix or ''}: wanted the place that images are pushed to and pulled from, "
             "like ghcr.io/you (or the environment's REGISTRY)"
         )
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", args.tag, re.ASCII):
-        raise UsageError(f"--tag {args.tag!r:.80}: wanted letters, digits, '_', '.' and '-'")
-    if args.namespace is not None:
-        split_name(f"{TRAIN}.{args.namespace}")
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", wanted.tag or "", re.ASCII):
+        raise UsageError(f"--tag {wanted.tag!r:.80}: wanted letters, digits, '_', '.' and '-'")
+    if wanted.namespace is not None:
+        split_name(f"{TRAIN}.{wanted.namespace}")
 
 
-def _fill_times(values: dict[str, str], args: argparse.Namespace) -> None:
-    if args.exec_timeout:
-        longer = f"{math.ceil(duration_s(args.exec_timeout)) + SPARE_S}s"
-        values.update(exec_timeout=args.exec_timeout, read_timeout=longer, write_timeout=longer)
-    if args.invocation:
-        values["invocation"] = args.invocation
+def _fill_times(values: dict[str, str], wanted: Wanted) -> None:
+    if wanted.exec_timeout:
+        longer = f"{math.ceil(duration_s(wanted.exec_timeout)) + SPARE_S}s"
+        values.update(exec_timeout=wanted.exec_timeout, read_timeout=longer, write_timeout=longer)
+    if wanted.invocation:
+        values["invocation"] = wanted.invocation
 
 
-def _fill_choices(environment: dict[str, str], args: argparse.Namespace) -> None:
+def _fill_choices(environment: dict[str, str], wanted: Wanted) -> None:
     """What emnist-setup trains; read as it will read it."""
-    environment["workers"] = str(args.workers)
-    environment.update({name: str(value) for name in CHOICES if (value := getattr(args, name)) is not None})
-    if args.data is not None:
+    environment["workers"] = str(wanted.workers)
+    environment.update({name: str(value) for name in CHOICES if (value := getattr(wanted, name)) is not None})
+    if wanted.data is not None:
         environment["data"] = DATA
     of_run = {name: value for name, value in environment.items() if name in Job.__dataclass_fields__}
     chosen, _ = job.read(of_run, Job, Pace)
@@ -147,27 +185,33 @@ def _fill_choices(environment: dict[str, str], args: argparse.Namespace) -> None
         catalog.entry(chosen["dataset"])
 
 
-def _for_faasd(stack: dict[str, Any], args: argparse.Namespace) -> None:
+def _for_faasd(stack: dict[str, Any], wanted: Wanted) -> None:
     """faasd runs one container a function and scales nothing: worker-1 to worker-N instead of replicas."""
     functions = stack["functions"]
     train, setup = functions.pop(TRAIN), functions[SETUP]
     for function in (train, setup):
         function["environment"].update(gateway_url=FAASD_GATEWAY, train_function="worker-{worker}")
-    if args.store is None:
+    if wanted.store is None:
         setup["environment"]["store"] = FAASD_STORE
-    for worker in range(1, args.workers + 1):
+    for worker in range(1, wanted.workers + 1):
         functions[f"worker-{worker}"] = copy.deepcopy(train)
 
 
-def _into_namespace(stack: dict[str, Any], args: argparse.Namespace) -> None:
+def _into_namespace(stack: dict[str, Any], wanted: Wanted) -> None:
     """Functions, and the memcached beside them, in a namespace of their own: they are called by both names."""
     for function in stack["functions"].values():
-        function["namespace"] = args.namespace
+        function["namespace"] = wanted.namespace
         environment = function["environment"]
-        environment["train_function"] = f"{environment['train_function'].partition('.')[0]}.{args.namespace}"
-    if args.store is None:
+        environment["train_function"] = f"{environment['train_function'].partition('.')[0]}.{wanted.namespace}"
+    if wanted.store is None:
         setup = stack["functions"][SETUP]["environment"]
-        setup["store"] = setup["store"].replace(f".{NAMESPACE}:", f".{args.namespace}:")
+        setup["store"] = setup["store"].replace(f".{NAMESPACE}:", f".{wanted.namespace}:")
+
+
+def dataset(stack: dict[str, Any]) -> str:
+    """The name of the dataset that emnist-setup trains on."""
+    chosen = stack["functions"][SETUP]["environment"]
+    return str(chosen.get("dataset") or cases.CASES[chosen["case"]].dataset)
 
 
 # ---- checking it

@@ -104,6 +104,8 @@ def plan(
     space = configured.space(case)
     drawn = space.draw(asked.trials, asked.seed)
     if whole is None:
+        if case.name != cases.AUTO.name:  # whose rounds follow from the data
+            asked.ladder(case)  # a wrong request is told so before anything is fetched
         whole = cases.dataset(case, asked.dataset, Path(asked.data) if asked.data else None, asked.reading)
     case = cases.suited(case, whole)
     rungs = asked.ladder(case)

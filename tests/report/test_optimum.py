@@ -55,3 +55,11 @@ def test_one_that_goes_on_or_was_damaged():
     assert "probes so far" in optimization_page(found, "opt")
     with pytest.raises(UsageError, match="x holds no probes"):
         parse("nothing\n", "x")
+
+
+def test_a_choice_that_no_probe_has_confirmed_says_why():
+    found = parse(text(*LINES, {**CHOICE, "not_confirmed": "only 2 cores"}), "x")
+    (said,) = caveats(found)
+    assert said == "The choice was not confirmed by a probe: only 2 cores"
+    assert said in optimization_page(found, "opt")
+    assert caveats(parse(text(*LINES, CHOICE), "x")) == []

@@ -28,6 +28,7 @@ WRONG = [
     ("optimize", "--case", "c", "--max-probes", 0), ("deploy", "--memory-mb", 1), ("deploy", "--python", "2.7"),
     ("deploy", "--stack-name", "a b"), ("deploy", "--platform", "azure"), ("data", "fetch", "nope"),
     ("data", "fetch", "bits"), ("data", "show", "fashion-sample", "--index", 6000),
+    ("data", "show", "fashion-sample", "--index", -1),
     # a file, a folder or a store that an option names is not there, or not what it should be
     ("train", "--case", "missing.py"), ("train", "--case", "raises.py"), ("train", "--case", "text.json"),
     ("train", "--case", "missing.json"), (*C, "--init", "missing.st"), (*C, "--init", "text.st"),

@@ -210,13 +210,21 @@ def test_a_search_has_a_page_of_its_own(trained, report):
     assert "<h2>Workers</h2>" in page
     (line,) = report("first", "--json").out.splitlines()
     assert json.loads(line)["accuracy"] == 0.5
-    assert report("first", "--png", "x").code == 2
+    assert report("first").err == ""
+    store.put(Keys("first").head, Head(1).to_json(Keys("first").head))
+    for how in ((), ("--json",)):
+        assert "This search is running: the report is partial" in report("first", *how).err
+    for option in ("--png", "--compare"):
+        done = report("first", option, "first")
+        assert (done.code, f"{option} is for runs" in done.err) == (2, True)
 
 
 def test_an_optimization(report, tmp_path):
     lines = tmp_path / "probes.jsonl"
     lines.write_text('{"event": "probe", "memory_mb": 256, "workers": 1, "seconds": 1.5}\n')
-    assert report("--optimization", lines).out == "probes.html\n"
+    done = report("--optimization", lines)
+    assert done.out == "probes.html\n"
+    assert done.err == "This optimization has not come to its end: the report is partial.\n"
     assert report("--optimization", tmp_path / "none").code == 2
     assert report("--optimization", lines, "first").code == 2
     assert report().code == 2

@@ -10,7 +10,7 @@ import pytest
 from nnlite.commands import status as status_tool
 from nnlite.commands import stop as stop_tool
 from nnlite.commands._command import run
-from nnlite.errors import UsageError
+from nnlite.errors import StoreUnavailable, UsageError
 from nnlite.protocol.records import lease
 from nnlite.protocol.records.head import STOPPED, Head
 from nnlite.protocol.records.keys import Keys
@@ -111,6 +111,39 @@ def test_one_damaged_run_keeps_no_other_from_being_seen_and_stopped(tool, tmp_pa
         assert Head.from_json(store.get(keys.head).data, keys.head).status == STOPPED
         if damage != "lease damaged":
             assert "by its head, it is stopped" in stopped.err
+
+
+def test_a_store_that_is_not_reached_is_said_once_for_all_runs(tool, tmp_path, monkeypatch):
+    """Each of them would be waited for, and none stopped."""
+    store, asked = FileStore(tmp_path / "s"), []
+    for name in ("first", "second"):
+        lifecycle.begin(store, store, replace(small.spec(ROWS, 1, 3), run=name), ROWS)
+
+    def unreached(self, key):
+        asked.append(key)
+        raise StoreUnavailable("nobody is there")
+
+    monkeypatch.setattr(FileStore, "get", unreached)
+    done = tool("stop", "--all", "--store", store.url)
+    assert (done.code, done.out, done.err) == (1, "", "error: nobody is there\n")
+    assert not [key for key in asked if "second" in key]
+
+
+def test_copies_of_a_run_are_not_taken_for_it(tool, tmp_path):
+    """To stop what stands in the checkpoint store stops nobody, and spoils what the run goes on from."""
+    store, copies = FileStore(tmp_path / "s"), FileStore(tmp_path / "copies")
+    spec = small.spec(ROWS, 1, 3, checkpoint_store=copies.url, checkpoint_every=1)
+    lifecycle.begin(store, store, spec, ROWS)
+    keys = Keys(spec.run)
+    copies.put(keys.spec, store.get(keys.spec).data)
+    copies.put(keys.head, store.get(keys.head).data)
+    one = tool("stop", spec.run, "--store", copies.url)
+    assert (one.code, one.out) == (1, "")
+    assert f"has copies of run {spec.run}, and not the run: name its own --store" in one.err
+    every = tool("stop", "--all", "--store", copies.url)
+    assert (every.code, every.out, every.err) == (0, "", "")
+    assert copies.get(keys.head).data == store.get(keys.head).data
+    assert tool("stop", "--all", "--store", store.url).out.startswith(f"{spec.run}: stopped")
 
 
 # ---- who lives

@@ -33,10 +33,11 @@ def proxy_for(url: str) -> Proxy | None:
     from urllib.request import getproxies, proxy_bypass  # costs a function time to load
 
     parts, proxies = urlsplit(url), getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
+    which = parts.scheme if proxies.get(parts.scheme) else "all"
+    found = proxies.get(which)
     if not found or _is_here(parts.hostname or "") or proxy_bypass(parts.netloc):
         return None
-    return _proxy(found if "://" in found else f"http://{found}", parts.scheme)
+    return _proxy(found if "://" in found else f"http://{found}", which)
 
 
 def _is_here(host: str) -> bool:
@@ -49,7 +50,7 @@ def _is_here(host: str) -> bool:
         return False
 
 
-def _proxy(found: str, scheme: str) -> Proxy:
+def _proxy(found: str, which: str) -> Proxy:
     try:
         parts = urlsplit(found)
         host, port = parts.hostname, parts.port
@@ -57,7 +58,7 @@ def _proxy(found: str, scheme: str) -> Proxy:
         parts, host, port = urlsplit(""), None, None
     if parts.scheme not in ("http", "https") or not host:
         shown = f"{parts.scheme}://..." if parts.scheme else "..."
-        raise UsageError(f"{scheme}_proxy={shown}: wanted http://host:port; or name the gateway in no_proxy")
+        raise UsageError(f"{which}_proxy={shown}: wanted http://host:port; or name the gateway in no_proxy")
     login = basic(unquote(parts.username), unquote(parts.password or "")) if parts.username else ""
     at = f"[{host}]" if ":" in host else host
     headers = {"Proxy-Authorization": login} if login else {}

@@ -102,7 +102,7 @@ def load(path: Path) -> Bundle:
         bundle = Bundle(path.read_bytes(), (path.name,))
         with zipfile.ZipFile(io.BytesIO(bundle.data)) as archive:
             archive.getinfo(HANDLER.rpartition(".")[0].replace(".", "/") + ".py")
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
         raise UsageError(f"{path} is no bundle ({error}): make one by python -m tools.deploy --bundle-only") from None
     return bundle
 

@@ -53,11 +53,13 @@ class Stack:
         """How it stands, or None when there is none."""
         from botocore.exceptions import ClientError
 
+        from nnlite.invoker.aws.errors import code_of, message_of
+
         with explaining("cloudformation", f"look at the stack {self.name}"):
             try:
                 found = self._client.describe_stacks(StackName=self.name)["Stacks"][0]
-            except ClientError as error:
-                if "does not exist" in str(error):
+            except ClientError as error:  # it has no code of its own: other requests that are not valid have this one
+                if code_of(error) == "ValidationError" and "does not exist" in message_of(error):
                     return None
                 raise
         outputs = {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}

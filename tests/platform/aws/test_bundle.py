@@ -206,3 +206,8 @@ def test_what_is_no_bundle_is_not_deployed(tmp_path):
         archive.writestr("handler.py", "")
     with pytest.raises(UsageError, match="is no bundle"):
         bundles.load(tmp_path / "other.zip")
+    newer = bytearray((tmp_path / "other.zip").read_bytes())
+    newer[newer.index(b"PK\x01\x02") + 6] = 85  # the version of the format that reads it
+    (tmp_path / "newer.zip").write_bytes(newer)
+    with pytest.raises(UsageError, match=r"is no bundle \(zip file version 8\.5\)"):
+        bundles.load(tmp_path / "newer.zip")

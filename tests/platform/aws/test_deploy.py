@@ -229,6 +229,15 @@ def test_the_wrong_region_and_a_missing_function(stack, monkeypatch):
     assert f"AWS says ResourceNotFoundException: {named}; python -m tools.deploy makes it" in gone.err
 
 
+def test_only_a_stack_that_does_not_exist_is_none(stack):
+    """Else a deploy would begin to make another one, and a status would send its reader to the wrong region."""
+    stack.refuse("cloudformation", 403, "AccessDenied", "the role deployer does not exist")
+    done = call("status", "--platform", "lambda")
+    assert done.code == 1
+    assert "AWS says AccessDenied: the role deployer does not exist" in done.err
+    assert "there is no stack" not in done.err
+
+
 def test_a_server_that_only_seems_to_deploy_is_named(account, local_bundle, monkeypatch):
     """moto by itself forgets the outputs of change sets. To run the command again would help nobody."""
     moto = f"http://{account._moto_address}"

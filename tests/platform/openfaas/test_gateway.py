@@ -205,6 +205,10 @@ def test_a_proxy_that_cannot_be_meant_is_one_line_without_its_password(bad, monk
     ) as found:
         Gateway("http://gateway.test")
     assert "secret" not in str(found.value)
+    monkeypatch.delenv("http_proxy")
+    monkeypatch.setenv("all_proxy", bad)
+    with pytest.raises(UsageError, match=r"^all_proxy=.*: wanted http://host:port"):
+        Gateway("http://gateway.test")
 
 
 def test_a_proxy_that_does_not_answer_is_named(monkeypatch):

@@ -422,6 +422,16 @@ def test_functions_are_short():
     assert long == {}
 
 
+def test_no_public_class_has_the_name_of_another():
+    """A name that is read without its module means one thing."""
+    places: dict[str, list[str]] = {}
+    for path in sources("nnlite", "lambda_pkg"):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 def modules() -> Iterator[object]:
     for found in pkgutil.walk_packages(nnlite.__path__, "nnlite."):
         try:

@@ -18,15 +18,15 @@ from nnlite.cost import prices
 from nnlite.cost.profile import Profile
 from nnlite.errors import NnliteError
 from nnlite.invoker.aws import lambda_invoker
-from nnlite.invoker.local import Heard
+from nnlite.invoker.local import HeardWorker
 from nnlite.invoker.openfaas import gateway
-from nnlite.invoker.openfaas.gateway import Event
+from nnlite.invoker.openfaas.gateway import GatewayEvent
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Summary, Tally
 from nnlite.protocol.downpour import updates
-from nnlite.protocol.downpour.evaluation import Evaluation
+from nnlite.protocol.downpour.evaluation import CheckpointScore
 from nnlite.protocol.downpour.updates import Label, Ledger
-from nnlite.protocol.effects import Model, Progress, Standing
+from nnlite.protocol.effects import Model, Standing, TrainingSums
 from nnlite.protocol.records import cursor
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.lease import Lease
@@ -80,7 +80,7 @@ def of_class(kind: Any, sound: Any) -> Decoder:
     return Decoder(kind.__name__, lambda data: kind.from_json(data, "x"), data)
 
 
-STANDING = Standing(MODEL, 3, Progress(False, 4, 1.0), Progress(False, 0, 0.0))
+STANDING = Standing(MODEL, 3, TrainingSums(False, 4, 1.0), TrainingSums(False, 0, 0.0))
 LABEL = Label(0, 1, 2, 3, False, 4, 0.5, 1)
 LEDGER = Ledger((1, 2), (10, 20), (1,), (0, 1))
 CHECKPOINT = updates.folded(MODEL, LEDGER, Tally(4, 2.0, 2, 1, 0.5), "x").data
@@ -139,10 +139,10 @@ DECODERS = [
     of_class(Timing, Timing(0, 1, 2.0, 0.1)),
     of_class(Outcome, Outcome(1, 0, 3, 0.5, 0.25, 0.5, 100)),
     of_class(Summary, Summary(1, 0.5, 100, 0.25, 0.5, 0.75)),
-    of_class(Evaluation, Evaluation(1, 100, 200, 0.5, None)),
+    of_class(CheckpointScore, CheckpointScore(1, 100, 200, 0.5, None)),
     of_class(Payload, Payload("r", "s3://b/p", 0, 1, "a" * 64)),
     of_class(Profile, Profile(*[0.1] * 7)),
-    of_class(simulated.Profile, simulated.Profile(
+    of_class(simulated.WorldProfile, simulated.WorldProfile(
         simulated.ASSUMED["s3"], simulated.ComputeProfile(1.0, 1.0, 1.0, 1.0, 1.0), "c", 10, 1.0)),
     of_class(prices.Tariff, prices.tariff("us-east-1")),
     Decoder("prices", lambda data: prices.parse(data.decode(errors="replace"), "us-east-1", "arm64", "x"),
@@ -160,10 +160,10 @@ DECODERS = [
             json.dumps(CHOICE).encode(), forgives=True),
     Decoder("lost event", lambda data: lambda_invoker._lost(data.decode(errors="replace"), "r"),
             json.dumps(LOST).encode(), forgives=True),
-    Decoder("message of a process", lambda data: message(Heard, data.decode(errors="replace")),
+    Decoder("message of a process", lambda data: message(HeardWorker, data.decode(errors="replace")),
             b'{"event": "left", "worker": 0, "attempt": 1}', forgives=True),
     Decoder("functions of a gateway", functions, b'[{"name": "f", "replicas": 1, "labels": {"a": "b"}}]'),
-    Decoder("answer of a function", lambda data: message(Event, data.decode(errors="replace")),
+    Decoder("answer of a function", lambda data: message(GatewayEvent, data.decode(errors="replace")),
             b'{"event": "left", "message": ""}', forgives=True),
 ]  # fmt: skip
 ALL = [pytest.param(decoder, id=decoder.name) for decoder in DECODERS]

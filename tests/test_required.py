@@ -8,7 +8,7 @@ import pytest
 from nnlite import required
 from nnlite.commands import door
 from nnlite.errors import RunError
-from nnlite.invoker.aws.account import Account
+from nnlite.invoker.aws.account import CloudAccount
 from nnlite.store.s3 import client
 from tests.floors import floors
 
@@ -59,7 +59,7 @@ def test_a_command_says_in_one_line_which_version_it_found(older, capsys, packag
 def test_what_is_new_enough_or_says_nothing_is_taken(older, version):
     older(boto3, version)
     required.check(boto3)
-    assert Account(region="eu-west-1").session.region_name == "eu-west-1"
+    assert CloudAccount(region="eu-west-1").session.region_name == "eu-west-1"
 
 
 def test_a_number_is_compared_as_one(older):

@@ -26,7 +26,7 @@ from nnlite.report.page import page
 from nnlite.report.tables import Report
 from nnlite.runs import lifecycle, model_file
 from nnlite.runs.model_file import TrainedModel
-from nnlite.runs.status import STATES, Survey, Surveyor
+from nnlite.runs.status import STATES, RunSurvey, Surveyor
 from nnlite.runtime.performer import Performer, Teller, perform
 from nnlite.store import Store
 from nnlite.telemetry.events import Event, typed
@@ -73,7 +73,7 @@ class Status:
     reason: str = ""  #: why it is over
 
     @classmethod
-    def of(cls, spec: RunSpec, survey: Survey) -> Status:
+    def of(cls, spec: RunSpec, survey: RunSurvey) -> Status:
         """What a look at a run has shown."""
         head = survey.head
         return cls(
@@ -90,7 +90,7 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Spent:
+class RunCost:
     """What a run has used."""
 
     usd: float  #: paid; 0 where nobody sends a bill
@@ -307,12 +307,12 @@ class Run:
         return self._books.expect()
 
     @property
-    def cost(self) -> Spent:
+    def cost(self) -> RunCost:
         """What it has used, so far; of one that was driven to its end by this object, in all."""
         has_just_ended = self._has_driven and self.head.status != RUNNING
         account = self._books.account(has_just_ended)
         cost = account.cost
-        return Spent(account.usd, cost.total_usd, cost.total_gb_s, dict(cost.usd))
+        return RunCost(account.usd, cost.total_usd, cost.total_gb_s, dict(cost.usd))
 
     @property
     def model(self) -> TrainedModel:

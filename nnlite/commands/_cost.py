@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
                        "(on this machine, from 10 s on, by itself)")  # fmt: skip
 
 
-class Books:
+class CommandBooks:
     """The books of one run (`estimating.books`), as a command shows them and asks before money is spent."""
 
     def __init__(self, args: argparse.Namespace, spec: RunSpec, store: Store, platform: Platform):

@@ -8,7 +8,7 @@ from nnlite.commands._terminal import unguarded_stderr
 from nnlite.protocol.records.spec import RunSpec
 
 
-class Progress(progress.Progress):
+class ProgressLines(progress.Progress):
     """A bar on a terminal, lines in a pipe; `as_json`: objects for programs."""
 
     def __init__(self, spec: RunSpec, first_round: int, as_json: bool):

@@ -14,7 +14,7 @@ from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SAMPLERS
 from nnlite.runs.job import Job
 from nnlite.searches import plan as planning
-from nnlite.searches.plan import Plan, Tuning
+from nnlite.searches.plan import SearchPlan, Tuning
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop then, with the best so far")
 
 
-def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda spec: spec) -> Plan:
+def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda spec: spec) -> SearchPlan:
     """The search that the command line describes. Raises UsageError when it contradicts itself.
 
     adapt: what the platform makes of the run: its prices, deadlines and pauses.

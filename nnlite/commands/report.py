@@ -14,7 +14,7 @@ from nnlite.errors import UsageError
 from nnlite.report import chrome, optimum, searches
 from nnlite.report.findings import caveats
 from nnlite.report.page import comparison, optimization_page, page, search_page
-from nnlite.report.searches import Search, read_search
+from nnlite.report.searches import SearchReport, read_search
 from nnlite.report.tables import Report
 from nnlite.store import Store
 from nnlite.telemetry.reading import read
@@ -87,7 +87,7 @@ def _report_optimization(args: argparse.Namespace) -> int:
     return 0
 
 
-def _report_search(store: Store, search: Search, args: argparse.Namespace) -> int:
+def _report_search(store: Store, search: SearchReport, args: argparse.Namespace) -> int:
     """The page of a search, or its leaderboard as JSON."""
     if args.compare or args.png:
         raise UsageError(

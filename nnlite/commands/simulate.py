@@ -21,7 +21,7 @@ from nnlite.report import picture
 from nnlite.runs.job import Job
 from nnlite.simulation import profile
 from nnlite.simulation.forecast import Forecast
-from nnlite.simulation.profile import Profile
+from nnlite.simulation.profile import WorldProfile
 from nnlite.simulation.workload import Workload
 
 EXAMPLES = """A profile of your own machine and store: python -m tools.bench store --calibrate FILE --store URL --case b
@@ -85,7 +85,7 @@ def _supposed(args: argparse.Namespace) -> Supposed:
     return Supposed(**given, options=options)
 
 
-def _world(supposed: Supposed, workload: Workload) -> Profile:
+def _world(supposed: Supposed, workload: Workload) -> WorldProfile:
     """The constants; and where they are from, on stderr."""
     compute = supposed.compute(workload)
     if compute is not None:

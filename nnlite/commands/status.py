@@ -17,7 +17,7 @@ from nnlite.commands.parser import Parser
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.records.spec import RunSpec
-from nnlite.runs.status import LATE, LOST, STATES, Survey, Surveyor
+from nnlite.runs.status import LATE, LOST, STATES, RunSurvey, Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store
 
@@ -82,7 +82,7 @@ def _show(surveyor: Surveyor, args: argparse.Namespace) -> None:
         time.sleep(POLL_S)
 
 
-def _line(surveyor: Surveyor, survey: Survey) -> str:
+def _line(surveyor: Surveyor, survey: RunSurvey) -> str:
     head, spec = survey.head, surveyor.spec
     made = spec.rules.standing(spec, head)
     workers = ", ".join(f"{survey.count(state)} {state}" for state in STATES if survey.count(state))
@@ -105,7 +105,7 @@ def _line(surveyor: Surveyor, survey: Survey) -> str:
     )
 
 
-def _say(spec: RunSpec, survey: Survey) -> None:
+def _say(spec: RunSpec, survey: RunSurvey) -> None:
     head = survey.head
     say(
         "status", run=spec.run, status=head.status, reason=head.reason, round=spec.rules.rounds_made(spec, head),

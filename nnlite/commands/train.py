@@ -12,11 +12,11 @@ from pathlib import Path
 from nnlite import data, nn
 from nnlite.api.planned import facts
 from nnlite.commands import _cost, _named, _platform, options
-from nnlite.commands._cost import Books
+from nnlite.commands._cost import CommandBooks
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._plan import HEADINGS, add_reading, check_data, name_code, plan, run_code
-from nnlite.commands._progress import Progress
+from nnlite.commands._progress import ProgressLines
 from nnlite.commands._terminal import in_line
 from nnlite.commands.parser import Parser
 from nnlite.errors import RunError, StoreError, UsageError
@@ -58,7 +58,7 @@ def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     spec = replace(planned, init=first.digest if first else None)
     spec = platform.adapt(spec, args.store, _platform.pricing(args))
     name_code(args, spec.case_file, spec.run)
-    books = Books(args, spec, store, platform)
+    books = CommandBooks(args, spec, store, platform)
     if args.dry_run:
         return _show_plan(books, dataset)
     out = _out(spec, args)
@@ -67,14 +67,14 @@ def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     books.ask(f"{spec.num_workers} workers", books.introduce(dataset))
     lifecycle.begin(store, open_store(spec.data.store) if spec.data.store else store, spec, dataset, first)
     attempts = dict.fromkeys(range(spec.num_workers), 1)
-    return _drive(args, platform, books, attempts, Progress(spec, 0, args.json), out)
+    return _drive(args, platform, books, attempts, ProgressLines(spec, 0, args.json), out)
 
 
 def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     spec = lifecycle.find(store, args.resume, args.checkpoint_store, args.data_store)
     args.checkpoint_store, args.data_store = spec.checkpoint_store, spec.data.store  # of follow-ups
     run_code(args, spec.case_file, spec.run)
-    books = Books(args, spec, store, platform)
+    books = CommandBooks(args, spec, store, platform)
     if args.dry_run:
         return _show_plan(books, None)
     out, standing = _out(spec, args), lifecycle.last_known(store, spec)
@@ -85,12 +85,12 @@ def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
         books.ask(f"{spec.num_workers} workers", books.introduce(None))
     attempts, first_round = lifecycle.reopen(store, spec)
     first_line = spec.rules.rounds_made(spec, standing) if standing is not None else 0
-    return _drive(args, platform, books, attempts, Progress(spec, first_line, args.json), out, first_round)
+    return _drive(args, platform, books, attempts, ProgressLines(spec, first_line, args.json), out, first_round)
 
 
 def _drive(
-    args: argparse.Namespace, platform: Platform, books: Books, attempts: dict[int, int], progress: Progress, out: Path,
-    first_round: int = 0,
+    args: argparse.Namespace, platform: Platform, books: CommandBooks, attempts: dict[int, int],
+    progress: ProgressLines, out: Path, first_round: int = 0,
 ) -> int:  # fmt: skip
     store, spec = books.store, books.spec
     driver = lifecycle.Driver(store, spec, platform.open(spec, store), first_round)
@@ -115,7 +115,7 @@ def _drive(
     return _finish(last, out, time.monotonic() - began_s, books)
 
 
-def _finish(last: Head, out: Path, seconds: float | None, books: Books) -> int:
+def _finish(last: Head, out: Path, seconds: float | None, books: CommandBooks) -> int:
     """Write the weights of a run that is done, and say so. seconds: that it took; None: it was done before."""
     spec, args = books.spec, books.args
     model = lifecycle.result(books.store, spec, last)
@@ -184,16 +184,16 @@ def _out(spec: RunSpec, args: argparse.Namespace) -> Path:
 # ---- what people see
 
 
-def _facts(books: Books, dataset: data.Dataset | None) -> dict[str, str]:
+def _facts(books: CommandBooks, dataset: data.Dataset | None) -> dict[str, str]:
     return facts(books.spec, dataset, books.platform, books.args.store)
 
 
-def _introduce(books: Books, dataset: data.Dataset) -> None:
+def _introduce(books: CommandBooks, dataset: data.Dataset) -> None:
     for name, value in _facts(books, dataset).items():
         print(f"{name:<10} {in_line(value)}", file=sys.stderr)
 
 
-def _show_plan(books: Books, dataset: data.Dataset | None) -> int:
+def _show_plan(books: CommandBooks, dataset: data.Dataset | None) -> int:
     """--dry-run: what would be done, on stdout."""
     spec = books.spec
     if books.args.json:

@@ -14,7 +14,7 @@ from typing import Any
 from nnlite import configured, output
 from nnlite.commands import _named, _platform, options
 from nnlite.commands._command import flags
-from nnlite.commands._cost import Books
+from nnlite.commands._cost import CommandBooks
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._leaderboard import Leaderboard, configuration
@@ -32,7 +32,7 @@ from nnlite.protocol.search.spec import SearchSpec
 from nnlite.runs import lifecycle, model_file
 from nnlite.runs.job import Job
 from nnlite.searches import lifecycle as searches
-from nnlite.searches.lifecycle import Found
+from nnlite.searches.lifecycle import SearchOutcome
 from nnlite.store import Store
 
 EXAMPLES = """examples:
@@ -61,7 +61,7 @@ def main(args: argparse.Namespace) -> int:
 def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     planned = plan(args, lambda spec: platform.adapt(spec, args.store, _platform.pricing(args)))
     name_code(args, planned.search.case_file, planned.spec.run)
-    spec, search, books = planned.spec, planned.search, Books(args, planned.spec, store, platform)
+    spec, search, books = planned.spec, planned.search, CommandBooks(args, planned.spec, store, platform)
     expected = books.expect_search(search, [trial.spec for trial in planned.trials])
     facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
     if args.dry_run:
@@ -78,7 +78,7 @@ def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
 def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     spec, search = searches.read(store, args.resume, args.data_store)
     run_code(args, search.case_file, spec.run)
-    standing, books = lifecycle.standing(store, spec), Books(args, spec, store, platform)
+    standing, books = lifecycle.standing(store, spec), CommandBooks(args, spec, store, platform)
     if args.dry_run:
         drawn = searches.configurations(store, spec.run, search.num_trials)
         return _show_json(search, drawn) if args.json else _show({**_facts(spec, search, args), **_drawn(drawn)})
@@ -94,7 +94,12 @@ def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
 
 
 def _drive(
-    args: argparse.Namespace, platform: Platform, books: Books, search: SearchSpec, attempts: dict[int, int], out: Path
+    args: argparse.Namespace,
+    platform: Platform,
+    books: CommandBooks,
+    search: SearchSpec,
+    attempts: dict[int, int],
+    out: Path,
 ) -> int:
     store, spec, began_s = books.store, books.spec, time.monotonic()
     board = _board(store, search, args)
@@ -117,7 +122,9 @@ def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leader
     return Leaderboard(search, drawn, args.json)
 
 
-def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, seconds: float | None, out: Path) -> int:
+def _finish(
+    books: CommandBooks, search: SearchSpec, last: Head, board: Leaderboard, seconds: float | None, out: Path
+) -> int:
     """Score the winner, write its weights and its description, and say so. seconds: that the search took; None: it was
     over before."""
     found, account = searches.result(books.store, books.spec), books.account(has_just_ended=seconds is not None)
@@ -142,7 +149,7 @@ def _finish(books: Books, search: SearchSpec, last: Head, board: Leaderboard, se
 
 
 def _result(
-    spec: RunSpec, search: SearchSpec, last: Head, found: Found, seconds: float, files: dict[str, str]
+    spec: RunSpec, search: SearchSpec, last: Head, found: SearchOutcome, seconds: float, files: dict[str, str]
 ) -> dict[str, Any]:
     outcome = found.outcome
     return {
@@ -162,8 +169,8 @@ def _result(
 
 
 def _show_result(
-    search: SearchSpec, last: Head, found: Found, board: Leaderboard, seconds: float | None, files: dict[str, str],
-    cost: str, train: str,
+    search: SearchSpec, last: Head, found: SearchOutcome, board: Leaderboard, seconds: float | None,
+    files: dict[str, str], cost: str, train: str,
 ) -> None:  # fmt: skip
     outcome, ladder = found.outcome, search.ladder
     print("\n".join(["", *board.rows(found.leaderboard), ""]))

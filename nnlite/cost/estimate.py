@@ -14,7 +14,7 @@ from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.usage import Usage
-from nnlite.protocol.search.asha import JobKey, Rank, Schedule
+from nnlite.protocol.search.asha import JobKey, Rank, TrialSchedule
 from nnlite.protocol.search.spec import SearchSpec
 
 
@@ -98,7 +98,7 @@ def estimate_search(
     return Estimate(seconds, used, cost(used, memory_mb, tariff))
 
 
-def _any_jobs(schedule: Schedule) -> list[JobKey]:
+def _any_jobs(schedule: TrialSchedule) -> list[JobKey]:
     """The jobs of a schedule whose results are drawn."""
     rng, results = np.random.default_rng(0), dict[JobKey, Rank | None]()
     while not schedule.is_complete:

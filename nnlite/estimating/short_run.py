@@ -24,7 +24,7 @@ from nnlite.runtime import shard_store
 from nnlite.store import Store, open_store
 from nnlite.telemetry import format, reading, usage_of_traces
 from nnlite.telemetry.account import last_account
-from nnlite.telemetry.reading import Record
+from nnlite.telemetry.reading import TraceRecord
 
 MOST_ROWS = 10_000  # of a shard: enough that caches are as cold as in a longer run
 
@@ -113,7 +113,7 @@ def short_run(spec: RunSpec, dataset: Dataset, venue: Venue) -> Timed:
     return _timed(record, round_s, venue)
 
 
-def _forget(store: Store, record: Record) -> None:
+def _forget(store: Store, record: TraceRecord) -> None:
     """Delete what a short run has left, once all of its workers have left it, so that none writes again; and its data,
     which is nobody else's.
 
@@ -133,7 +133,7 @@ def _forget(store: Store, record: Record) -> None:
         store.delete_many(keys)
 
 
-def _timed(record: Record, round_s: list[float], venue: Venue) -> Timed:
+def _timed(record: TraceRecord, round_s: list[float], venue: Venue) -> Timed:
     spec, found = record.spec, record.invocations
     wanted = [(format.TRAIN, r) for r in range(spec.num_rounds)] + [(format.EVALUATE, spec.num_rounds)]
     told = [usage_of_traces.phases(one for one in found if one.worker == worker) for worker in range(spec.num_workers)]

@@ -16,7 +16,7 @@ from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.simulation import faults, profile
 from nnlite.simulation.forecast import Forecast, forecast
-from nnlite.simulation.profile import ComputeProfile, Profile
+from nnlite.simulation.profile import ComputeProfile, WorldProfile
 from nnlite.simulation.workload import Workload, rates
 
 LIMIT_S = 900.0  # of AWS Lambda
@@ -70,22 +70,22 @@ class Supposed(metaclass=PythonNumbers):
             return None
         return measured(workload.network(), workload.optimizer, workload.batch_size)
 
-    def world(self, workload: Workload, compute: ComputeProfile | None) -> Profile:
+    def world(self, workload: Workload, compute: ComputeProfile | None) -> WorldProfile:
         """The constants: from a file, or what is assumed of such a store and was measured of this machine."""
         if compute is None:
             return self._read(workload)
         start_s, spread = (0.3, 0.1) if self.store == "file" else (1.0, 0.3)
         name, batch = workload.case.name, workload.batch_size
-        world = Profile(profile.ASSUMED[self.store], compute, name, batch, start_s, spread, self.store)
+        world = WorldProfile(profile.ASSUMED[self.store], compute, name, batch, start_s, spread, self.store)
         if self.store == "file":
             return world
         world = replace(world, compute=replace(compute, spread=0.05, crowding=()))
         return world.with_memory(self.memory_mb)
 
-    def _read(self, workload: Workload) -> Profile:
+    def _read(self, workload: Workload) -> WorldProfile:
         path = str(self.profile)
         try:
-            found = Profile.from_json(Path(path).read_bytes(), path)
+            found = WorldProfile.from_json(Path(path).read_bytes(), path)
         except OSError as error:
             raise UsageError(f"profile {path}: {error.strerror}", parameter="profile") from None
         if found.case != workload.case.name:
@@ -110,7 +110,7 @@ class Supposed(metaclass=PythonNumbers):
             **({"straggler_timeout_s": self.straggler_timeout_s} if self.straggler_timeout_s else {}),
         )
 
-    def forecast(self, workload: Workload, world: Profile, spec: RunSpec) -> Forecast:
+    def forecast(self, workload: Workload, world: WorldProfile, spec: RunSpec) -> Forecast:
         """What it would take, by the real protocol in virtual time."""
         timeout_s = self.limit_s or (math.inf if self.store == "file" else LIMIT_S)
         trouble = replace(faults.parse(self.faults), timeout_s=timeout_s)

@@ -139,7 +139,7 @@ def _error(message: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Heard:
+class HeardWorker:
     """What must be true of a message, whatever else it says."""
 
     event: str
@@ -174,7 +174,7 @@ class _Process:
     def _listen(self) -> None:
         assert self.popen.stdout is not None
         for line in self.popen.stdout:
-            event = message(Heard, line)  # None: a library has written past Python to this pipe
+            event = message(HeardWorker, line)  # None: a library has written past Python to this pipe
             if event is None:
                 continue
             if event["event"] == "left":

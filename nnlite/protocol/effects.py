@@ -17,7 +17,7 @@ T = TypeVar("T")
 Program = Generator["Effect", Any, T]  #: a protocol that returns a T in the end
 
 
-class Found(Protocol):
+class FoundObject(Protocol):
     """What a store answers: a value, and the version to swap it by."""
 
     @property
@@ -74,7 +74,7 @@ class Swap(Effect):
 
     key: str
     data: bytes
-    found: Found | None
+    found: FoundObject | None
     durable: bool = False
 
 
@@ -217,7 +217,7 @@ class Resume(Effect):
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainingSums:
     """Sums since the round's training, or scoring, or the current update, began."""
 
     finished: bool
@@ -241,8 +241,8 @@ class Standing:
 
     model: Model
     step: int
-    trained: Progress
-    scored: Progress
+    trained: TrainingSums
+    scored: TrainingSums
 
 
 # ---- the platform

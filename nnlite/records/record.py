@@ -18,7 +18,7 @@ K = TypeVar("K", bound="Kept")
 MOST_SHOWN = 1_000  #: characters of what is wrong: what was found may be as long as it likes
 
 
-class Described:
+class RecordKind:
     """What records say of their kind. `what`: how an error calls one, and `hint`: what it says to
     do; `error`: what is raised for bytes that are none; `most_bytes`: it ever takes; `indent`: for people."""
 
@@ -64,7 +64,7 @@ def _encoder(indent: int | None) -> json.JSONEncoder:
     return json.JSONEncoder(sort_keys=True, indent=indent, allow_nan=False, default=_values)
 
 
-class Record(Described, what="a record"):
+class Record(RecordKind, what="a record"):
     """Base of the frozen dataclasses that travel as JSON."""
 
     def to_json(self) -> bytes:
@@ -85,7 +85,7 @@ class Record(Described, what="a record"):
             raise refusal(cls, where, fault) from None
 
 
-class Kept(Described, what="a record"):
+class Kept(RecordKind, what="a record"):
     """Base of the frozen dataclasses that stand in a store as JSON, each under a key that it names: see `identity`."""
 
     def to_json(self, key: str) -> bytes:
@@ -132,7 +132,7 @@ def load(kind: type[R], data: Data, where: str) -> R:
         raise refusal(kind, where, fault) from None
 
 
-def refusal(kind: type[Described], where: str, fault: Unsound) -> NnliteError:
+def refusal(kind: type[RecordKind], where: str, fault: Unsound) -> NnliteError:
     """The error for what is no record of that kind."""
     hint, found = f"; {kind.hint}" if kind.hint else "", str(fault)
     shown = found if len(found) <= MOST_SHOWN else f"{found[:MOST_SHOWN]}..."

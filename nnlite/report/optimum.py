@@ -11,13 +11,13 @@ from nnlite.records import Amount, Count, Range, Share, Unsound, fit
 from nnlite.report import axes
 from nnlite.report.axes import spell_s, spell_usd
 from nnlite.report.markup import Html, table
-from nnlite.report.plots import Line, line_plot
+from nnlite.report.plots import PlotLine, line_plot
 
 Size = Annotated[float, Range(1, 1e9)]
 
 
 @dataclass(frozen=True)
-class Probe:
+class ProbeLine:
     """What must be true of the line of a probe, whatever else it says."""
 
     memory_mb: Size
@@ -26,7 +26,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Row:
+class CurveLine:
     """A size of the curve."""
 
     memory_mb: Size
@@ -47,7 +47,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenLine:
     """What must be true of the line with the choice."""
 
     memory_mb: Size
@@ -56,7 +56,7 @@ class Choice:
     objective: str
     saving: float
     run: Planned
-    curve: tuple[Row, ...]
+    curve: tuple[CurveLine, ...]
     not_confirmed: str | None = None
 
 
@@ -85,10 +85,10 @@ def parse(text: str, where: str) -> Optimization:
 def _take(found: Optimization, values: Any) -> None:
     event = values.get("event") if isinstance(values, dict) else None
     if event == "probe":
-        fit(Probe, values, partial=True, others=True)
+        fit(ProbeLine, values, partial=True, others=True)
         found.probes.append(values)
     elif event == "choice":
-        fit(Choice, values, partial=True, others=True)
+        fit(ChosenLine, values, partial=True, others=True)
         found.choice = values
     elif not isinstance(event, str):
         raise Unsound("expected an event")
@@ -121,13 +121,16 @@ def sections(found: Optimization) -> list[str]:
     if sizes:
         x = axes.logarithmic(sizes)
         seconds = axes.linear([value for _, value in (*measured, *fitted)], zero=True)
-        lines = [Line("fitted", fitted, "fitted", 0), Line("probe", sorted(measured), "probes", 1, only_dots=True)]
+        lines = [
+            PlotLine("fitted", fitted, "fitted", 0),
+            PlotLine("probe", sorted(measured), "probes", 1, only_dots=True),
+        ]
         note = "measured by probes, and the curve through them"
         plots.append(line_plot("Seconds a round", note, x, seconds, lines, "memory of the function, MB", "mb number"))
     if curve and found.choice:
         objective = str(found.choice["objective"])
         against = [(row["memory_mb"], float(row["against_choice"])) for row in curve]
-        line = Line(objective, against, "", 0)
+        line = PlotLine(objective, against, "", 0)
         y = axes.linear([value for _, value in against], zero=True)
         note = "as a multiple of what was chosen; less is better"
         plots.append(line_plot(objective, note, x, y, [line], "memory of the function, MB", "mb number"))

@@ -17,7 +17,7 @@ from nnlite.report.axes import spell_s
 from nnlite.report.findings import caveats, findings
 from nnlite.report.markup import Html, html, table
 from nnlite.report.optimum import Optimization
-from nnlite.report.searches import Search
+from nnlite.report.searches import SearchReport
 from nnlite.report.tables import Report
 
 BRIEF = 48  # characters of a value in a table of differences
@@ -43,7 +43,7 @@ def page(report: Report) -> str:
     return _document(f"{report.spec.run} · nnlite", parts)
 
 
-def search_page(search: Search, report: Report | None) -> str:
+def search_page(search: SearchReport, report: Report | None) -> str:
     """The page of a search; with the timeline of its workers, if their report is given."""
     found = search.spec
     about = f"{found.get('sampler')} search on {report.spec.data.name}" if report else f"{found.get('sampler')} search"

@@ -19,7 +19,7 @@ SHORT = 7  # characters of a label that the margin has room for
 
 
 @dataclass(frozen=True)
-class Line:
+class PlotLine:
     """Points (x, y) in the order of x, drawn in colour `c<colour>`, with a label at its end."""
 
     name: str
@@ -29,7 +29,7 @@ class Line:
     only_dots: bool = False
 
 
-def line_plot(title: str, note: str, x: Axis, y: Axis, lines: Sequence[Line], x_name: str, kinds: str = "") -> str:
+def line_plot(title: str, note: str, x: Axis, y: Axis, lines: Sequence[PlotLine], x_name: str, kinds: str = "") -> str:
     """A figure with lines. `kinds`: two words that say how to write x and y: "s", "samples", "share", "number"."""
     drawn = [(line, [(x.share(a), 1 - y.share(b)) for a, b in thinned(line.points)]) for line in lines]
     paths = "".join(_path(line, points) for line, points in drawn)
@@ -84,7 +84,7 @@ def thinned(points: Sequence[tuple[float, float]], most: int = MOST_POINTS) -> S
     return [(sum(a for a, _ in group) / len(group), sum(b for _, b in group) / len(group)) for group in groups]
 
 
-def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
+def _path(line: PlotLine, points: Sequence[tuple[float, float]]) -> str:
     name, colour = escape(line.name), f"c{line.colour}"
     spots = [f"{_at(a)} {_at(b)}" for a, b in points]
     if line.only_dots:
@@ -97,7 +97,7 @@ def _path(line: Line, points: Sequence[tuple[float, float]]) -> str:
     return path + f'<path class="dots {colour}" d="{"".join(f"M{s}z" for s in spots)}"/>'
 
 
-def _end_labels(drawn: Sequence[tuple[Line, Sequence[tuple[float, float]]]]) -> str:
+def _end_labels(drawn: Sequence[tuple[PlotLine, Sequence[tuple[float, float]]]]) -> str:
     """The name or value of each line at its last point; labels that would meet are moved apart.
 
     A short one stands behind the line's end, in the margin; a long one above the line, or below it where it falls.

@@ -17,7 +17,7 @@ from nnlite.protocol.search.watcher import Outcome
 from nnlite.report import axes
 from nnlite.report.axes import Axis, spell_s, spell_usd
 from nnlite.report.markup import Html, html, table
-from nnlite.report.plots import Dots, Line, line_plot, scatter_plot
+from nnlite.report.plots import Dots, PlotLine, line_plot, scatter_plot
 from nnlite.store import Store
 
 T = TypeVar("T")
@@ -29,7 +29,7 @@ BEST, TOP, OTHER = 1, 0, 2  # colours
 
 
 @dataclass
-class Trial:
+class TrialLine:
     """A configuration, and what came of it, rung by rung."""
 
     number: int
@@ -50,13 +50,13 @@ class Trial:
 
 
 @dataclass
-class Search:
+class SearchReport:
     """A search as its store shows it."""
 
     name: str
     spec: dict[str, Any]
     head: Head | None
-    trials: list[Trial]
+    trials: list[TrialLine]
     outcome: dict[str, Any] | None
     num_skipped: int  #: objects that cannot be read
 
@@ -71,10 +71,10 @@ class Search:
         return [int(rounds) for rounds in self.spec["ladder"]["rounds"]]
 
     @property
-    def ranking(self) -> list[Trial]:
+    def ranking(self) -> list[TrialLine]:
         """Trials with a result, best first; what diverged or failed comes last."""
 
-        def rank(trial: Trial) -> tuple[bool, float, float, int]:
+        def rank(trial: TrialLine) -> tuple[bool, float, float, int]:
             loss = (trial.last or {}).get("loss")
             known = trial.accuracy is not None
             return not known, -(trial.accuracy or 0.0), loss if loss is not None else 0.0, trial.number
@@ -82,7 +82,7 @@ class Search:
         return sorted((trial for trial in self.trials if trial.last), key=rank)
 
 
-def read_search(store: Store, name: str) -> Search | None:
+def read_search(store: Store, name: str) -> SearchReport | None:
     """Read a search; None when the store has none of this name."""
     keys, reading = SearchKeys(name), _Reading(store)
     (found,) = store.get_many([keys.spec])
@@ -91,7 +91,7 @@ def read_search(store: Store, name: str) -> Search | None:
     spec = SearchSpec.of_search(name, found.data, keys.spec)
     numbers = range(spec.num_trials)
     drawn = reading.all([keys.configuration(n) for n in numbers], Drawn.from_json)
-    trials = [Trial(n, found.configuration if found else {}) for n, found in zip(numbers, drawn, strict=True)]
+    trials = [TrialLine(n, found.configuration if found else {}) for n, found in zip(numbers, drawn, strict=True)]
     for rung in range(len(spec.ladder.rounds)):
         results = reading.all([keys.result((n, rung)) for n in numbers], Result.from_json)
         timings = reading.all([keys.timing((n, rung)) for n in numbers], Timing.from_json)
@@ -102,7 +102,7 @@ def read_search(store: Store, name: str) -> Search | None:
     (outcome,) = reading.all([keys.outcome], Outcome.from_json)
     (head,) = store.get_many([Keys(name).head])
     stands = Head.from_json(head.data, Keys(name).head) if head is not None else None
-    return Search(name, asdict(spec), stands, trials, asdict(outcome) if outcome else None, reading.num_skipped)
+    return SearchReport(name, asdict(spec), stands, trials, asdict(outcome) if outcome else None, reading.num_skipped)
 
 
 class _Reading:
@@ -126,7 +126,7 @@ class _Reading:
 # ---- the page
 
 
-def tiles(search: Search) -> list[tuple[str, str]]:
+def tiles(search: SearchReport) -> list[tuple[str, str]]:
     """(what, value) of the numbers that one looks for first."""
     ranking, outcome = search.ranking, search.outcome or {}
     best = ranking[0].accuracy if ranking else None
@@ -143,12 +143,12 @@ def tiles(search: Search) -> list[tuple[str, str]]:
     ]
 
 
-def sections(search: Search) -> list[str]:
+def sections(search: SearchReport) -> list[str]:
     """The pieces of the page, as HTML."""
     return [_scatters(search), _by_rung(search), _leaderboard(search), _space(search)]
 
 
-def caveats(search: Search) -> list[str]:
+def caveats(search: SearchReport) -> list[str]:
     """What a reader must know to trust the numbers."""
     said = []
     if search.is_partial:
@@ -159,7 +159,7 @@ def caveats(search: Search) -> list[str]:
     return said
 
 
-def _names(search: Search) -> list[str]:
+def _names(search: SearchReport) -> list[str]:
     return list(dict.fromkeys(name for trial in search.trials for name in trial.configuration))
 
 
@@ -169,7 +169,7 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _groups(search: Search) -> list[tuple[str, int, list[Trial]]]:
+def _groups(search: SearchReport) -> list[tuple[str, int, list[TrialLine]]]:
     """Trials that have an accuracy, in three colours; the best is drawn last, on top."""
     scored = [trial for trial in search.ranking if trial.accuracy is not None]
     top = len(search.rungs)
@@ -180,7 +180,7 @@ def _groups(search: Search) -> list[tuple[str, int, list[Trial]]]:
     ]
 
 
-def _scatters(search: Search) -> str:
+def _scatters(search: SearchReport) -> str:
     """Validation accuracy against every hyper-parameter."""
     groups = [group for group in _groups(search) if group[2]]
     scored = [trial for _, _, trials in groups for trial in trials]
@@ -203,7 +203,7 @@ def _scatters(search: Search) -> str:
     )
 
 
-def _dimensions(search: Search) -> list[tuple[str, str, Callable[[Any], Any]]]:
+def _dimensions(search: SearchReport) -> list[tuple[str, str, Callable[[Any], Any]]]:
     """(name, title, what of its value) of every plot: of a list of numbers how many there are, and their sum."""
     dimensions: list[tuple[str, str, Callable[[Any], Any]]] = []
     for name in _names(search):
@@ -219,7 +219,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _points(trials: list[Trial], name: str, place: Any) -> Iterator[tuple[float, float, str]]:
+def _points(trials: list[TrialLine], name: str, place: Any) -> Iterator[tuple[float, float, str]]:
     for trial in trials:
         value = trial.configuration.get(name)
         if trial.accuracy is not None:
@@ -243,7 +243,7 @@ def _axis(values: list[Any]) -> tuple[Axis, Any]:
     return Axis(-0.5, len(names) - 0.5, ticks), lambda value: float(names.index(_shown(value)))
 
 
-def _by_rung(search: Search) -> str:
+def _by_rung(search: SearchReport) -> str:
     if len(search.rungs) < 2:
         return ""
     lines = []
@@ -253,7 +253,7 @@ def _by_rung(search: Search) -> str:
                 (float(r["rounds"]), float(r["accuracy"])) for r in trial.results if r.get("accuracy") is not None
             ]
             label = f"trial {trial.number}" if colour == BEST else ""
-            lines.append(Line(f"trial {trial.number}, {said}", points, label, colour))
+            lines.append(PlotLine(f"trial {trial.number}, {said}", points, label, colour))
     if not lines:
         return ""
     y = axes.linear([value for line in lines for _, value in line.points])
@@ -266,7 +266,7 @@ def _by_rung(search: Search) -> str:
     )
 
 
-def _leaderboard(search: Search) -> str:
+def _leaderboard(search: SearchReport) -> str:
     names, ranking = _names(search), search.ranking
     rows = []
     for place, trial in enumerate(ranking[:MOST_ROWS], 1):
@@ -287,7 +287,7 @@ def _leaderboard(search: Search) -> str:
     return f"<h2>Leaderboard</h2>{table(head, rows)}{more}"
 
 
-def _space(search: Search) -> str:
+def _space(search: SearchReport) -> str:
     text = json.dumps(search.spec, indent=1, sort_keys=True)
     rows = [[str(name), str(domain)] for name, domain in search.spec.get("space", {}).items()]
     listed = table(["name", "drawn from"], rows) if rows else ""

@@ -10,7 +10,7 @@ from html import escape
 from nnlite.report import axes
 from nnlite.report.axes import spell_bytes, spell_s
 from nnlite.report.markup import Html, html, table
-from nnlite.report.plots import Bar, Flag, Line, line_plot, timeline
+from nnlite.report.plots import Bar, Flag, PlotLine, line_plot, timeline
 from nnlite.report.tables import IDLE, Point, Report
 from nnlite.telemetry import format
 
@@ -67,7 +67,7 @@ def _curve(
         points = [(x, y) for x, y in found if x is not None]
         if points:
             label = report.spec.run if len(reports) > 1 else f"{points[-1][1]:.4g}"
-            lines.append(Line(report.spec.run, points, label, colour))
+            lines.append(PlotLine(report.spec.run, points, label, colour))
     if not lines:
         return ""
     high = max(x for line in lines for x, _ in line.points)
@@ -87,8 +87,8 @@ def staleness(report: Report) -> str:
         return ""
     updates = sum(p.updates for p in report.points)
     mean = sum(p.staleness[0] * p.updates for p in report.points if p.staleness) / max(1, updates)
-    means = Line("mean", [(version, value) for version, value, _ in stale], "mean", 0)
-    most = Line("highest", [(version, value) for version, _, value in stale], "highest", 1)
+    means = PlotLine("mean", [(version, value) for version, value, _ in stale], "mean", 0)
+    most = PlotLine("highest", [(version, value) for version, _, value in stale], "highest", 1)
     y = axes.linear([value for line in (means, most) for _, value in line.points], zero=True)
     x = axes.exact(stale[-1][0])
     note = "checkpoints made between the one an update was computed from and the one it went into"

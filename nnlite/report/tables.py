@@ -9,7 +9,7 @@ from functools import cached_property
 from nnlite.protocol.counting import number
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.telemetry import format
-from nnlite.telemetry.reading import Invocation, Record
+from nnlite.telemetry.reading import InvocationTrace, TraceRecord
 
 IDLE = "idle"  #: time in which an invocation did nothing it wrote down: another worker's turn, in the same process
 PAUSE_S, PAUSE_RATE = 60.0, 0.25  # nobody at work for so long: the run was interrupted, and the pause is not drawn
@@ -19,7 +19,7 @@ PAUSE_S, PAUSE_RATE = 60.0, 0.25  # nobody at work for so long: the run was inte
 class Lane:
     """An invocation on the time axis of the run."""
 
-    invocation: Invocation
+    invocation: InvocationTrace
     begin_s: float
     end_s: float
     is_dead: bool  #: it ended without a word, and the run is over or a later attempt took its place
@@ -65,7 +65,7 @@ class WorkerRow:
 class Report:
     """The numbers of one run."""
 
-    def __init__(self, record: Record):
+    def __init__(self, record: TraceRecord):
         self.record = record
 
     @property

@@ -28,7 +28,7 @@ MOST_BYTES = 4_000_000  # of the names of classes, and of what makes rows: a tab
 
 
 @dataclass(frozen=True)
-class Scale:
+class InputScale:
     """How inputs were scaled, and what they were made of, as a model file has it; older ones do not say the latter."""
 
     mean: tuple[float, ...]
@@ -251,7 +251,7 @@ def _described(found: weights.Weights, path: str) -> TrainedModel:
         if missing is not None:
             raise Unsound(f"no {missing!r} in its metadata")
         network = Sequential.from_config(parse(found.metadata["network"]))
-        scale = fit(Scale, parse(found.metadata["scale"]), partial=True)
+        scale = fit(InputScale, parse(found.metadata["scale"]), partial=True)
         names, read = _names(found.metadata, network), _inputs(found.metadata, network)
     except UnknownClass as error:
         file = found.metadata.get("case_file", "my_case.py")[:80]

@@ -20,7 +20,7 @@ STATES = (ALIVE, WAITING, LATE, LOST, LEFT)
 
 
 @dataclass(frozen=True)
-class Survey:
+class RunSurvey:
     """What one look showed."""
 
     head: Head
@@ -47,7 +47,7 @@ class Surveyor:
     _seen: dict[int, tuple[Lease | None, float]] = field(default_factory=dict)
     _moved: set[int] = field(default_factory=set)
 
-    def look(self) -> Survey:
+    def look(self) -> RunSurvey:
         """One look. Raises RunError when the run has no head."""
         head = standing(self.store, self.spec)
         if head is None:
@@ -62,9 +62,9 @@ class Surveyor:
                 if before is not None:
                     self._moved.add(worker)
             states.append(self._state(head, lease, worker, now_s - self._seen[worker][1]))
-        return Survey(head, tuple(states), account, reading.is_copy(self.store, account))
+        return RunSurvey(head, tuple(states), account, reading.is_copy(self.store, account))
 
-    def settled(self, survey: Survey) -> bool:
+    def settled(self, survey: RunSurvey) -> bool:
         """Whether another look would tell nothing new soon: everybody is known to live, or the run is over."""
         return survey.count(WAITING) == 0 or survey.is_copy
 

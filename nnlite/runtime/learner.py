@@ -18,7 +18,7 @@ class Learner(Protocol):
     def adopt(self, round: int, data: Any, where: str) -> None:
         """See `effects.Adopt`."""
 
-    def train(self, seconds: float, until_step: int | None = None) -> fx.Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> fx.TrainingSums:
         """See `effects.Train`."""
 
     def join(self, data: Any, where: str, step: int, pending: Sequence[Any]) -> int:
@@ -30,10 +30,10 @@ class Learner(Protocol):
     def take_update(self, scale: float = 1.0, whole: bool = False) -> fx.Model:
         """See `effects.TakeUpdate`."""
 
-    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> fx.Progress:
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> fx.TrainingSums:
         """See `effects.Evaluate`."""
 
-    def score(self, seconds: float) -> fx.Progress:
+    def score(self, seconds: float) -> fx.TrainingSums:
         """See `effects.Score`."""
 
     def collect(self) -> fx.Model:

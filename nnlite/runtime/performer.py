@@ -125,7 +125,7 @@ class Performer:
     def _adopt(self, effect: fx.Adopt) -> None:
         self._mine.adopt(effect.round, effect.data, effect.where)
 
-    def _train(self, effect: fx.Train) -> fx.Progress:
+    def _train(self, effect: fx.Train) -> fx.TrainingSums:
         return self._mine.train(effect.seconds, effect.until_step)
 
     def _join(self, effect: fx.Join) -> int:
@@ -137,10 +137,10 @@ class Performer:
     def _takeupdate(self, effect: fx.TakeUpdate) -> fx.Model:
         return self._mine.take_update(effect.scale, effect.whole)
 
-    def _score(self, effect: fx.Score) -> fx.Progress:
+    def _score(self, effect: fx.Score) -> fx.TrainingSums:
         return self._mine.score(effect.seconds)
 
-    def _evaluate(self, effect: fx.Evaluate) -> fx.Progress:
+    def _evaluate(self, effect: fx.Evaluate) -> fx.TrainingSums:
         return self._mine.evaluate(effect.data, effect.where, effect.slice, effect.seconds, effect.first)
 
     def _collect(self, effect: fx.Collect) -> fx.Model:

@@ -17,7 +17,7 @@ from nnlite.nn import Evaluation, Optimizer, Sequential
 from nnlite.nn.parameters import aligned_zeros
 from nnlite.protocol.averaging import closing, contribution
 from nnlite.protocol.downpour.wire import Wire
-from nnlite.protocol.effects import Model, Progress, Standing
+from nnlite.protocol.effects import Model, Standing, TrainingSums
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runtime import shard_store
 from nnlite.store import Store
@@ -110,7 +110,7 @@ class Trainer:
         self._begin()
 
     def _begin(self) -> None:
-        self.trained = Progress(False, 0, 0.0)
+        self.trained = TrainingSums(False, 0, 0.0)
         self.scored = Evaluation(0.0, 0, 0)
 
     def following(self, spec: RunSpec) -> Trainer:
@@ -204,7 +204,7 @@ class Trainer:
         """Steps of this worker in a round."""
         return self.spec.steps_per_round or self._minibatches.steps_per_epoch
 
-    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> TrainingSums:
         """Take steps until the round is over, or at `until_step`, or the time is up; at least one."""
         end, until_s = self._round_ends if until_step is None else until_step, self.clock() + seconds
         with np.errstate(all="ignore"):  # overflow shows in the loss, and the protocol looks at that
@@ -212,7 +212,7 @@ class Trainer:
                 self._take_step()
                 if not np.isfinite(self.trained.loss_sum) or self.clock() >= until_s:
                     break
-        return Progress(self.step >= end, self.trained.num_samples, self.trained.loss_sum)
+        return TrainingSums(self.step >= end, self.trained.num_samples, self.trained.loss_sum)
 
     def _take_step(self) -> None:
         x, y = self._batcher.batch(self.step)
@@ -222,12 +222,12 @@ class Trainer:
         state, layout = self.state, self.network.layout
         self.optimizer.step_inplace(state.weights, self.gradient, state.slots, self.step, layout)
         so_far = self.trained
-        self.trained = Progress(False, so_far.num_samples + len(y), so_far.loss_sum + loss * len(y))
+        self.trained = TrainingSums(False, so_far.num_samples + len(y), so_far.loss_sum + loss * len(y))
         self.step += 1
 
     # ---- scoring
 
-    def score(self, seconds: float) -> Progress:
+    def score(self, seconds: float) -> TrainingSums:
         """Score this worker's slice of the test split, until it is through or the time is up."""
         until, test = self.clock() + seconds, self._test
         while test is not None and self.scored.count < len(test):
@@ -237,7 +237,7 @@ class Trainer:
         done = test is None or self.scored.count >= len(test)
         return _progress(self.scored, done)
 
-    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> Progress:
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> TrainingSums:
         """Score a slice of the test split, any, with a checkpoint that is not ours: from row `first` on, until it is
         through or the time is up."""
         until_s = self.clock() + seconds
@@ -290,5 +290,5 @@ class Trainer:
         return Batcher(self._train, data.mean, data.std, self._minibatches, augment)
 
 
-def _progress(scored: Evaluation, is_finished: bool) -> Progress:
-    return Progress(is_finished, scored.count, scored.loss_sum, scored.num_correct)
+def _progress(scored: Evaluation, is_finished: bool) -> TrainingSums:
+    return TrainingSums(is_finished, scored.count, scored.loss_sum, scored.num_correct)

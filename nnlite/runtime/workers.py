@@ -20,7 +20,7 @@ from nnlite.runtime.trainer import Trainer
 from nnlite.store import Store, open_store
 from nnlite.telemetry.format import INIT
 from nnlite.telemetry.recorder import ReadingShards, Spans
-from nnlite.telemetry.usage_meter import Gauge, Meter
+from nnlite.telemetry.usage_meter import Gauge, UsageMeter
 from nnlite.telemetry.writer import TraceWriter
 
 
@@ -57,7 +57,7 @@ class Invocation:
     attempt: int
     holder: str
     spans: Spans
-    meter: Meter
+    meter: UsageMeter
 
 
 class Workers:
@@ -145,7 +145,7 @@ class Workers:
             Performer(self.store, settle=self.gauge.settle),
         )
 
-    def _spans(self, worker: int, attempt: int, began_s: float, meter: Meter) -> Spans:
+    def _spans(self, worker: int, attempt: int, began_s: float, meter: UsageMeter) -> Spans:
         began_unix_s = time.time() - (time.monotonic() - began_s)
         of = (self.store, self.spec.run, worker, attempt, began_unix_s, self._is_cold, meter.traced)
         return Spans(self.spec, worker, TraceWriter(*of) if self.spec.trace else None, began_s, meter)

@@ -29,7 +29,7 @@ from nnlite.store import Store, open_store
 
 
 @dataclass(frozen=True)
-class Trial:
+class PlannedTrial:
     """What was drawn, and the run of one worker that follows from it."""
 
     configuration: dict[str, Any]
@@ -37,12 +37,12 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchOutcome:
     """What a search has found."""
 
     outcome: Outcome
     leaderboard: list[Result]
-    trial: Trial
+    trial: PlannedTrial
     model: TrainedModel
 
     def num_rounds(self, ladder: Ladder) -> int:
@@ -51,7 +51,7 @@ class Found:
 
 
 def begin(
-    store: Store, spec: RunSpec, search: SearchSpec, trials: Sequence[Trial], rows: tuple[Dataset, Dataset]
+    store: Store, spec: RunSpec, search: SearchSpec, trials: Sequence[PlannedTrial], rows: tuple[Dataset, Dataset]
 ) -> None:
     """Put everything there that workers will look for.
 
@@ -91,13 +91,13 @@ def read(store: Store, search: str, data_url: str | None = None) -> tuple[RunSpe
     return spec, found
 
 
-def trial(store: Store, search: str, number: int) -> Trial:
+def trial(store: Store, search: str, number: int) -> PlannedTrial:
     """A trial of a search."""
     keys = SearchKeys(search)
     key = keys.trial(number)
     described = RunSpec.of_run(keys.trial_run(number), store.get(key).data, key)
     key = keys.configuration(number)
-    return Trial(Drawn.from_json(store.get(key).data, key).configuration, described)
+    return PlannedTrial(Drawn.from_json(store.get(key).data, key).configuration, described)
 
 
 def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def configurations(store: Store, search: str, count: int) -> list[dict[str, Any]
     return [Drawn.from_json(one.data, key).configuration if one is not None else {} for one, key in found]
 
 
-def result(store: Store, spec: RunSpec) -> Found:
+def result(store: Store, spec: RunSpec) -> SearchOutcome:
     """What a search that is over has found: its best trial, scored on the test split, once. Raises RunError when no
     trial came to a good end."""
     first = trial(store, spec.run, 0).spec
@@ -129,7 +129,7 @@ def result(store: Store, spec: RunSpec) -> Found:
         "configuration": json.dumps(best.configuration),
     }
     model = TrainedModel.of(network, np.array(state.weights), spec, about)
-    return Found(outcome, ranking, best, model)
+    return SearchOutcome(outcome, ranking, best, model)
 
 
 def trial_spec(spec: RunSpec, number: int, network: Any, optimizer: Any, batch_size: int) -> RunSpec:

@@ -20,7 +20,7 @@ from nnlite.protocol.search.spec import SAMPLERS, SearchSpec
 from nnlite.runs.job import DEFAULT_STORE
 from nnlite.runs.plan import data_spec, own_code, pace, run_id, specify
 from nnlite.searches import lifecycle
-from nnlite.searches.lifecycle import Trial
+from nnlite.searches.lifecycle import PlannedTrial
 from nnlite.store.naming import absolute
 
 VALIDATION_SEED = 1
@@ -79,20 +79,20 @@ class Tuning(metaclass=PythonNumbers):
 
 
 @dataclass(frozen=True)
-class Plan:
+class SearchPlan:
     """All that a search begins with."""
 
     whole: Dataset  #: as it was
     seen: Dataset  #: what trials see: a smaller train split, and the validation split in the place of the test split
     spec: RunSpec
     search: SearchSpec
-    trials: list[Trial]
+    trials: list[PlannedTrial]
 
 
 def plan(
     asked: Tuning, adapt: Callable[[RunSpec], RunSpec] = lambda spec: spec, whole: Dataset | None = None,
     given: Case | None = None, own_file: OwnFile | None = None,
-) -> Plan:  # fmt: skip
+) -> SearchPlan:  # fmt: skip
     """The search that is asked for. Raises UsageError when it contradicts itself.
 
     adapt: what the platform makes of the run: its prices, deadlines and pauses. whole: the dataset, unless it is the
@@ -117,7 +117,7 @@ def plan(
         file = own_file(parts)
     spec = adapt(replace(_spec(asked, case, seen, rungs.rounds[-1]), case_file=own_code(file) if own else None))
     trials = [
-        Trial(c, lifecycle.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
+        PlannedTrial(c, lifecycle.trial_spec(spec, n, m.network, m.optimizer, m.batch_size))
         for n, (c, m) in enumerate(zip(drawn, made, strict=True))
     ]
     search = SearchSpec(
@@ -134,7 +134,7 @@ def plan(
         case_file=own_code(file) if own or not isinstance(case.dataset, str) else None,
         patience_s=PATIENCE_S if spec.rates.worker_second_usd else None,
     )
-    return Plan(whole, seen, spec, search, trials)
+    return SearchPlan(whole, seen, spec, search, trials)
 
 
 def _spec(asked: Tuning, case: Case, seen: Dataset, num_rounds: int) -> RunSpec:

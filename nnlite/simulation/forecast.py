@@ -10,10 +10,10 @@ from nnlite.protocol.effects import Model
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.simulation.faults import Faults
-from nnlite.simulation.meter import Meter, Told
+from nnlite.simulation.meter import StoreMeter, ToldRound
 from nnlite.simulation.modelled import ModelledLearner
 from nnlite.simulation.pace import Modelled
-from nnlite.simulation.profile import Profile
+from nnlite.simulation.profile import WorldProfile
 from nnlite.simulation.simulator import Simulation
 from nnlite.simulation.values import Scale
 
@@ -53,7 +53,7 @@ class Forecast:
 
 
 def forecast(
-    spec: RunSpec, subject: Subject, profile: Profile, seed: int = 0, faults: Faults | None = None
+    spec: RunSpec, subject: Subject, profile: WorldProfile, seed: int = 0, faults: Faults | None = None
 ) -> Forecast:
     """Simulate a run to its end. Raises RunError when that would never come."""
     simulation = make(spec, subject, profile, seed, faults)
@@ -63,7 +63,9 @@ def forecast(
     return _summed_up(simulation, last, total_s)
 
 
-def make(spec: RunSpec, subject: Subject, profile: Profile, seed: int = 0, faults: Faults | None = None) -> Simulation:
+def make(
+    spec: RunSpec, subject: Subject, profile: WorldProfile, seed: int = 0, faults: Faults | None = None
+) -> Simulation:
     """The simulation, ready to run."""
     size = min(TOY_SIZE, subject.num_parameters)
     model = Model(np.ones(size, np.float32), {"weight": (size,)})
@@ -76,7 +78,7 @@ def make(spec: RunSpec, subject: Subject, profile: Profile, seed: int = 0, fault
     return Simulation(spec, model, learner, seed, faults or Faults(), pace, scale, story_length=0)
 
 
-def seconds_per_round(meter: Meter, spec: RunSpec, total_s: float) -> float:
+def seconds_per_round(meter: StoreMeter, spec: RunSpec, total_s: float) -> float:
     """Seconds of a round, start-up left out where there are several."""
     told = [one for one in meter.rounds if one.summary["num_samples"]]
     if not told:
@@ -113,7 +115,7 @@ def _summed_up(simulation: Simulation, last: Head, total_s: float) -> Forecast:
     )
 
 
-def _requests_per_round(rounds: list[Told], spec: RunSpec, total: int) -> float:
+def _requests_per_round(rounds: list[ToldRound], spec: RunSpec, total: int) -> float:
     """The sum over all workers in one round; start-up and end left out where there are several rounds."""
     trained = [one for one in rounds if one.summary["num_samples"]]
     if not spec.rules.has_rounds or len(trained) < 2:

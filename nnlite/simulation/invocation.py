@@ -13,7 +13,7 @@ WATCHER = -1  # the "worker" number of the watcher in stories
 
 
 @dataclass
-class Invocation:
+class SimulatedInvocation:
     """One execution of a program."""
 
     worker: int

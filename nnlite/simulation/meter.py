@@ -54,7 +54,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Told:
+class ToldRound:
     """A round that the watcher told: when, what workers had asked for by then, and its summary."""
 
     at_s: float
@@ -63,7 +63,7 @@ class Told:
 
 
 @dataclass
-class Meter:
+class StoreMeter:
     """Sums over all invocations of workers; the watcher, which runs where the command does, is counted apart."""
 
     rates: Rates = field(default_factory=Rates)
@@ -72,7 +72,7 @@ class Meter:
     seconds: float = 0.0  #: of workers, start-up included
     usd: float = 0.0
     num_requests: int = 0  #: of workers, also of those that have not ended
-    rounds: list[Told] = field(default_factory=list)
+    rounds: list[ToldRound] = field(default_factory=list)
     first_s: dict[str, float] = field(default_factory=dict)  #: when each event was told for the first time
 
     def count(self, use: Use, effect: fx.Effect, answer: Any, scale: Scale, is_worker: bool) -> None:
@@ -92,7 +92,7 @@ class Meter:
         """Somebody told something."""
         self.first_s.setdefault(event, now_s)
         if event == "round":
-            self.rounds.append(Told(now_s, self.num_requests, values))
+            self.rounds.append(ToldRound(now_s, self.num_requests, values))
 
     @property
     def gb_s(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnlite.protocol.downpour.wire import Wire
-from nnlite.protocol.effects import Model, Progress, Standing
+from nnlite.protocol.effects import Model, Standing, TrainingSums
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.simulation.profile import ComputeProfile
 
@@ -40,7 +40,7 @@ class ModelledLearner:
         self._round_ends = self.step + self.steps_per_round
         self._scored = 0
 
-    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> TrainingSums:
         """See `effects.Train`."""
         end = self._round_ends if until_step is None else until_step
         full_s = (self.compute.step_s + self.batch_size * self.compute.row_s) * self.slowness
@@ -49,16 +49,16 @@ class ModelledLearner:
         self.step += steps
         rows = self._rows_until(self.step) - before
         self.took_s = (steps * self.compute.step_s + rows * self.compute.row_s) * self.slowness
-        return Progress(self.step >= end, self._samples(), float(self._samples()))
+        return TrainingSums(self.step >= end, self._samples(), float(self._samples()))
 
-    def score(self, seconds: float) -> Progress:
+    def score(self, seconds: float) -> TrainingSums:
         """See `effects.Score`."""
         row_s = self.compute.score_row_s * self.slowness
         wanted = math.ceil(seconds / (row_s * SCORE_ROWS)) * SCORE_ROWS if row_s else self.num_test
         rows = min(self.num_test - self._scored, wanted)
         self._scored += rows
         self.took_s = rows * row_s
-        return Progress(self._scored >= self.num_test, self._scored, float(self._scored), self._scored // 2)
+        return TrainingSums(self._scored >= self.num_test, self._scored, float(self._scored), self._scored // 2)
 
     def collect(self) -> Model:
         """See `effects.Collect`."""
@@ -72,11 +72,11 @@ class ModelledLearner:
     def rebase(self, data: Any, where: str, pending: Sequence[Any]) -> None:
         """See `effects.Rebase`."""
 
-    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> Progress:
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> TrainingSums:
         """See `effects.Evaluate`; in one go, however long it takes."""
         rows = _share(self.spec.data.num_test, self.spec.num_workers, part)
         self.took_s = rows * self.compute.score_row_s * self.slowness
-        return Progress(True, rows, float(rows), rows // 2)
+        return TrainingSums(True, rows, float(rows), rows // 2)
 
     def take_update(self, scale: float = 1.0, whole: bool = False) -> Model:
         """See `effects.TakeUpdate`."""
@@ -85,8 +85,8 @@ class ModelledLearner:
 
     def suspend(self) -> Standing:
         """See `effects.Suspend`."""
-        trained = Progress(False, self._samples(), float(self._samples()))
-        return Standing(self.model, self.step, trained, Progress(False, self._scored, float(self._scored)))
+        trained = TrainingSums(False, self._samples(), float(self._samples()))
+        return Standing(self.model, self.step, trained, TrainingSums(False, self._scored, float(self._scored)))
 
     def resume(self, standing: Standing, where: str, round: int | None) -> None:
         """See `effects.Resume`."""

@@ -12,15 +12,15 @@ from nnlite.protocol import effects as fx
 from nnlite.simulation.faults import Faults
 from nnlite.simulation.meter import Use
 from nnlite.simulation.modelled import ModelledLearner
-from nnlite.simulation.profile import Profile, Verb
-from nnlite.simulation.server import Server
+from nnlite.simulation.profile import Verb, WorldProfile
+from nnlite.simulation.server import ModelledServer
 from nnlite.simulation.values import Scale, Stored
 
 SPEC_BYTES = 2_000  # of a run's specification, about
 WRITES = (fx.Create, fx.Swap, fx.Delete, fx.DeleteMany)
 
 
-class Pace(Protocol):
+class SimulatedPace(Protocol):
     """How long things take. `slowness` multiplies what an invocation does by itself."""
 
     def begin_s(self, learner: Any, slowness: float, now_s: float, use: Use) -> float:
@@ -34,7 +34,7 @@ class Pace(Protocol):
 
 
 @dataclass
-class Drawn:
+class DrawnPace:
     """Everything takes place at once, and its answer arrives after a random time: for toys, and for finding faults."""
 
     faults: Faults
@@ -63,14 +63,14 @@ class Drawn:
 class Modelled:
     """By the constants of a profile. A write takes place when all of it has arrived; a read, when it is asked for."""
 
-    profile: Profile
+    profile: WorldProfile
     scale: Scale
     rng: np.random.Generator
     row_bytes: int = 0  #: of one sample in a shard
-    server: Server = field(init=False)
+    server: ModelledServer = field(init=False)
 
     def __post_init__(self) -> None:
-        self.server = Server(self.profile.store)
+        self.server = ModelledServer(self.profile.store)
         self._spread = self.profile.store.spread
         self._chances = _in_blocks(lambda: self.rng.standard_normal(4096))
 

@@ -60,7 +60,7 @@ HINT = "write one with python -m tools.bench store --calibrate FILE"
 
 
 @dataclass(frozen=True)
-class Profile(Record, what="a profile", hint=HINT, error=UsageError, indent=1):
+class WorldProfile(Record, what="a profile", hint=HINT, error=UsageError, indent=1):
     """Everything a simulation takes from the world."""
 
     store: StoreProfile
@@ -72,7 +72,7 @@ class Profile(Record, what="a profile", hint=HINT, error=UsageError, indent=1):
     name: str = ""  #: of the store, for people
     format: Annotated[int, Range(FORMAT, FORMAT)] = FORMAT
 
-    def with_memory(self, memory_mb: int, threads: int = 1) -> Profile:
+    def with_memory(self, memory_mb: int, threads: int = 1) -> WorldProfile:
         """On AWS Lambda with so much memory, where the CPU grows with it up to a vCPU for each thread."""
         share = min(1.0, memory_mb / (FULL_CPU_MB * threads))
         timed = {name: getattr(self.compute, name) / share for name in ("step_s", "row_s", "score_row_s")}

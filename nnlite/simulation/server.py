@@ -9,7 +9,7 @@ from nnlite.simulation.profile import StoreProfile
 
 
 @dataclass
-class Server:
+class ModelledServer:
     """Bandwidth, and requests a second. It serves all alike: who wants little waits little.
 
     A request waits for everything that was accepted before it, but for no more of each other client than it wants

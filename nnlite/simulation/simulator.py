@@ -24,12 +24,12 @@ from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.usage import Usage
 from nnlite.runtime.learner import COMPUTING, Learner, compute
 from nnlite.simulation.faults import Faults
-from nnlite.simulation.invocation import WATCHER, Invocation
-from nnlite.simulation.meter import Meter, Use
-from nnlite.simulation.pace import Drawn, Pace
+from nnlite.simulation.invocation import WATCHER, SimulatedInvocation
+from nnlite.simulation.meter import StoreMeter, Use
+from nnlite.simulation.pace import DrawnPace, SimulatedPace
 from nnlite.simulation.values import Scale, Stored, short
 
-__all__ = ["WATCHER", "Faults", "Invocation", "Learner", "Simulation", "Stored"]
+__all__ = ["WATCHER", "Faults", "Learner", "SimulatedInvocation", "Simulation", "Stored"]
 
 STORY_LENGTH = 10_000  # what happened last, kept for who wants to know why
 LOOKS = {fx.Now, fx.Remaining, fx.Spent, fx.Suspend, fx.Note}  # effects that change nothing, and take no time
@@ -49,7 +49,7 @@ class Simulation:
     make_learner: Callable[[int], Learner]
     seed: int = 0
     faults: Faults = field(default_factory=Faults)
-    pace: Pace | None = None
+    pace: SimulatedPace | None = None
     scale: Scale = field(default_factory=Scale)
     story_length: int = STORY_LENGTH
     now_s: float = 0.0
@@ -60,14 +60,14 @@ class Simulation:
     def __post_init__(self) -> None:
         self.rng = np.random.default_rng(self.seed)
         self.keys = Keys(self.spec.run)
-        self.meter = Meter(self.spec.rates)
+        self.meter = StoreMeter(self.spec.rates)
         self.num_effects = 0  #: performed or died at, so far
-        self._pace = self.pace or Drawn(self.faults, self.rng)
-        self._queue: list[tuple[float, int, Invocation, fx.Effect | None, Any]] = []
+        self._pace = self.pace or DrawnPace(self.faults, self.rng)
+        self._queue: list[tuple[float, int, SimulatedInvocation, fx.Effect | None, Any]] = []
         self._order = itertools.count()
         self._versions = itertools.count(1)
         self._story: deque[tuple[float, str, tuple[Any, ...]]] = deque(maxlen=self.story_length)
-        self.invocations: list[Invocation] = []  #: of workers
+        self.invocations: list[SimulatedInvocation] = []  #: of workers
         self._put(self.keys.checkpoint(0), encode(self.initial, Tally(), self.keys.checkpoint(0)))
         self._put(self.keys.head, Head().to_json(self.keys.head))
         if self.spec.checkpoint_store is not None:
@@ -77,7 +77,7 @@ class Simulation:
     def run(self, until_s: float = 1e6) -> Head:
         """Invoke every worker and watch. -> the last head. Raises RunError when it takes longer than that."""
         attempts = dict.fromkeys(range(self.spec.num_workers), 1)
-        watcher = Invocation(WATCHER, 0, self.spec.rules.watcher(self.spec).program(attempts), None)
+        watcher = SimulatedInvocation(WATCHER, 0, self.spec.rules.watcher(self.spec).program(attempts), None)
         self._push(0.0, watcher)
         last = self._go_on(until_s, watcher)
         if last is None:
@@ -88,7 +88,7 @@ class Simulation:
         """After `run`: let the workers find out that the run is over, and leave."""
         self._go_on(until_s)
 
-    def _go_on(self, until_s: float, until: Invocation | None = None) -> Head | None:
+    def _go_on(self, until_s: float, until: SimulatedInvocation | None = None) -> Head | None:
         """What is due, one after the other, until nothing is, or that invocation is over. -> what it returned."""
         while self._queue:
             self.now_s, _, invocation, effect, answer = heapq.heappop(self._queue)
@@ -123,7 +123,7 @@ class Simulation:
             holder = f"{worker}-{attempt}-{next(self._order)}"
             program = self.spec.rules.worker(self.spec, worker, attempt, holder).program()
             slowness = self.faults.straggler_factor if self._happens(self.faults.straggler_rate) else 1.0
-            invocation = Invocation(worker, attempt, program, self.make_learner(worker), slowness)
+            invocation = SimulatedInvocation(worker, attempt, program, self.make_learner(worker), slowness)
             if self.faults.clock_skew_s:
                 invocation.skew_s = self.rng.uniform(0, self.faults.clock_skew_s)
             if self.pace is not None:
@@ -137,10 +137,10 @@ class Simulation:
         """Seconds of all invocations of workers together, up to their last effect."""
         return sum(invocation.seconds for invocation in self.invocations)
 
-    def _age_s(self, invocation: Invocation | None) -> float:
+    def _age_s(self, invocation: SimulatedInvocation | None) -> float:
         return self.now_s - invocation.began_s if invocation and invocation.began_s is not None else 0.0
 
-    def _advance(self, invocation: Invocation, effect: fx.Effect | None, answer: Any) -> None:
+    def _advance(self, invocation: SimulatedInvocation, effect: fx.Effect | None, answer: Any) -> None:
         """Go on with an effect that takes place now, or with an answer, until something takes time, or kills."""
         while True:
             if effect is None:
@@ -158,7 +158,7 @@ class Simulation:
                 return self._push(after_s, invocation, None, answer)
             effect = None
 
-    def _next(self, invocation: Invocation, answer: Any) -> fx.Effect | None:
+    def _next(self, invocation: SimulatedInvocation, answer: Any) -> fx.Effect | None:
         """What a program asks for, given this answer; None if it dies first."""
         if invocation.began_s is None:
             invocation.began_s = self.now_s
@@ -177,7 +177,7 @@ class Simulation:
         invocation.dies_after = fate == "after"
         return effect
 
-    def _take_place(self, invocation: Invocation, effect: fx.Effect) -> Any:
+    def _take_place(self, invocation: SimulatedInvocation, effect: fx.Effect) -> Any:
         """Perform an effect now, for all to see. -> its answer"""
         answer = self.perform(effect, invocation)
         if type(effect) in REQUESTS:
@@ -186,7 +186,7 @@ class Simulation:
             self._tell(str(invocation), effect, "->", answer)
         return answer
 
-    def _fate(self, invocation: Invocation, effect: fx.Effect) -> str:
+    def _fate(self, invocation: SimulatedInvocation, effect: fx.Effect) -> str:
         if invocation.worker == WATCHER or not (self.faults.crash_rate or self.faults.crash_at):
             return "lives"
         planned = self.faults.crash_at is not None and self.num_effects == self.faults.crash_at
@@ -200,7 +200,7 @@ class Simulation:
         after = self.faults.crash_after if planned else self._happens(0.5)
         return "after" if after else "before"
 
-    def _end(self, invocation: Invocation, *how: Any) -> None:
+    def _end(self, invocation: SimulatedInvocation, *how: Any) -> None:
         """An invocation is over: it has come to its end, or, if we say how, died."""
         if how:
             self._tell(str(invocation), *how)
@@ -209,7 +209,9 @@ class Simulation:
         else:
             self.meter.ended(invocation.use, self._age_s(invocation))
 
-    def _push(self, in_s: float, invocation: Invocation, effect: fx.Effect | None = None, answer: Any = None) -> None:
+    def _push(
+        self, in_s: float, invocation: SimulatedInvocation, effect: fx.Effect | None = None, answer: Any = None
+    ) -> None:
         heapq.heappush(self._queue, (self.now_s + in_s, next(self._order), invocation, effect, answer))
 
     def _happens(self, rate: float) -> bool:
@@ -220,7 +222,7 @@ class Simulation:
 
     # ---- effects
 
-    def perform(self, effect: fx.Effect, invocation: Invocation | None = None) -> Any:
+    def perform(self, effect: fx.Effect, invocation: SimulatedInvocation | None = None) -> Any:
         """The answer to an effect, at once."""
         if type(effect) in REQUESTS:
             self._forget()
@@ -279,7 +281,7 @@ class Simulation:
                     self.store.pop(key, None)
         return None
 
-    def _used(self, invocation: Invocation | None) -> Usage:
+    def _used(self, invocation: SimulatedInvocation | None) -> Usage:
         return (invocation.use if invocation else Use()).usage(self._age_s(invocation))
 
     def _of(self, durable: bool) -> dict[str, Stored]:

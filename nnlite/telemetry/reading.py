@@ -9,7 +9,7 @@ from typing import Any
 from nnlite.cost.account import Account
 from nnlite.errors import NotFound, RunError, StoreError
 from nnlite.protocol.averaging.contribution import Summary
-from nnlite.protocol.downpour.evaluation import Evaluation
+from nnlite.protocol.downpour.evaluation import CheckpointScore
 from nnlite.protocol.records.head import RUNNING, Head
 from nnlite.protocol.records.keys import LIFE, MOST_ROUNDS, Keys
 from nnlite.protocol.records.lease import Lease
@@ -23,7 +23,7 @@ HANDFUL = 256  # keys asked for at once
 
 
 @dataclass
-class Invocation:
+class InvocationTrace:
     """What one attempt of a worker wrote down. Times are of its own clock."""
 
     worker: int
@@ -47,14 +47,14 @@ class Invocation:
 
 
 @dataclass
-class Record:
+class TraceRecord:
     """A run as its store shows it."""
 
     spec: RunSpec
     head: Head | None
     summaries: list[dict[str, Any]]  #: of rounds that are closed, in order
     attempts: dict[int, int]  #: worker -> its newest attempt, as its lease says
-    invocations: list[Invocation]  #: that left a trace, by worker and attempt
+    invocations: list[InvocationTrace]  #: that left a trace, by worker and attempt
     num_skipped: int  #: lines and objects that could not be read
     account: Account  #: what its workers have used
     is_copy: bool = False  #: whether this is not the run's own store, but that with its durable copies
@@ -65,7 +65,7 @@ class Record:
         return self.head is None or self.head.status == RUNNING
 
 
-def read(store: Store, run: str) -> Record:
+def read(store: Store, run: str) -> TraceRecord:
     """Read a run. Raises RunError when the store has no such run, and says which it has."""
     check_run(run)
     keys = Keys(run)
@@ -82,7 +82,7 @@ def read(store: Store, run: str) -> Record:
     attempts = {w: account.leases[w].attempt if w in account.leases else 1 for w in range(spec.num_workers)}
     invocations = _invocations(store, keys, attempts)
     num_skipped = num_damaged + sum(one.num_skipped for one in invocations)
-    return Record(spec, head, summaries, attempts, invocations, num_skipped, account, is_copy(store, account))
+    return TraceRecord(spec, head, summaries, attempts, invocations, num_skipped, account, is_copy(store, account))
 
 
 def read_account(store: Store, spec: RunSpec) -> Account:
@@ -133,7 +133,7 @@ def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summar
     names = [keys.evaluation(number) for number in range(1, min(due, MOST_ROUNDS) + 1)]
     for data, key in zip(_many(store, names), names, strict=True):
         try:
-            found = Evaluation.from_json(data, key) if data is not None else None
+            found = CheckpointScore.from_json(data, key) if data is not None else None
         except StoreError:
             num_damaged += 1
             continue
@@ -142,14 +142,14 @@ def _add_evaluations(store: Store, keys: Keys, spec: RunSpec, head: Head, summar
     return num_damaged
 
 
-def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[Invocation]:
+def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[InvocationTrace]:
     """All attempts' batches: batch 0 of all, then the next of those that had one, until none has. Raises RunError for
     more attempts than can be."""
     if (total_attempts := sum(attempts.values())) > MOST_ROUNDS:
         raise RunError(
             f"the leases in {store.url} tell of {total_attempts:,} invocations: at most {MOST_ROUNDS:,} can be read"
         )
-    asking = [Invocation(w, a) for w, newest in attempts.items() for a in range(1, newest + 1)]
+    asking = [InvocationTrace(w, a) for w, newest in attempts.items() for a in range(1, newest + 1)]
     found, batch = [], 0
     while asking:
         data = _many(store, [keys.trace(one.worker, one.attempt, batch) for one in asking])
@@ -159,7 +159,7 @@ def _invocations(store: Store, keys: Keys, attempts: dict[int, int]) -> list[Inv
     return found
 
 
-def _take(run: str, invocations: list[Invocation], data: list[bytes | None]) -> Iterator[Invocation]:
+def _take(run: str, invocations: list[InvocationTrace], data: list[bytes | None]) -> Iterator[InvocationTrace]:
     for one, raw in zip(invocations, data, strict=True):
         if raw is None:
             continue
@@ -174,7 +174,7 @@ def _take(run: str, invocations: list[Invocation], data: list[bytes | None]) -> 
         yield one
 
 
-def _is_of(header: dict[str, Any], run: str, one: Invocation) -> bool:
+def _is_of(header: dict[str, Any], run: str, one: InvocationTrace) -> bool:
     """Whether a batch was written by that very invocation, as its header says."""
     says = (header.get("run"), header.get("worker"), header.get("attempt"))
     return says == (run, one.worker, one.attempt)

@@ -20,7 +20,7 @@ from nnlite.store import Store, Versioned
 from nnlite.store.wrapper import Wrapper
 from nnlite.telemetry import format
 from nnlite.telemetry.format import Span
-from nnlite.telemetry.usage_meter import Meter
+from nnlite.telemetry.usage_meter import UsageMeter
 from nnlite.telemetry.writer import TraceWriter
 
 FIRST_S = 1.0  # of an invocation's life: the first batch
@@ -58,7 +58,7 @@ class Spans:
         worker: int,
         writer: TraceWriter | None,
         began_s: float,
-        meter: Meter,
+        meter: UsageMeter,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.keys, self.worker, self.writer, self.clock = Keys(spec.run), worker, writer, clock

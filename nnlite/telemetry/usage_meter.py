@@ -30,7 +30,7 @@ class Gauge:
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
-        self.meters: list[Meter] = []  #: of invocations that are going on
+        self.meters: list[UsageMeter] = []  #: of invocations that are going on
         self.num_metered = 0
         self.has_begun = False
         self._at_s, self._shared_s = self.began_s, 0.0
@@ -47,9 +47,9 @@ class Gauge:
         if self.throttle is not None:
             self.throttle.settle()
 
-    def open(self) -> Meter:
+    def open(self) -> UsageMeter:
         """A meter for one more invocation."""
-        meter = Meter(self)
+        meter = UsageMeter(self)
         self.meters.append(meter)
         return meter
 
@@ -61,7 +61,7 @@ class Gauge:
         return self._shared_s
 
 
-class Meter:
+class UsageMeter:
     """The account of one invocation. What is in no span of work is waiting. Requests are counted by key, as S3 bills
     them."""
 

@@ -8,14 +8,14 @@ from statistics import median
 
 from nnlite.telemetry import format
 from nnlite.telemetry.format import Span
-from nnlite.telemetry.reading import Invocation
+from nnlite.telemetry.reading import InvocationTrace
 
 Phase = tuple[str, int]  # training or scoring, and the round it was in
 COMPUTES = (format.TRAIN, format.EVALUATE)
 SMALL_BYTES, LARGE_BYTES = 20_000, 100_000  # of a request: its time is latency, or bandwidth
 
 
-def phases(attempts: Iterable[Invocation]) -> dict[Phase, float]:
+def phases(attempts: Iterable[InvocationTrace]) -> dict[Phase, float]:
     """Each training and scoring of a worker, however short, with its seconds of work; by all its attempts, in order.
 
     One that handed over in the middle was gone on with by the next; what one that died had begun was done again.
@@ -33,7 +33,7 @@ def phases(attempts: Iterable[Invocation]) -> dict[Phase, float]:
     return found
 
 
-def starts(found: Iterable[Invocation]) -> tuple[float | None, float | None]:
+def starts(found: Iterable[InvocationTrace]) -> tuple[float | None, float | None]:
     """-> seconds of a start-up in a fresh process, and in one that has worked before; None where there was none."""
     by_kind: dict[bool, list[float]] = {True: [], False: []}
     for one in found:
@@ -42,7 +42,7 @@ def starts(found: Iterable[Invocation]) -> tuple[float | None, float | None]:
     return cold, warm
 
 
-def reach(found: Iterable[Invocation], bytes_per_s: float) -> tuple[float, float]:
+def reach(found: Iterable[InvocationTrace], bytes_per_s: float) -> tuple[float, float]:
     """-> seconds of a small request to the store, and bytes/s of large ones, as the functions saw them.
 
     bytes_per_s: what is answered where nothing large was moved.
@@ -58,7 +58,7 @@ def reach(found: Iterable[Invocation], bytes_per_s: float) -> tuple[float, float
     return latency_s, moved / transfer_s if transfer_s else bytes_per_s
 
 
-def shard_s(found: Iterable[Invocation]) -> float:
+def shard_s(found: Iterable[InvocationTrace]) -> float:
     """Seconds that a worker took to read its shards."""
     return median(_seconds(one, format.READ_SHARD) for one in found)
 
@@ -67,5 +67,5 @@ def _num_requests(span: Span) -> int:
     return span.reads + span.writes
 
 
-def _seconds(one: Invocation, kind: str) -> float:
+def _seconds(one: InvocationTrace, kind: str) -> float:
     return sum(span.seconds for span in one.spans if span.kind == kind)

@@ -19,7 +19,7 @@ from nnlite.protocol.records.head import DONE, STOPPED, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles import watcher
 from nnlite.runs.job import Job
-from nnlite.simulation.simulator import WATCHER, Faults, Invocation, Simulation
+from nnlite.simulation.simulator import WATCHER, Faults, SimulatedInvocation, Simulation
 from tests.protocol import toy
 
 SEEDS = int(os.environ.get("NNLITE_SCHEDULES", "300")) // 5
@@ -138,7 +138,7 @@ class ProtocolContract:
             attempts = played(simulation, watcher.reopen(simulation.spec))
             assert sorted(attempts) == list(range(simulation.spec.num_workers)), f"seed {seed}"
             watching = simulation.spec.rules.watcher(simulation.spec).program(attempts)
-            again = Invocation(WATCHER, 0, watching, None)
+            again = SimulatedInvocation(WATCHER, 0, watching, None)
             simulation._push(0.0, again)
             last = simulation._go_on(simulation.now_s + BOUND_S, again)
             assert last.status == DONE, f"seed {seed}: {last}"

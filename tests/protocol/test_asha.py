@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnlite.errors import UsageError
-from nnlite.protocol.search.asha import Ladder, Schedule, ladder
+from nnlite.protocol.search.asha import Ladder, TrialSchedule, ladder
 
 
 def ranks(seed: int, num_trials: int, num_rungs: int, lost_rate: float = 0.2):
@@ -19,7 +19,7 @@ def ranks(seed: int, num_trials: int, num_rungs: int, lost_rate: float = 0.2):
     }
 
 
-def all_jobs(schedule: Schedule, known) -> list[tuple[int, int]]:
+def all_jobs(schedule: TrialSchedule, known) -> list[tuple[int, int]]:
     schedule.advance(known)
     assert schedule.is_complete
     return [job.key for job in schedule.jobs]
@@ -77,7 +77,9 @@ def test_it_is_the_published_algorithm(search):
     seed, num_trials, num_slots, num_rounds, eta = search
     rungs = ladder(num_rounds, eta=eta)
     known = ranks(seed, num_trials, len(rungs.rounds))
-    assert all_jobs(Schedule(rungs, num_trials, num_slots), known) == as_published(rungs, num_trials, num_slots, known)
+    assert all_jobs(TrialSchedule(rungs, num_trials, num_slots), known) == as_published(
+        rungs, num_trials, num_slots, known
+    )
 
 
 @settings(deadline=None, max_examples=60)
@@ -87,8 +89,8 @@ def test_promotions_depend_on_the_set_of_results_and_not_on_their_order(search, 
     seed, num_trials, num_slots, num_rounds, eta = search
     rungs = ladder(num_rounds, eta=eta)
     known = ranks(seed, num_trials, len(rungs.rounds))
-    expected = all_jobs(Schedule(rungs, num_trials, num_slots), known)
-    schedule, arrived, under_way = Schedule(rungs, num_trials, num_slots), {}, []
+    expected = all_jobs(TrialSchedule(rungs, num_trials, num_slots), known)
+    schedule, arrived, under_way = TrialSchedule(rungs, num_trials, num_slots), {}, []
     under_way.extend(schedule.advance(arrived))
     while under_way:
         for _ in range(order.randint(1, len(under_way))):
@@ -105,7 +107,7 @@ def test_every_trial_is_drawn_once_and_promoted_at_most_once_from_a_rung_it_did_
     seed, num_trials, num_slots, num_rounds, eta = search
     rungs = ladder(num_rounds, eta=eta)
     known = ranks(seed, num_trials, len(rungs.rounds))
-    jobs = all_jobs(Schedule(rungs, num_trials, num_slots), known)
+    jobs = all_jobs(TrialSchedule(rungs, num_trials, num_slots), known)
     assert len(set(jobs)) == len(jobs)
     assert sorted(trial for trial, rung in jobs if rung == 0) == list(range(num_trials))
     for trial, rung in jobs:
@@ -118,7 +120,7 @@ def test_every_trial_is_drawn_once_and_promoted_at_most_once_from_a_rung_it_did_
 
 
 def test_random_search_is_decided_at_once_without_any_result():
-    schedule = Schedule(Ladder((10,)), 50, 4)
+    schedule = TrialSchedule(Ladder((10,)), 50, 4)
     assert [job.key for job in schedule.advance({})] == [(trial, 0) for trial in range(50)]
     assert schedule.is_complete
 
@@ -126,7 +128,7 @@ def test_random_search_is_decided_at_once_without_any_result():
 def test_nobody_waits_for_the_top_rung():
     """Trial 0 goes to the top first; its result never comes, and all else is decided and trained all the same."""
     rungs, arrived = ladder(9), {}
-    schedule = Schedule(rungs, 27, 4)
+    schedule = TrialSchedule(rungs, 27, 4)
     while under_way := [
         j for j in schedule.jobs or schedule.advance({}) if j.key not in arrived and j.rung < rungs.top
     ]:
@@ -137,7 +139,7 @@ def test_nobody_waits_for_the_top_rung():
 
 
 def test_all_trials_diverge_and_the_search_still_ends():
-    schedule = Schedule(ladder(9), 6, 2)
+    schedule = TrialSchedule(ladder(9), 6, 2)
     assert all_jobs(schedule, {(trial, 0): None for trial in range(6)}) == [(trial, 0) for trial in range(6)]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlite.protocol.roles.waiter import Pace
+from nnlite.protocol.roles.waiter import LookPace
 from tests.protocol.toy import spec
 
 
@@ -34,14 +34,14 @@ def steady(pace, round_s, own_s, num_rounds):
 
 @given(round_s=st.floats(0.1, 8.0), share=st.floats(0.05, 0.95))
 def test_rounds_of_one_length_are_seen_to_end_with_few_looks_and_little_delay(round_s, share):
-    found = steady(Pace(spec(2, 1, poll_s=0.01, max_poll_s=0.05)), round_s, share * round_s, 6)
+    found = steady(LookPace(spec(2, 1, poll_s=0.01, max_poll_s=0.05)), round_s, share * round_s, 6)
     for in_vain, late_s in found[2:]:
         assert in_vain <= 5
         assert 0 <= late_s <= 0.32 * round_s + 0.03
 
 
 def test_one_long_round_makes_nobody_sleep_through_the_next():
-    pace = Pace(spec(2, 1, poll_s=0.01, max_poll_s=0.05))
+    pace = LookPace(spec(2, 1, poll_s=0.01, max_poll_s=0.05))
     now_s = sum(1.0 + late_s for _, late_s in steady(pace, 1.0, 0.5, 4))
     _, now_s = looks(pace, now_s, now_s + 0.5, now_s + 5.0)
     _, seen_s = looks(pace, now_s, now_s + 0.5, now_s + 1.0)
@@ -50,7 +50,7 @@ def test_one_long_round_makes_nobody_sleep_through_the_next():
 
 @pytest.mark.parametrize("hand_over_s", [0.2, 5.0])
 def test_nobody_sleeps_past_the_time_to_hand_over(hand_over_s):
-    pace = Pace(spec(2, 1, poll_s=0.01, max_poll_s=0.05, hand_over_s=hand_over_s))
+    pace = LookPace(spec(2, 1, poll_s=0.01, max_poll_s=0.05, hand_over_s=hand_over_s))
     steady(pace, 100.0, 1.0, 3)
     pauses = list(itertools.islice(pace.pauses(pace.began_s + 1.0), 30))
     assert max(pauses) == pytest.approx(min(2.0, hand_over_s / 2))

@@ -2,7 +2,7 @@
 
 from nnlite.errors import RunError
 from nnlite.protocol.records.head import DONE
-from nnlite.protocol.search.asha import Ladder, Schedule, ladder
+from nnlite.protocol.search.asha import Ladder, TrialSchedule, ladder
 from nnlite.protocol.search.board import Board, Claim
 from nnlite.protocol.search.shared import Searching
 from nnlite.protocol.search.worker import SearchWorker
@@ -48,7 +48,7 @@ def test_without_the_schedule_promotions_depend_on_who_was_first(monkeypatch):
         self._running[:] = [(0 if pair in there else 10**9, pair[1]) for pair in self._running]
         return True
 
-    monkeypatch.setattr(Schedule, "_is_due", arrived)
+    monkeypatch.setattr(TrialSchedule, "_is_due", arrived)
     assert broken_promises() > 0
 
 

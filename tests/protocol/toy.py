@@ -22,15 +22,15 @@ from nnlite.protocol.effects import (
     GetMany,
     Model,
     Now,
-    Progress,
     Spent,
     Standing,
     Swap,
+    TrainingSums,
 )  # fmt: skip
 from nnlite.protocol.records.spec import DataSpec, RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.protocol.records.usage import Usage
-from nnlite.simulation.simulator import Faults, Invocation, Simulation
+from nnlite.simulation.simulator import Faults, SimulatedInvocation, Simulation
 from nnlite.store import Versioned
 
 SIZE = 6
@@ -54,30 +54,30 @@ class ToyLearner:
         self.weights[:] = closing.shared(contribution.decode(data, where)[0], where).vector
         self.round, self.slices, self.scored = round, 0, 0
 
-    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> TrainingSums:
         if until_step is not None:
             self.step += 1
             self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.step
             self.done += 1
-            return Progress(self.step == until_step, self.samples * self.done, float(self.samples * self.done))
+            return TrainingSums(self.step == until_step, self.samples * self.done, float(self.samples * self.done))
         self.slices += 1
         self.weights += np.arange(SIZE, dtype=np.float32) * (self.worker + 1) + self.round
         share = self.samples * self.slices // SLICES
-        return Progress(self.slices == SLICES, share, float(share))
+        return TrainingSums(self.slices == SLICES, share, float(share))
 
-    def score(self, seconds: float) -> Progress:
+    def score(self, seconds: float) -> TrainingSums:
         self.scored = min(self.scored + 1, SLICES)
-        return Progress(self.scored == SLICES, self.scored, 0.5 * self.scored, self.scored % 2)
+        return TrainingSums(self.scored == SLICES, self.scored, 0.5 * self.scored, self.scored % 2)
 
     def collect(self) -> Model:
         return Model(self.weights, SHAPES)
 
     def suspend(self) -> Standing:
-        done = Progress(False, self.samples * self.slices // SLICES, float(self.samples * self.slices // SLICES))
-        scored = Progress(False, self.scored, 0.5 * self.scored, self.scored % 2)
+        done = TrainingSums(False, self.samples * self.slices // SLICES, float(self.samples * self.slices // SLICES))
+        scored = TrainingSums(False, self.scored, 0.5 * self.scored, self.scored % 2)
         if self.step:
             left = Model(self.weights - self.pushed, SHAPES)
-            done = Progress(False, self.samples * self.done, float(self.samples * self.done))
+            done = TrainingSums(False, self.samples * self.done, float(self.samples * self.done))
             return Standing(left, self.step, done, scored)
         return Standing(Model(self.weights, SHAPES), self.slices, done, scored)
 
@@ -106,9 +106,9 @@ class ToyLearner:
         self.done = 0
         return Model(sent, SHAPES)
 
-    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> Progress:
+    def evaluate(self, data: Any, where: str, part: int, seconds: float, first: int = 0) -> TrainingSums:
         correct = min(4, int(vector_of(data, where)[0]) // 50)
-        return Progress(first == 2, 2, 0.5, max(0, correct - 2) if first else min(2, correct))
+        return TrainingSums(first == 2, 2, 0.5, max(0, correct - 2) if first else min(2, correct))
 
 
 def vector_of(data: Any, where: str) -> Any:
@@ -151,9 +151,9 @@ class Recorded(Simulation):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.performed: list[tuple[Invocation | None, Effect]] = []
+        self.performed: list[tuple[SimulatedInvocation | None, Effect]] = []
 
-    def perform(self, effect: Effect, invocation: Invocation | None = None) -> Any:
+    def perform(self, effect: Effect, invocation: SimulatedInvocation | None = None) -> Any:
         self.performed.append((invocation, effect))
         return super().perform(effect, invocation)
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from nnlite.protocol.averaging import contribution
-from nnlite.protocol.effects import Model, Progress, Standing, TakeUp
+from nnlite.protocol.effects import Model, Standing, TakeUp, TrainingSums
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.asha import Ladder, ladder
 from nnlite.protocol.search.result import Result
 from nnlite.protocol.search.spec import SearchKeys, SearchSpec
 from nnlite.protocol.search.watcher import Outcome, outcome
-from nnlite.simulation.simulator import WATCHER, Faults, Invocation, Simulation
+from nnlite.simulation.simulator import WATCHER, Faults, SimulatedInvocation, Simulation
 from tests.protocol import toy
 
 SHAPES = {"weight": (2,)}
@@ -44,26 +44,28 @@ class TrialLearner:
         self.step, self.scored, self.since = step, 0, 0
         return 0
 
-    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> TrainingSums:
         assert until_step is not None
         if self.step < until_step:
             self.weights[0] = (int(self.weights[0]) * 31 + self.step * 7 + self.trial) % PRIME
             self.step += 1
             self.since += 1
         diverged = self.trial % DIVERGES == DIVERGES - 1 and self.step >= 6
-        return Progress(self.step >= until_step, 10 * self.since, float("nan") if diverged else float(self.since))
+        return TrainingSums(self.step >= until_step, 10 * self.since, float("nan") if diverged else float(self.since))
 
-    def score(self, seconds: float) -> Progress:
+    def score(self, seconds: float) -> TrainingSums:
         self.scored = min(self.scored + 1, SLICES)
         share = self.scored / SLICES
-        return Progress(share == 1, int(PRIME * share), float(self.weights[0]) * share, int(self.weights[0] * share))
+        return TrainingSums(
+            share == 1, int(PRIME * share), float(self.weights[0]) * share, int(self.weights[0] * share)
+        )
 
     def collect(self) -> Model:
         return Model(self.weights, SHAPES)
 
     def suspend(self) -> Standing:
-        trained = Progress(False, 10 * self.since, float(self.since))
-        return Standing(Model(self.weights, SHAPES), self.step, trained, Progress(False, self.scored, 0.0))
+        trained = TrainingSums(False, 10 * self.since, float(self.since))
+        return Standing(Model(self.weights, SHAPES), self.step, trained, TrainingSums(False, self.scored, 0.0))
 
     def resume(self, standing: Standing, where: str, round: int | None) -> None:
         self.weights[:] = standing.model.vector
@@ -110,7 +112,7 @@ def come_to_an_end(simulation: Simulation, bound_s: float) -> tuple[Head, Outcom
 
 def draw(simulation: Simulation) -> tuple[Outcome, list[Result]]:
     """The outcome of a search that is over, as the command that started it draws it."""
-    command = Invocation(WATCHER, 0, outcome(simulation.spec.run), TrialLearner())
+    command = SimulatedInvocation(WATCHER, 0, outcome(simulation.spec.run), TrialLearner())
     answer: Any = None
     while True:
         try:

@@ -54,8 +54,8 @@ def test_each_second_is_counted_once_and_where_it_belongs():
     told = Told()
     told.spans.add("init", 97.0, 100.0)
     told.spans.reads(100.5, 101.5, 7)  # a shard
-    told.do(fx.Train(1.0), fx.Progress(True, 1, 0.0), 5.0)
-    told.do(fx.Score(1.0), fx.Progress(True, 1, 0.0), 2.0)
+    told.do(fx.Train(1.0), fx.TrainingSums(True, 1, 0.0), 5.0)
+    told.do(fx.Score(1.0), fx.TrainingSums(True, 1, 0.0), 2.0)
     told.do(fx.Get("a"), None, 1.0, thought_s=0.25)  # merging
     told.do(fx.Collect(), None, 0.5)
     told.do(fx.Create("b", b"12345"), True, 0.0)

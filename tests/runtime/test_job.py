@@ -19,7 +19,7 @@ from nnlite.commands import train as tool
 from nnlite.data import Augment
 from nnlite.errors import UsageError
 from nnlite.platform.openfaas import unattended
-from nnlite.platform.openfaas.unattended import Pace
+from nnlite.platform.openfaas.unattended import CallPace
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import OwnCode
 from nnlite.protocol.search.protocol import Search
@@ -47,7 +47,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "checkpoint_every": ("1", "5"), "checkpoint_store": ("memcached://127.0.0.1:11212/copies",),
     "data_store": ("memcached://127.0.0.1:11213/data",), "rounds_per_invocation": ("1", "3"),
 }  # fmt: skip
-NOT_ON_THE_COMMAND_LINE = {field.name for field in fields(Pace)} - {"rounds_per_invocation"}
+NOT_ON_THE_COMMAND_LINE = {field.name for field in fields(CallPace)} - {"rounds_per_invocation"}
 
 
 def drawn(seed: int, seen: set[tuple[str, str]]) -> dict[str, str]:
@@ -143,7 +143,7 @@ def test_layers_of_one_s_own_are_refused_where_workers_cannot_have_them():
         UsageError,
         match=r"mine\.py defines layers or other parts of its own, which are",
     ):
-        unattended.adapt(replace(spec, case_file=OwnCode("mine.py", "0" * 64)), "sync", Pace(), prices)
+        unattended.adapt(replace(spec, case_file=OwnCode("mine.py", "0" * 64)), "sync", CallPace(), prices)
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ def test_who_trains_lets_others_have_a_turn():
     class Slow:
         def train(self, *_):
             time.sleep(0.01)
-            return fx.Progress(False, 0, 0.0)
+            return fx.TrainingSums(False, 0, 0.0)
 
     order = []
 

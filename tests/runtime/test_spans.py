@@ -70,7 +70,7 @@ def found(data):
 
 
 def progress(samples, finished=False):
-    return fx.Progress(finished, samples, 0.0)
+    return fx.TrainingSums(finished, samples, 0.0)
 
 
 def test_a_round_becomes_a_handful_of_spans():

@@ -15,7 +15,7 @@ import uuid
 from typing import Any
 
 from nnlite.errors import NnliteError
-from nnlite.protocol.effects import Progress
+from nnlite.protocol.effects import TrainingSums
 from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.workers import open_durable, read_spec
 from nnlite.store import open_store
@@ -27,7 +27,7 @@ STEP_S = 0.01
 class SlowLearner(ToyLearner):
     """Takes its time, so that there is time to be killed."""
 
-    def train(self, seconds: float, until_step: int | None = None) -> Progress:
+    def train(self, seconds: float, until_step: int | None = None) -> TrainingSums:
         time.sleep(STEP_S)
         return super().train(seconds, until_step)
 

@@ -60,10 +60,10 @@ def test_of_forecasts_and_datasets(say):
 
 
 def test_a_progress_tells_evaluations_and_rounds_that_diverged(capsys):
-    from nnlite.commands._progress import Progress
+    from nnlite.commands._progress import ProgressLines
     from tests.runtime import small
 
-    progress = Progress(small.spec(small.dataset(96), 1, 2), 0, as_json=True)
+    progress = ProgressLines(small.spec(small.dataset(96), 1, 2), 0, as_json=True)
     told = {"evaluation": 1, "version": 3, "steps": 40, "accuracy": 0.5, "score_loss": None}
     progress.tell("evaluated", {**told, "run": "small"})
     progress.tell("round", {"round": 0, "num_samples": 96, "loss": float("nan"), "seconds": 1.0, "accuracy": None})

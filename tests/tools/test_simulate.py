@@ -6,12 +6,12 @@ import pytest
 
 from nnlite.commands import simulate
 from nnlite.commands._command import run
-from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile
+from nnlite.simulation.profile import ASSUMED, ComputeProfile, WorldProfile
 from tools.bench import coordination
 from tools.bench import store as bench_store
 from tools.bench.__main__ import build_parser, main
 
-PROFILE = Profile(ASSUMED["s3"], ComputeProfile(0.001, 0.00001, 1e-6, 1e9, 1e9), "a", 50, 1.0, name="s3")
+PROFILE = WorldProfile(ASSUMED["s3"], ComputeProfile(0.001, 0.00001, 1e-6, 1e9, 1e9), "a", 50, 1.0, name="s3")
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_calibrated_here_simulated_there(capsys, tmp_path):
     path = tmp_path / "here.json"
     argv = ["store", "--store", str(tmp_path / "store"), "--case", "a", "--calibrate", str(path)]
     assert run(main, build_parser(), argv) == 0
-    found = Profile.from_json(path.read_text(), "x")
+    found = WorldProfile.from_json(path.read_text(), "x")
     assert found.case == "a"
     assert found.store.get.bytes_per_s > 1e6
     assert not list((tmp_path / "store" / "bench").iterdir())

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from nnlite.commands._leaderboard import Leaderboard
-from nnlite.commands._progress import Progress
+from nnlite.commands._progress import ProgressLines
 from nnlite.runs import lifecycle
 from tests.runtime import small
 from tests.s3_proxy import misbehaving
@@ -54,7 +54,7 @@ def test_worker_processes_on_a_server_that_has_all_ways_at_once(start, s3, sound
 
 def test_what_all_workers_tell_is_said_once(capsys):
     told = {"reason": "cannot delete 'a'", "worker": 0, "attempt": 1}
-    progress = Progress(small.spec(small.dataset()), 0, as_json=False)
+    progress = ProgressLines(small.spec(small.dataset()), 0, as_json=False)
     leaderboard = Leaderboard(None, [], as_json=False)
     for one in (progress, leaderboard):
         one.tell("uncleaned", told)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from nnlite import nn
 from nnlite.estimating.speed import crowding, measured
 from nnlite.invoker.processor import blas_of, num_processes
-from nnlite.simulation.profile import Profile, StoreProfile, Verb
+from nnlite.simulation.profile import StoreProfile, Verb, WorldProfile
 from nnlite.store import ABSENT, Store
 from tools.bench.rounds import ROOT, Contestant
 from tools.bench.workload import CASES, Workload
@@ -28,10 +28,10 @@ CROWD_REPETITIONS = 3
 
 def calibrate(
     store: Store, network: nn.Sequential, optimizer: nn.Optimizer, case: str, batch_size: int, num_bytes: int
-) -> Profile:
+) -> WorldProfile:
     """Everything measured here and now. num_bytes: of the weights as they travel."""
     compute = measured(network, optimizer, batch_size)
-    return Profile(
+    return WorldProfile(
         store=of_store(store, num_bytes),
         compute=replace(compute, crowding=_crowding(case, batch_size)),
         case=case,

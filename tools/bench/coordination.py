@@ -17,7 +17,7 @@ from nnlite.runtime.performer import Performer, perform
 from nnlite.runtime.trainer import Trainer
 from nnlite.runtime.workers import Workers
 from nnlite.simulation.forecast import forecast
-from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile
+from nnlite.simulation.profile import ASSUMED, ComputeProfile, WorldProfile
 from nnlite.simulation.workload import Workload
 from nnlite.store import Store
 from nnlite.store.trace import Traced
@@ -121,5 +121,5 @@ def simulated_requests(kind: str, num_workers: int) -> float:
     workload = Workload.of_case("emnist")
     spec = workload.spec(num_workers, num_rounds=12, steps_per_round=100)
     compute = ComputeProfile(1e-4, 2e-6, 1e-6, 1e9, 1e9, spread=0.05)
-    world = Profile(ASSUMED.get(kind, ASSUMED["file"]), compute, "emnist", workload.batch_size, 1.0, 0.3)
+    world = WorldProfile(ASSUMED.get(kind, ASSUMED["file"]), compute, "emnist", workload.batch_size, 1.0, 0.3)
     return forecast(spec, workload.subject("averaging"), world).requests_per_worker_round

@@ -21,7 +21,7 @@ from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import lifecycle
 from nnlite.runtime import trainer
 from nnlite.simulation.forecast import Subject, forecast
-from nnlite.simulation.profile import Profile
+from nnlite.simulation.profile import WorldProfile
 from nnlite.store import Store, open_store
 from tools.bench.calibrate import calibrate
 
@@ -93,7 +93,7 @@ def _plan(args: argparse.Namespace, num_workers: int, url: str, run: str) -> tup
     return plan(train_parser().parse_args([str(word) for word in argv]))
 
 
-def _calibrated(store: Store, spec: RunSpec) -> Profile:
+def _calibrated(store: Store, spec: RunSpec) -> WorldProfile:
     network, optimizer = trainer.build(spec)
     num_bytes = trainer.State.of(spec, network, optimizer).vector.nbytes
     return calibrate(store, network, optimizer, spec.case, spec.batch_size, num_bytes)

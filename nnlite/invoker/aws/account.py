@@ -23,7 +23,7 @@ def explaining(service: str, what: str) -> Iterator[None]:
         raise explained(error, service, what) from error
 
 
-class Account:
+class CloudAccount:
     """Credentials, profile and region as boto3 finds them, unless given here."""
 
     def __init__(self, profile: str | None = None, region: str | None = None) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlite.errors import RunError
-from nnlite.invoker.aws.account import Account, explaining
+from nnlite.invoker.aws.account import CloudAccount, explaining
 from nnlite.invoker.aws.limits import UNRESERVED
 
 RESIZE_POLL_S, RESIZE_POLLS = 0.5, 240
@@ -28,8 +28,8 @@ class Configuration:
 class Function:
     """One function, by its name."""
 
-    def __init__(self, name: str, account: Account | None = None) -> None:
-        self.name, self.account = name, account or Account()
+    def __init__(self, name: str, account: CloudAccount | None = None) -> None:
+        self.name, self.account = name, account or CloudAccount()
 
     def invoke(self, payload: bytes) -> None:
         """Have it run, some time, at least once; returns as soon as Lambda has taken the event."""

@@ -22,7 +22,7 @@ def split_name(function: str) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
-class Entry:
+class FunctionEntry:
     """An entry of /system/functions, as far as it matters here; the names are the gateway's."""
 
     name: str
@@ -37,7 +37,7 @@ class Entry:
 class Listing:
     """What a gateway says is deployed."""
 
-    functions: tuple[Entry, ...]
+    functions: tuple[FunctionEntry, ...]
 
     @classmethod
     def of(cls, text: str) -> Listing:
@@ -46,7 +46,7 @@ class Listing:
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedWorker:
     """A function, as far as runs go by it."""
 
     name: str
@@ -57,7 +57,7 @@ class Deployed:
     memory: str  #: limit of a replica, as Kubernetes writes it; "" for none
 
     @classmethod
-    def of(cls, entry: Entry) -> Deployed:
+    def of(cls, entry: FunctionEntry) -> DeployedWorker:
         """From what a gateway says. Raises Unsound for a number that is none."""
         environment, labels, limits = entry.envVars or {}, entry.labels or {}, entry.limits or {}
         return cls(
@@ -70,7 +70,7 @@ class Deployed:
         )
 
 
-def _count(entry: Entry, name: str, texts: dict[str, str]) -> int | None:
+def _count(entry: FunctionEntry, name: str, texts: dict[str, str]) -> int | None:
     """A number from 0 in a text; None where there is none."""
     text = texts.get(name)
     if text and not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):

@@ -13,7 +13,7 @@ import urllib3
 from nnlite.errors import NnliteError, RunError, words
 from nnlite.invoker.openfaas import signing
 from nnlite.invoker.openfaas.credentials import basic
-from nnlite.invoker.openfaas.deployed import Deployed, Listing, split_name
+from nnlite.invoker.openfaas.deployed import DeployedWorker, Listing, split_name
 from nnlite.invoker.openfaas.proxies import Proxy, proxy_for
 from nnlite.records import Amount, Unsound, message
 
@@ -41,7 +41,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Event:
+class GatewayEvent:
     """What must be true of an answer of our function, whatever else it says."""
 
     event: str
@@ -73,18 +73,18 @@ class Gateway:
         """Have a function called later; 202 when it is queued. Raises Unreachable, TimedOut."""
         return self._post(f"/async-function/{function}", body, ASK_S)
 
-    def functions(self, namespace: str = "") -> dict[str, Deployed]:
+    def functions(self, namespace: str = "") -> dict[str, DeployedWorker]:
         """What is deployed in a namespace, by the name that calls it. Raises RunError: not reachable, wrong password,
         not a gateway."""
         answer = self._system("GET", "/system/functions", namespace)
         try:
-            found = [Deployed.of(entry) for entry in Listing.of(answer.text).functions]
+            found = [DeployedWorker.of(entry) for entry in Listing.of(answer.text).functions]
         except Unsound as fault:
             said = f"{fault} ({answer.text[:80]!r})"
             raise RunError(f"{self.url} does not answer as an OpenFaaS gateway: {said}") from None
         return {f"{one.name}.{namespace}" if namespace else one.name: one for one in found}
 
-    def function(self, name: str) -> Deployed | None:
+    def function(self, name: str) -> DeployedWorker | None:
         """The function that calls of `name` reach, if it is deployed. Raises RunError."""
         return self.functions(split_name(name)[1]).get(name)
 
@@ -140,7 +140,7 @@ class Gateway:
             way = f" through the proxy {self._proxy}" if self._proxy else ""
             raise Unreachable(f"gateway {self.url} is not reachable{way} ({cause})") from None
         text = response.data.decode(errors="replace").strip()
-        return Answer(response.status, text, message(Event, text))
+        return Answer(response.status, text, message(GatewayEvent, text))
 
 
 def _pool(proxy: Proxy | None) -> urllib3.PoolManager:

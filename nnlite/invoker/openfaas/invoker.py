@@ -11,7 +11,7 @@ from typing import Any
 
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.base import Invocation, Invoker
-from nnlite.invoker.openfaas.deployed import Deployed, split_name
+from nnlite.invoker.openfaas.deployed import DeployedWorker, split_name
 from nnlite.invoker.openfaas.gateway import ASK_S, NOT_FOUND, Answer, Gateway, TimedOut, Unreachable
 from nnlite.invoker.openfaas.logs import hopeless
 
@@ -77,7 +77,7 @@ class OpenFaaSInvoker(Invoker):
     def check(self, workers: range) -> None:
         """Raise RunError, in one line, for what would keep a run from starting: before anything is uploaded."""
         names = sorted({self._name(worker) for worker in workers})
-        deployed: dict[str, Deployed] = {}
+        deployed: dict[str, DeployedWorker] = {}
         for namespace in sorted({split_name(name)[1] for name in names}):
             deployed.update(self.gateway.functions(namespace))
         for name in names:

@@ -14,7 +14,7 @@ _SAID = re.compile(r"(?:^|\s)(?P<kind>[A-Za-z_.]+Error): .*|(?:exec )?\S*:? ?exe
 
 
 @dataclass(frozen=True)
-class Line:
+class LogLine:
     """A line of a log, as far as it matters here."""
 
     text: str
@@ -24,7 +24,7 @@ def hopeless(log: str) -> str | None:
     """The last error in a log, a JSON object a line, if the function can only meet it again; else None."""
     for line in reversed(log.splitlines()):
         try:
-            text = fit(Line, parse(line), partial=True, others=True).text
+            text = fit(LogLine, parse(line), partial=True, others=True).text
         except Unsound:
             continue
         found = _SAID.search(text.strip())

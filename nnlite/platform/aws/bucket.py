@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from nnlite.errors import RunError, words
-from nnlite.invoker.aws.account import Account, explaining
+from nnlite.invoker.aws.account import CloudAccount, explaining
 from nnlite.invoker.aws.errors import code_of, message_of
 
 MAX_DELETED = 1000  # keys in one request
@@ -16,7 +16,7 @@ OURS = ("nnlite/", "deploy/")  #: everything that nnlite writes begins so
 class Bucket:
     """One bucket, by its name."""
 
-    def __init__(self, name: str, account: Account) -> None:
+    def __init__(self, name: str, account: CloudAccount) -> None:
         self.name, self.account = name, account
 
     def exists(self) -> bool:

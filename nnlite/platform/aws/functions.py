@@ -33,7 +33,7 @@ LEAST_TIMEOUT_S = 10
 
 
 @dataclass(frozen=True)
-class Deployed:
+class DeployedStack:
     """What AWS says of a stack and its function."""
 
     function: Function
@@ -101,11 +101,11 @@ class Lambda(WhichStack, Platform):
         return dict(self.stack.outputs())
 
     @cached_property
-    def deployed(self) -> Deployed:
+    def deployed(self) -> DeployedStack:
         """What AWS says of the stack and its function, asked once."""
         function, standing = Function(self.outputs["Function"], self.stack.account), self.stack.standing()
         parameters = dict(standing.parameters) if standing else {}
-        return Deployed(function, function.configuration(), self.outputs, parameters)
+        return DeployedStack(function, function.configuration(), self.outputs, parameters)
 
     def store_url(self, given: str | None = None) -> str:
         """The stack's, unless another one is given."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from nnlite.choices import choice
 from nnlite.errors import RunError
 from nnlite.invoker.aws import limits
-from nnlite.invoker.aws.account import Account, explaining
+from nnlite.invoker.aws.account import CloudAccount, explaining
 
 Say = Callable[[str], None]
 DEFAULT_STACK = "nnlite"
@@ -25,7 +25,7 @@ STUCK = {"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED
 
 
 @dataclass(frozen=True)
-class Standing:
+class StackStanding:
     """How a stack stands."""
 
     status: str
@@ -46,10 +46,10 @@ class ChangeSet:
 class Stack:
     """One stack, by its name. sleep: takes seconds, between two looks."""
 
-    def __init__(self, name: str, account: Account, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, name: str, account: CloudAccount, sleep: Callable[[float], None] = time.sleep) -> None:
         self.name, self.account, self._sleep = name, account, sleep
 
-    def standing(self) -> Standing | None:
+    def standing(self) -> StackStanding | None:
         """How it stands, or None when there is none."""
         from botocore.exceptions import ClientError
 
@@ -64,7 +64,7 @@ class Stack:
                 raise
         outputs = {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}
         parameters = {p["ParameterKey"]: p["ParameterValue"] for p in found.get("Parameters", [])}
-        return Standing(found["StackStatus"], outputs, parameters)
+        return StackStanding(found["StackStatus"], outputs, parameters)
 
     def outputs(self) -> Mapping[str, str]:
         """Names of what is in it. Raises RunError when it is not there, or not complete."""
@@ -103,7 +103,7 @@ class Stack:
         kind = "AWS::Lambda::Function"
         return [one["PhysicalResourceId"] for one in found if one["ResourceType"] == kind]
 
-    def check_can_change(self, standing: Standing) -> None:
+    def check_can_change(self, standing: StackStanding) -> None:
         """Raise RunError when CloudFormation would let nothing be changed now."""
         if standing.status in STUCK:
             raise RunError(
@@ -235,7 +235,7 @@ class WhichStack:
     @cached_property
     def stack(self) -> Stack:
         """The stack, of which nothing is known yet."""
-        return Stack(self.stack_name, Account(self.profile, self.region))
+        return Stack(self.stack_name, CloudAccount(self.profile, self.region))
 
 
 def _line(change: dict[str, Any]) -> str:

@@ -84,7 +84,7 @@ class OpenFaaS(Platform):
 
     def adapt(self, spec: RunSpec, store_url: str, pricing: Pricing) -> RunSpec:
         """At the pace of calls through a gateway; nobody sends a bill."""
-        pace = unattended.Pace(rounds_per_invocation=self.rounds_per_invocation)
+        pace = unattended.CallPace(rounds_per_invocation=self.rounds_per_invocation)
         tariff = self.tariff(store_url, pricing)
         return unattended.adapt(spec, self.invocation, pace, tariff, pricing.memory_mb or 0)
 

@@ -19,7 +19,7 @@ from nnlite.invoker import sources
 from nnlite.invoker.openfaas.credentials import gateway_url
 from nnlite.invoker.openfaas.deployed import split_name
 from nnlite.invoker.openfaas.function import duration_s
-from nnlite.platform.openfaas.unattended import Pace
+from nnlite.platform.openfaas.unattended import CallPace
 from nnlite.runs import job
 from nnlite.runs.job import Job
 
@@ -180,7 +180,7 @@ def _fill_choices(environment: dict[str, str], wanted: Wanted) -> None:
     if wanted.data is not None:
         environment["data"] = DATA
     of_run = {name: value for name, value in environment.items() if name in Job.__dataclass_fields__}
-    chosen, _ = job.read(of_run, Job, Pace)
+    chosen, _ = job.read(of_run, Job, CallPace)
     if Job(**chosen).dataset is not None:
         catalog.entry(chosen["dataset"])
 

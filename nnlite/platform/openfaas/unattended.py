@@ -25,7 +25,7 @@ ASYNC_WAIT_S = 0.2  # a queue may run one call at a time
 
 
 @dataclass(frozen=True)
-class Pace:
+class CallPace:
     """How a run keeps time among calls through a gateway: fields of its specification."""
 
     rounds_per_invocation: int = 0
@@ -36,12 +36,12 @@ class Pace:
 
 
 NO_CHOICES = frozenset({"budget_usd", "reading"})  #: nobody sends a bill, and there are no files of one's own
-CHOICES = frozenset(field.name for kind in (Job, Pace) for field in fields(kind)) - NO_CHOICES
+CHOICES = frozenset(field.name for kind in (Job, CallPace) for field in fields(kind)) - NO_CHOICES
 OF_THE_STACK = {"store", "data"}  #: choices that no call may make
 DISPLACES = {"rounds": {"epochs"}, "epochs": {"rounds"}, "workers": {"tree"}}  #: choice of a call -> of the environment
 
 
-def adapt(spec: RunSpec, invocation: str, pace: Pace, tariff: Tariff, memory_mb: int = 0) -> RunSpec:
+def adapt(spec: RunSpec, invocation: str, pace: CallPace, tariff: Tariff, memory_mb: int = 0) -> RunSpec:
     """The specification for calls of functions. invocation: sync or async. tariff: the prices it is measured by.
 
     Raises UsageError for a run that functions cannot carry out.
@@ -78,14 +78,14 @@ def plan(choices: Mapping[str, Any], invocation: str) -> tuple[Dataset, RunSpec]
     Raises UsageError for what is not among them or cannot be meant, and for a case that is not one of nnlite's own:
     a function runs no file. DataNotFound.
     """
-    chosen, paced = job.read(choices, Job, Pace, but=NO_CHOICES)
+    chosen, paced = job.read(choices, Job, CallPace, but=NO_CHOICES)
     if chosen.get("case") not in cases.CASES:
         raise UsageError(f"no case {chosen.get('case')!r:.80} in the functions; there are {', '.join(cases.CASES)}")
     if chosen.get("dataset") is not None:
         catalog.entry(chosen["dataset"])  # a path would be one of the function's own machine
     asked = Job(**chosen)
     dataset, spec = planning.plan(asked)
-    return dataset, adapt(spec, invocation, Pace(**paced), prices.tariff(HOME).of_store(asked.store))
+    return dataset, adapt(spec, invocation, CallPace(**paced), prices.tariff(HOME).of_store(asked.store))
 
 
 def begin(store: Store, spec: RunSpec, dataset: Dataset) -> bool:

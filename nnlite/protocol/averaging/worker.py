@@ -9,7 +9,7 @@ from nnlite.protocol.averaging.upkeep import Again
 from nnlite.protocol.effects import (
     Adopt,
     Collect,
-    Found,
+    FoundObject,
     Get,
     Missing,
     Model,
@@ -35,7 +35,7 @@ class AveragingWorker(Worker):
     def __init__(self, spec: RunSpec, worker: int, attempt: int, holder: str):
         super().__init__(spec, worker, attempt, holder)
         self.at = 0  #: the round we are in
-        self.arrived: Found | None = None  #: its checkpoint, if we have that from waiting for it
+        self.arrived: FoundObject | None = None  #: its checkpoint, if we have that from waiting for it
         self.joined = attempt == 1  #: whether this invocation has looked at what earlier attempts left
 
     def work(self) -> Program[None]:
@@ -85,7 +85,7 @@ class AveragingWorker(Worker):
         round, self.arrived = yield from self.wait_for(lambda: self._next_checkpoint(round + 1), is_closed)
         return round
 
-    def _next_checkpoint(self, round: int) -> Program[tuple[int, Found | None] | None]:
+    def _next_checkpoint(self, round: int) -> Program[tuple[int, FoundObject | None] | None]:
         """The checkpoint we wait for: it is there a moment before the head says so, and that is one request less.
         Now and then we look whether the run goes on at all, and whether it has long left us behind."""
         found = yield Get(self.keys.checkpoint(round))

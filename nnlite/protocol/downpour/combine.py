@@ -16,7 +16,7 @@ from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.downpour import updates
 from nnlite.protocol.downpour.updates import Ledger, Update
-from nnlite.protocol.effects import Create, DeleteMany, Found, Get, GetMany, Now, Program, Swap
+from nnlite.protocol.effects import Create, DeleteMany, FoundObject, Get, GetMany, Now, Program, Swap
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import RUNNING, Head
 from nnlite.protocol.records.keys import Keys
@@ -57,7 +57,9 @@ class Combiner:
             return None
         return (yield from self._fold_alone(*standing, holder, mine))
 
-    def _fold_alone(self, now_head: Head, version: Found, holder: str, mine: Sequence[Update]) -> Program[Moved | None]:
+    def _fold_alone(
+        self, now_head: Head, version: FoundObject, holder: str, mine: Sequence[Update]
+    ) -> Program[Moved | None]:
         """Fold, while the lease keeps others away."""
         found = yield Get(self.keys.combine)
         if found is not None and (yield from self._is_held(found, now_head, holder)):
@@ -78,7 +80,7 @@ class Combiner:
         times as long as that took us is given up: while nobody folds, everybody's updates grow stale."""
         self.watch.ttl_s = min(self.watch.ttl_s, max(SOON_S, 10 * seconds))
 
-    def _is_held(self, found: Found, now_head: Head, holder: str) -> Program[bool]:
+    def _is_held(self, found: FoundObject, now_head: Head, holder: str) -> Program[bool]:
         current = Lease.from_json(found.data, self.keys.combine)
         if current.holder in (OPEN, holder) or current.attempt < now_head.round:
             return False
@@ -86,7 +88,7 @@ class Combiner:
 
     # ---- folding
 
-    def _fold(self, now_head: Head, version: Found, mine: Sequence[Update]) -> Program[Moved | None]:
+    def _fold(self, now_head: Head, version: FoundObject, mine: Sequence[Update]) -> Program[Moved | None]:
         base = yield from self.checkpoint(now_head.round)
         if base is None:
             return None
@@ -141,7 +143,7 @@ class Combiner:
     # ---- moving the head
 
     def _move(
-        self, now_head: Head, version: Found, folded: updates.Folded, pending: list[Update]
+        self, now_head: Head, version: FoundObject, folded: updates.Folded, pending: list[Update]
     ) -> Program[Moved | None]:
         """Create the next checkpoint, or find that somebody has; move the head to what stands there."""
         made = now_head.round + 1
@@ -189,7 +191,9 @@ class Combiner:
 class LoneCombiner(Combiner):
     """That of a lone worker: it needs no lease to keep others away, and there are no updates to delete."""
 
-    def _fold_alone(self, now_head: Head, version: Found, holder: str, mine: Sequence[Update]) -> Program[Moved | None]:
+    def _fold_alone(
+        self, now_head: Head, version: FoundObject, holder: str, mine: Sequence[Update]
+    ) -> Program[Moved | None]:
         return (yield from self._fold(now_head, version, mine))
 
     def _updates_between(self, before: Head, moved: Head) -> tuple[str, ...]:

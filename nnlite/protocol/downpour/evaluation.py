@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any
 
 from nnlite.protocol.averaging.contribution import Tally
-from nnlite.protocol.effects import Create, Evaluate, Now, Program, Progress
+from nnlite.protocol.effects import Create, Evaluate, Now, Program, TrainingSums
 from nnlite.protocol.records import head
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys, Version
@@ -22,7 +22,7 @@ from nnlite.records import Count, Kept, Share
 
 
 @dataclass(frozen=True)
-class Evaluation(Kept, what="an evaluation"):
+class CheckpointScore(Kept, what="an evaluation"):
     """What the test split said of a checkpoint."""
 
     evaluation: Count  #: its number
@@ -60,7 +60,7 @@ class Evaluations:
             first, is_finished = 0, False
             while not is_finished:
                 began_s = yield Now()
-                scored: Progress = yield Evaluate(data, where, part, self.spec.slice_s, first)
+                scored: TrainingSums = yield Evaluate(data, where, part, self.spec.slice_s, first)
                 tally += Tally(0, 0.0, scored.num_samples, scored.num_correct, scored.loss_sum)
                 first, is_finished = first + scored.num_samples, scored.finished
                 yield from between((yield Now()) - began_s)
@@ -69,7 +69,7 @@ class Evaluations:
     def _tell(self, number: int, now_head: Head, tally: Tally) -> Program[None]:
         loss = tally.score_loss_sum / max(1, tally.num_scored)
         steps, loss_or_none = sum(now_head.steps), loss if isfinite(loss) else None
-        made = Evaluation(number, now_head.round, steps, tally.accuracy, loss_or_none)
+        made = CheckpointScore(number, now_head.round, steps, tally.accuracy, loss_or_none)
         key = self.keys.evaluation(number)
         yield Create(key, made.to_json(key))
         target = self.spec.target_accuracy

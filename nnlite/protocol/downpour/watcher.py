@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nnlite.protocol.downpour.evaluation import Evaluation
-from nnlite.protocol.effects import Found, GetMany, Now, Program
+from nnlite.protocol.downpour.evaluation import CheckpointScore
+from nnlite.protocol.effects import FoundObject, GetMany, Now, Program
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.lease import OPEN, Lease
 from nnlite.protocol.roles.watcher import Watcher, told
@@ -29,7 +29,7 @@ class DownpourWatcher(Watcher):
             if ahead is None:
                 return
             self.evaluated += ahead
-            yield told("evaluated", Evaluation, found[ahead - 1], self.keys.evaluation(self.evaluated))
+            yield told("evaluated", CheckpointScore, found[ahead - 1], self.keys.evaluation(self.evaluated))
 
     def look_after(self, now_head: Head) -> Program[None]:
         """Look at all leases now and then, in one request. The head moves on while anybody lives, so a watcher that
@@ -48,5 +48,5 @@ class DownpourWatcher(Watcher):
                 yield from self.replace(worker, one)
 
 
-def _is_held(found: Found | None, key: str) -> bool:
+def _is_held(found: FoundObject | None, key: str) -> bool:
     return found is not None and Lease.from_json(found.data, key).holder != OPEN

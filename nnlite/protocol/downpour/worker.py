@@ -33,7 +33,6 @@ from nnlite.protocol.effects import (
     Note,
     Now,
     Program,
-    Progress,
     Rebase,
     Resume,
     Score,
@@ -41,13 +40,14 @@ from nnlite.protocol.effects import (
     Suspend,
     TakeUpdate,
     Train,
+    TrainingSums,
 )
 from nnlite.protocol.records import cursor
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles.worker import Restored, Worker
 
-NOT_TRAINED = Progress(False, 0, 0.0)
+NOT_TRAINED = TrainingSums(False, 0, 0.0)
 
 
 class DownpourWorker(Worker):

@@ -8,7 +8,7 @@ from typing import Any
 from nnlite import weights
 from nnlite.errors import WeightsError
 from nnlite.protocol.averaging.contribution import NOTHING
-from nnlite.protocol.effects import Model, Progress, Standing
+from nnlite.protocol.effects import Model, Standing, TrainingSums
 from nnlite.protocol.records.keys import Version
 from nnlite.records import Count, Record, identity
 
@@ -19,8 +19,8 @@ class About(Record, what="a cursor", error=WeightsError):
 
     base: Version  #: the round, or the checkpoint, or of a search the job, that the worker was at
     step: Count
-    trained: Progress
-    scored: Progress
+    trained: TrainingSums
+    scored: TrainingSums
 
 
 def encode(standing: Standing, base: int, key: str) -> bytes:

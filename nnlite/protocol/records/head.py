@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from nnlite.errors import StoreError
 from nnlite.protocol.downpour.updates import Ledger
-from nnlite.protocol.effects import Found, Get, Program, Swap
+from nnlite.protocol.effects import FoundObject, Get, Program, Swap
 from nnlite.protocol.records.keys import Keys, Version
 from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec
@@ -82,7 +82,7 @@ def _known(data: bytes, key: str) -> Head:
     return load_kept(Head, data, key)
 
 
-def read(spec: RunSpec) -> Program[tuple[Head, Found] | None]:
+def read(spec: RunSpec) -> Program[tuple[Head, FoundObject] | None]:
     """The head of a run and the version of it, or None when there is none."""
     found = yield Get(Keys(spec.run).head)
     return (Head.of_run(spec, found.data), found) if found else None

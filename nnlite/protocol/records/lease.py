@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from nnlite.protocol.effects import Found, Get, Program, Swap
+from nnlite.protocol.effects import FoundObject, Get, Program, Swap
 from nnlite.protocol.records.keys import Attempt, Version
 from nnlite.protocol.records.spec import Rates
 from nnlite.protocol.records.usage import NOTHING, Usage
@@ -138,7 +138,7 @@ def settle(key: str, attempt: int, holder: str, own: Usage) -> Program[None]:
 
 
 def take_over(
-    key: str, found: Found | None, anew: bool = False, unseen_s: float = 0.0, known: Lease | None = None
+    key: str, found: FoundObject | None, anew: bool = False, unseen_s: float = 0.0, known: Lease | None = None
 ) -> Program[Lease | None]:
     """Open the next attempt in place of exactly the lease that was `found`; if there is none, of the one that was
     `known`, or of a first attempt that got lost. -> the lease it is now, or None when somebody was faster. `anew`
@@ -173,7 +173,7 @@ class Watch:
         self.ttl_s = ttl_s
         self._seen: dict[str, tuple[object, float]] = {}
 
-    def is_dead(self, key: str, found: Found | None, now_s: float) -> bool:
+    def is_dead(self, key: str, found: FoundObject | None, now_s: float) -> bool:
         """Whether this very version has been seen for longer than the time to live."""
         version = found.version if found else None
         seen = self._seen.get(key)

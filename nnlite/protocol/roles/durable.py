@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from nnlite.protocol.effects import Create, Delete, Found, Get, Program, Swap
+from nnlite.protocol.effects import Create, Delete, FoundObject, Get, Program, Swap
 from nnlite.protocol.records.head import FAILED, RUNNING, STOPPED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
@@ -25,7 +25,7 @@ def keep(spec: RunSpec, now_head: Head, data: Any) -> Program[None]:
     keys = Keys(spec.run)
     yield Create(keys.checkpoint(now_head.round), data, durable=True)
     while True:
-        found: Found | None = yield Get(keys.head, durable=True)
+        found: FoundObject | None = yield Get(keys.head, durable=True)
         old = Head.of_run(spec, found.data) if found else None
         if old is not None and _rank(old) >= _rank(now_head):
             return

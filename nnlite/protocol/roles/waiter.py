@@ -23,7 +23,7 @@ class Leave(Exception):  # not an error: how deep code says that this invocation
     """Raised inside a program to end it."""
 
 
-class Pace:
+class LookPace:
     """When to look again while waiting for a round to end: a little before it should, then in steps.
 
     Every look is a request. The shortest of the last few rounds is a good guess: all workers together vary less than
@@ -70,7 +70,7 @@ class Waiter:
         self.keys = self.rounds.keys
         self.watch = Watch(spec.lease_ttl_s)
         self.combiner = combiner_of(spec)
-        self.pace = Pace(spec)
+        self.pace = LookPace(spec)
         self.waits_since_s = 0.0  #: by our clock, when we last began to wait for others
         self.opened: dict[int, Lease] = {}  #: worker -> the lease that we have opened for it last
         self.repairing: Lease | None = None  #: the repair lease, while it is ours

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nnlite.errors import NnliteError
 from nnlite.protocol.averaging.contribution import Summary
 from nnlite.protocol.downpour import combine
-from nnlite.protocol.effects import Casualties, Found, Get, Invoke, Note, Now, Program
+from nnlite.protocol.effects import Casualties, FoundObject, Get, Invoke, Note, Now, Program
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import DONE, FAILED, STOPPED, Head
 from nnlite.protocol.records.keys import LIFE, Keys
@@ -80,7 +80,7 @@ class Watcher(Waiter):
                 yield from self.replace(worker, found)
 
 
-def told(event: str, kind: type[Kept], found: Found, key: str) -> Note:
+def told(event: str, kind: type[Kept], found: FoundObject, key: str) -> Note:
     """What people are told of a round or an evaluation: nothing depends on it, so a damaged one ends no run."""
     try:
         return Note(event, vars(kind.from_json(found.data, key)))

@@ -15,12 +15,12 @@ from nnlite.protocol.effects import (
     Note,
     Now,
     Program,
-    Progress,
     Remaining,
     Score,
     Sleep,
     Spent,
     Train,
+    TrainingSums,
 )
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import RUNNING, STOPPED, Head
@@ -107,11 +107,11 @@ class Worker(Contributing):
 
     # ---- working in slices
 
-    def until_finished(self, effect: Train | Score, round: int) -> Program[Progress]:
+    def until_finished(self, effect: Train | Score, round: int) -> Program[TrainingSums]:
         """Repeat an effect of limited time, looking up in between; a loss that is no number ends the run."""
         while True:
             began_s = yield Now()
-            progress: Progress = yield effect
+            progress: TrainingSums = yield effect
             if not np.isfinite(progress.loss_sum):
                 yield from self.diverged(round)
             now_s = yield Now()

@@ -73,7 +73,7 @@ def ladder(num_rounds: int, grace: int = 1, eta: int = 3, num_rungs: int | None 
 
 
 @dataclass(frozen=True)
-class Job:
+class TrialJob:
     """One stretch of training: a trial from one rung to the next. `number` counts the decisions of the schedule."""
 
     number: int
@@ -86,12 +86,12 @@ class Job:
         return self.trial, self.rung
 
 
-class Schedule:
+class TrialSchedule:
     """Decides job after job, as far as the results at hand allow. Same results, same jobs, in the same order."""
 
     def __init__(self, ladder: Ladder, num_trials: int, num_slots: int):
         self.ladder, self.num_trials, self.num_slots = ladder, num_trials, num_slots
-        self.jobs: list[Job] = []  #: all that was decided, in order
+        self.jobs: list[TrialJob] = []  #: all that was decided, in order
         self.is_complete = False  #: whether nothing more will be decided, whatever the results
         self._running: list[tuple[int, int]] = []  #: (when it is due, number), a heap
         self._now = 0
@@ -100,7 +100,7 @@ class Schedule:
         self._counts = [0 for _ in ladder.rounds]  #: of results due, those without a rank included
         self._promoted: list[set[int]] = [set() for _ in ladder.rounds]
 
-    def advance(self, results: Mapping[JobKey, Rank | None]) -> list[Job]:
+    def advance(self, results: Mapping[JobKey, Rank | None]) -> list[TrialJob]:
         """Decide on. `results`: all there are so far; None for a trial that diverged or failed. -> the new jobs"""
         first = len(self.jobs)
         while not self.is_complete and self._is_due(results):
@@ -127,13 +127,13 @@ class Schedule:
             numbers.append(heapq.heappop(self._running)[1])
         return numbers
 
-    def _count(self, job: Job, rank: Rank | None) -> None:
+    def _count(self, job: TrialJob, rank: Rank | None) -> None:
         self._counts[job.rung] += 1
         if rank is not None:
             insort(self._ranked[job.rung], (rank, job.trial))
 
     def _start(self, trial: int, rung: int) -> None:
-        job = Job(len(self.jobs), trial, rung)
+        job = TrialJob(len(self.jobs), trial, rung)
         self.jobs.append(job)
         heapq.heappush(self._running, (self._now + self.ladder.added(rung), job.number))
         if rung == 0:

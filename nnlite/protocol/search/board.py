@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nnlite.protocol.effects import Create, Get, GetMany, Missing, Program
 from nnlite.protocol.records.keys import WorkerNumber
-from nnlite.protocol.search.asha import Job, JobKey, Rank
+from nnlite.protocol.search.asha import JobKey, Rank, TrialJob
 from nnlite.protocol.search.result import Result, Timing
 from nnlite.protocol.search.spec import SearchKeys, SearchSpec
 from nnlite.records import Count, Kept
@@ -33,7 +33,7 @@ class Board:
         self.timings: dict[JobKey, Timing] = {}
         self._ranks: dict[JobKey, Rank | None] = {}
         self._schedule = search.schedule()
-        self._open: list[Job] = []  #: decided, without a result, in order
+        self._open: list[TrialJob] = []  #: decided, without a result, in order
 
     @classmethod
     def of(cls, search: str) -> Program[Board | None]:
@@ -48,7 +48,7 @@ class Board:
         return self._schedule.is_complete and not self._open
 
     @property
-    def open(self) -> list[Job]:
+    def open(self) -> list[TrialJob]:
         """The jobs to look at: those that are going on, and the next ones."""
         return self._open[: 2 * self.search.parallel]
 
@@ -81,7 +81,7 @@ class Board:
             if key in lost:
                 yield Create(key, record.to_json(key))
 
-    def claims(self) -> Program[list[tuple[Job, Claim | None]]]:
+    def claims(self) -> Program[list[tuple[TrialJob, Claim | None]]]:
         """The open jobs with the workers that have claimed them, in order."""
         asked = self.open
         keys = [self.keys.claim(job.key) for job in asked]
@@ -89,7 +89,7 @@ class Board:
         claims = [Claim.from_json(f.data, key) if f is not None else None for f, key in zip(found, keys, strict=True)]
         return list(zip(asked, claims, strict=True))
 
-    def claim(self, worker: int, deaths: int) -> Program[tuple[Job, Claim] | None]:
+    def claim(self, worker: int, deaths: int) -> Program[tuple[TrialJob, Claim] | None]:
         """A job for a worker: the one it has claimed before, or the first that nobody has."""
         claims = yield from self.claims()
         for job, claim in claims:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from nnlite.protocol.effects import Create, Found, Get, Invoke, Note, Now, Program, Swap
+from nnlite.protocol.effects import Create, FoundObject, Get, Invoke, Note, Now, Program, Swap
 from nnlite.protocol.records import head, lease
 from nnlite.protocol.records.head import DONE, RUNNING, Head
 from nnlite.protocol.records.lease import IDLE, Lease
@@ -82,12 +82,12 @@ class Searching(Waiter):
                 continue
             num_free -= worker not in busy
 
-    def replace(self, worker: int, found: Found | None) -> Program[None]:
+    def replace(self, worker: int, found: FoundObject | None) -> Program[None]:
         """Every invocation begins by reading the search's specification, too."""
         yield Create(self.board.keys.spec, self.board.search.to_json())
         yield from super().replace(worker, found)
 
-    def _wake(self, worker: int, found: Found) -> Program[None]:
+    def _wake(self, worker: int, found: FoundObject) -> Program[None]:
         opened = yield from lease.take_over(self.keys.lease(worker), found, anew=True)
         if opened is not None:
             yield Note("woken", {"worker": worker, "attempt": opened.attempt})

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from nnlite.errors import StoreError, UsageError
 from nnlite.protocol.records.keys import MOST_WORKERS
 from nnlite.protocol.records.spec import DataSpec, OwnCode
-from nnlite.protocol.search.asha import JobKey, Ladder, Schedule
+from nnlite.protocol.search.asha import JobKey, Ladder, TrialSchedule
 from nnlite.records import Amount, Count, Kept, Range, Record, Share
 
 SAMPLERS = ("random", "asha")
@@ -44,9 +44,9 @@ class SearchSpec(Record, what="a search's specification", indent=1):
             if value < 1:
                 raise UsageError(f"{what}: {value}, wanted at least 1")
 
-    def schedule(self) -> Schedule:
+    def schedule(self) -> TrialSchedule:
         """The schedule of its trials, from the beginning."""
-        return Schedule(self.ladder, self.num_trials, self.ahead)
+        return TrialSchedule(self.ladder, self.num_trials, self.ahead)
 
     @classmethod
     def of_search(cls, search: str, data: bytes, where: str) -> SearchSpec:

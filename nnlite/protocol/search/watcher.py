@@ -17,10 +17,10 @@ from nnlite.protocol.effects import (
     Note,
     Now,
     Program,
-    Progress,
     Score,
     TakeUp,
     Train,
+    TrainingSums,
 )
 from nnlite.protocol.records import head
 from nnlite.protocol.records.head import FAILED, STOPPED, Head
@@ -139,7 +139,7 @@ def _score(board: Board, best: Result) -> Program[Outcome]:
     data = model.data if model is not None else (yield from _train_again(trial, best, step, where))
     yield TakeUp(replace(trial, data=board.search.test))
     yield Join(data, where, step, ())
-    scored = Progress(False, 0, 0.0)
+    scored = TrainingSums(False, 0, 0.0)
     while not scored.finished:
         scored = yield Score(1.0)
     accuracy, loss = best.accuracy or 0.0, best.loss or 0.0
@@ -153,7 +153,7 @@ def _train_again(trial: RunSpec, best: Result, step: int, where: str) -> Program
     """The model of the best trial, which the store has forgotten: the same weights come of the same steps."""
     yield Note("forgotten", {"model": where})
     yield TakeUp(trial)
-    trained = Progress(False, 0, 0.0)
+    trained = TrainingSums(False, 0, 0.0)
     while not trained.finished:
         trained = yield Train(1.0, step)
     data = contribution.encode((yield Collect()), Tally(best.num_samples), where)

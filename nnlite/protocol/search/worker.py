@@ -37,7 +37,7 @@ from nnlite.protocol.records.lease import Lease
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles.waiter import MORE_MEMORY
 from nnlite.protocol.roles.worker import Worker
-from nnlite.protocol.search.asha import Job, JobKey
+from nnlite.protocol.search.asha import JobKey, TrialJob
 from nnlite.protocol.search.board import Claim
 from nnlite.protocol.search.result import DIVERGED, FAILED, Result, Timing
 from nnlite.protocol.search.shared import Searching
@@ -107,7 +107,7 @@ class SearchWorker(Searching, Worker):
 
     # ---- a job
 
-    def _carry_out(self, job: Job, claim: Claim) -> Program[None]:
+    def _carry_out(self, job: TrialJob, claim: Claim) -> Program[None]:
         """Train a trial up to the rung, score it, create the result."""
         began_s, self.at = (yield Now()), job.number
         rounds = self.search.ladder.rounds[job.rung]
@@ -130,7 +130,7 @@ class SearchWorker(Searching, Worker):
         yield from self.news()
         yield from self._forget_deaths()
 
-    def _train_and_score(self, job: Job, rounds: int) -> Program[Result]:
+    def _train_and_score(self, job: TrialJob, rounds: int) -> Program[Result]:
         """The result. If somebody else was faster, and has cleared away what it begins with, then his result is there
         already, and stays."""
         result = Result(job.trial, job.rung, rounds)
@@ -148,7 +148,7 @@ class SearchWorker(Searching, Worker):
             loss=scored.loss_sum / max(1, scored.num_samples),
         )
 
-    def _train(self, job: Job) -> Program[Tally]:
+    def _train(self, job: TrialJob) -> Program[Tally]:
         """Train from the rung below, and keep the model; or go on where an earlier attempt left off."""
         trial = yield from self._trial(job.trial)
         yield TakeUp(trial)
@@ -196,7 +196,7 @@ class SearchWorker(Searching, Worker):
     def cursor(self) -> Program[bytes | None]:
         return cursor.encode((yield Suspend()), self.at, self.keys.cursor(self.worker, self.attempt))
 
-    def _left_off(self, job: Job) -> Program[Standing | None]:
+    def _left_off(self, job: TrialJob) -> Program[Standing | None]:
         """Where the last attempt handed over, if that was in the middle of this job."""
         if self.lease is None or not self.lease.cursor:
             return None

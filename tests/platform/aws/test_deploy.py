@@ -255,7 +255,7 @@ def test_a_server_that_only_seems_to_deploy_is_named(account, local_bundle, monk
 
 def test_a_stack_of_aws_without_a_function():
     from nnlite.errors import RunError
-    from nnlite.invoker.aws.account import Account
+    from nnlite.invoker.aws.account import CloudAccount
     from nnlite.platform.aws.stack import Stack
 
     class Client:
@@ -267,7 +267,7 @@ def test_a_stack_of_aws_without_a_function():
                 "Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": [{"OutputKey": "Url", "OutputValue": "x"}]}]
             }
 
-    account = Account(region=REGION)
+    account = CloudAccount(region=REGION)
     account._clients["cloudformation"] = Client()
     with pytest.raises(
         RunError, match=r"CREATE_COMPLETE, and has no output Function \(found: Url\): its deploy was inter"
@@ -278,7 +278,7 @@ def test_a_stack_of_aws_without_a_function():
 def test_rolled_back_with_aws_own_reason(stack):
     """What CloudFormation says when it gives up is what the user reads."""
     from nnlite.errors import RunError
-    from nnlite.invoker.aws.account import Account
+    from nnlite.invoker.aws.account import CloudAccount
     from nnlite.platform.aws.stack import ChangeSet, Stack
 
     class Client:
@@ -295,7 +295,7 @@ def test_rolled_back_with_aws_own_reason(stack):
             event = {"EventId": "1", "ResourceStatus": "UPDATE_FAILED", "LogicalResourceId": "Worker"}
             return [{"StackEvents": [event | {"ResourceStatusReason": "Unzipped size must be smaller"}]}]
 
-    account = Account(region=REGION)
+    account = CloudAccount(region=REGION)
     account._clients["cloudformation"] = Client()
     said: list[str] = []
     broken = Stack("nnlite", account, sleep=lambda s: None)

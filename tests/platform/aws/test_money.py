@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from nnlite.cost import prices
-from nnlite.invoker.aws.account import Account
+from nnlite.invoker.aws.account import CloudAccount
 from nnlite.invoker.aws.function import Configuration, Function
-from nnlite.platform.aws.functions import Deployed
+from nnlite.platform.aws.functions import DeployedStack
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.store import open_store
@@ -87,7 +87,7 @@ def test_a_measurement_holds_for_one_size_processor_and_code_of_a_function():
     spec = small.spec(small.dataset())
 
     def name(of, memory_mb=1769, function="f"):
-        deployed = Deployed(Function(function, Account(region=REGION)), of, {}, {})
+        deployed = DeployedStack(Function(function, CloudAccount(region=REGION)), of, {}, {})
         return deployed.venue(spec, STORE, 2, memory_mb).name
 
     names = [name(found), *map(name, others), name(found, 512), name(found, function="g")]
@@ -181,7 +181,7 @@ def optimize(stack, monkeypatch):
 
 
 def memory_mb():
-    return Function(NAME, Account()).configuration().memory_mb
+    return Function(NAME, CloudAccount()).configuration().memory_mb
 
 
 def test_it_probes_the_deployed_function_at_several_sizes_and_puts_it_back(optimize, stack, monkeypatch):
@@ -214,7 +214,7 @@ def test_the_function_is_put_back_whatever_happens(optimize, monkeypatch):
 
 def test_a_function_left_at_another_size_gets_what_the_stack_says(optimize, monkeypatch):
     """A command that was killed could not put it back; the next one does."""
-    Function(NAME, Account()).resize(512)
+    Function(NAME, CloudAccount()).resize(512)
     monkeypatch.setattr("nnlite.estimating.probe.short_run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     optimize("--memory-mb", "300:1769", "--yes")
     assert memory_mb() == DEPLOYED_MB

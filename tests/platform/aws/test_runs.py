@@ -11,7 +11,7 @@ import pytest
 
 from nnlite.cost import prices
 from nnlite.errors import RunError
-from nnlite.invoker.aws.account import Account
+from nnlite.invoker.aws.account import CloudAccount
 from nnlite.invoker.aws.function import Function, check_concurrency
 from nnlite.invoker.aws.lambda_invoker import LambdaInvoker
 from nnlite.invoker.local import LocalInvoker
@@ -41,7 +41,7 @@ def spec(run: str, workers: int = 3, rounds: int = 4, **more) -> RunSpec:
 def platform(of: RunSpec, account, url: str = STORE) -> LambdaInvoker:
     queue = account.client("sqs").get_queue_url(QueueName="nnlite-lost")["QueueUrl"]
     payload = lambda worker, attempt: Payload(of.run, url, worker, attempt, of.sha256).to_json()  # noqa: E731
-    return LambdaInvoker(of.run, Function(NAME, Account()), payload, queue, queue_every_s=0.5)
+    return LambdaInvoker(of.run, Function(NAME, CloudAccount()), payload, queue, queue_every_s=0.5)
 
 
 def drive(of: RunSpec, account, url: str = STORE):
@@ -258,7 +258,7 @@ def test_a_run_that_passes_its_budget_or_attempts_stops_and_nothing_is_invoked_a
 
 
 def test_a_function_that_is_cut_off_is_not_used(stack):
-    function = Function(NAME, Account())
+    function = Function(NAME, CloudAccount())
     function.cut_off()
     try:
         with pytest.raises(RunError, match=r"cut off .*python -m tools\.stop --release"):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nnlite.errors import RunError, UsageError
-from nnlite.invoker.openfaas.deployed import Deployed, Listing, split_name
+from nnlite.invoker.openfaas.deployed import DeployedWorker, Listing, split_name
 from nnlite.invoker.openfaas.gateway import Gateway, Unreachable
 from nnlite.invoker.openfaas.invoker import OpenFaaSInvoker
 from nnlite.invoker.openfaas.proxies import proxy_for
@@ -93,12 +93,12 @@ def test_names_are_split():
 )  # fmt: skip
 def test_what_a_gateway_says_is_read_strictly(values):
     with pytest.raises(Unsound):
-        [Deployed.of(entry) for entry in Listing.of(json.dumps([values])).functions]
+        [DeployedWorker.of(entry) for entry in Listing.of(json.dumps([values])).functions]
 
 
 def test_what_a_gateway_may_leave_out():
     (entry,) = Listing.of('[{"name": "f", "image": "i:1"}]').functions
-    assert Deployed.of(entry) == Deployed("f", 1, None, 1, None, "")
+    assert DeployedWorker.of(entry) == DeployedWorker("f", 1, None, 1, None, "")
 
 
 # ---- proxies

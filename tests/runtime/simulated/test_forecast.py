@@ -7,7 +7,7 @@ import pytest
 from nnlite.protocol.records.spec import Rates
 from nnlite.simulation.faults import Faults
 from nnlite.simulation.forecast import Subject, forecast, make
-from nnlite.simulation.profile import ComputeProfile, Profile, StoreProfile, Verb
+from nnlite.simulation.profile import ComputeProfile, StoreProfile, Verb, WorldProfile
 from tests.protocol.toy import spec as toy_spec
 
 FREE = Verb(0.0, 1e12)
@@ -21,7 +21,7 @@ def spec(num_workers=4, num_rounds=4, **more):
 
 def profile(store=None, step_s=0.01, **more):
     compute = ComputeProfile(step_s, 0.0, 0.0, 1e12, 1e12)
-    return Profile(**{"store": store or StoreProfile(FREE, FREE, FREE), "compute": compute, "case": "toy",
+    return WorldProfile(**{"store": store or StoreProfile(FREE, FREE, FREE), "compute": compute, "case": "toy",
                       "batch_size": 1, "start_s": 0.0, **more})  # fmt: skip
 
 

@@ -16,8 +16,8 @@ from nnlite.protocol.records.head import Head
 from nnlite.runtime import trainer
 from nnlite.simulation import faults
 from nnlite.simulation.modelled import ModelledLearner
-from nnlite.simulation.profile import ASSUMED, ComputeProfile, Profile, StoreProfile, Verb
-from nnlite.simulation.server import Server
+from nnlite.simulation.profile import ASSUMED, ComputeProfile, StoreProfile, Verb, WorldProfile
+from nnlite.simulation.server import ModelledServer
 from nnlite.simulation.values import Scale
 from nnlite.store import open_store
 from tests.runtime import small
@@ -52,7 +52,7 @@ def test_values_without_weights_count_as_they_are():
 
 
 def server(bytes_per_s):
-    return Server(StoreProfile(FREE, FREE, FREE, shared_bytes_per_s=bytes_per_s))
+    return ModelledServer(StoreProfile(FREE, FREE, FREE, shared_bytes_per_s=bytes_per_s))
 
 
 def busy(sizes):
@@ -81,7 +81,7 @@ def test_who_wants_little_does_not_wait_for_those_who_want_much():
 
 
 def test_requests_are_shared_as_bytes_are():
-    one = Server(StoreProfile(FREE, FREE, FREE, shared_reads_per_s=100.0, shared_writes_per_s=50.0))
+    one = ModelledServer(StoreProfile(FREE, FREE, FREE, shared_reads_per_s=100.0, shared_writes_per_s=50.0))
     ends = [one.done_in_s(0.0, 0, num_reads=1) for _ in range(100)] + [one.done_in_s(0.0, 0, num_writes=1)]
     assert max(ends) == pytest.approx(1.02)
 
@@ -153,7 +153,7 @@ def test_time_is_steps_and_rows_and_a_slice_is_as_long_as_it_should_be():
 
 def profile(**more):
     compute = ComputeProfile(0.001, 0.0001, 0.00001, 1e9, 1e9, crowding=(1.0, 1.25))
-    return Profile(
+    return WorldProfile(
         **{"store": ASSUMED["s3"], "compute": compute, "case": "b", "batch_size": 100, "start_s": 0.5, **more}
     )
 
@@ -161,7 +161,7 @@ def profile(**more):
 def test_a_profile_survives_its_json():
     for store in ASSUMED.values():
         one = profile(store=store)
-        assert Profile.from_json(one.to_json(), "x") == one
+        assert WorldProfile.from_json(one.to_json(), "x") == one
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_what_is_no_profile_is_refused(path, value):
         inner = inner[name]
     inner[path[-1]] = value
     with pytest.raises(UsageError, match=r"here is not a profile .*--calibrate FILE"):
-        Profile.from_json(json.dumps(values), "here")
+        WorldProfile.from_json(json.dumps(values), "here")
 
 
 def test_a_crowd_on_one_machine_is_slower_and_functions_are_not():

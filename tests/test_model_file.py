@@ -8,6 +8,7 @@ import pytest
 import nnlite
 from nnlite import nn, weights
 from nnlite.errors import DataNotFound, StoreError, StructureError, WeightsError
+from tests.nn.helpers import small_models
 
 NETWORK = nn.Sequential([nn.Conv2D(2, 3), nn.ReLU(), nn.Flatten(), nn.Dense(3)], (1, 4, 4))
 
@@ -29,6 +30,33 @@ def test_there_and_back(model, tmp_path):
     assert np.array_equal(found.predict(x), model.predict(x))
     scaled = (x.astype(np.float32) / 255 - 0.25) / 0.5
     np.testing.assert_allclose(found.predict(x), NETWORK.predict(model.weights, scaled), rtol=1e-4, atol=1e-5)
+
+
+MODERN = nn.Sequential(
+    [
+        *(nn.Conv2D(4, 3, standardized=True), nn.GroupNorm(2), nn.Residual([nn.Conv2D(4, 3), nn.SiLU()])),
+        *(nn.GlobalAveragePool2D(), nn.Flatten(), nn.Dense(3, standardized=True)),
+    ],
+    (1, 4, 4),
+    nn.Huber(0.5, [1.0, 2.0, 0.5]),
+)
+WORDS = nn.Sequential([nn.Embedding(9, 2), nn.Dense(3)], (4,), nn.Hinge(class_weights=[1.0, 2.0, 0.5]))
+
+
+@pytest.mark.parametrize("network", [*small_models().values(), MODERN, WORDS], ids=[*small_models(), "modern", "words"])
+def test_every_network_there_and_back(network, tmp_path):
+    rng = np.random.default_rng(2)
+    nnlite.save(tmp_path / "w.st", nnlite.TrainedModel(network, network.init(rng), (0.0,), (1.0,), {}))
+    found = nnlite.load(tmp_path / "w.st")
+    assert found.network.config() == network.config()
+    x = rng.integers(0, 9, (5, *network.input_shape)).astype(np.float32)
+    assert np.array_equal(found.network.predict(found.weights, x), network.predict(found.weights, x))
+
+
+def test_files_of_before_there_were_standardized_weights_load_as_ever(model, tmp_path):
+    nnlite.save(tmp_path / "w.st", model)
+    rewrite(tmp_path / "w.st", lambda m: m.update(network=m["network"].replace(', "standardized": false', "")))
+    assert nnlite.load(tmp_path / "w.st").network.config() == NETWORK.config()
 
 
 def test_the_weights_can_be_trained_on(model, tmp_path):

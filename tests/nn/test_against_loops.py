@@ -119,6 +119,50 @@ def test_max_pool_of_equal_entries_gives_all_to_the_first(value):
     assert dx.sum() == dy.sum()
 
 
+def standardized(weight):
+    """Filter by filter, and what its backward makes of d."""
+    filters = [list(filter.ravel()) for filter in np.moveaxis(weight, -1, 0)]
+
+    def stacked(rows):
+        return np.stack([np.reshape(row, weight.shape[:-1]) for row in rows], axis=-1)
+
+    def backward(d):
+        of_filters = [list(one.ravel()) for one in np.moveaxis(d, -1, 0)]
+        rows = [reference.normalized_backward(w, dv, 1e-5) for w, dv in zip(filters, of_filters, strict=True)]
+        return stacked(rows)
+
+    return stacked([reference.normalized(one, 1e-5) for one in filters]), backward
+
+
+@laws
+@given(batches, sizes, sizes, channels, kernels, strides, seeds)
+def test_standardized_convolution(n, h, w, filters, kernel, stride, seed):
+    rng, x = images(seed, n, 2, h, w)
+    weight, bias = rng.standard_normal((kernel, kernel, 2, filters)), rng.standard_normal(filters)
+    v, weight_backward = standardized(weight)
+    wanted = reference.conv(x, v, bias, stride, "same")
+    dy = rng.standard_normal(wanted.shape)
+    passed = through(nn.Conv2D(filters, kernel, stride, standardized=True), x, dy, weight=weight, bias=bias)
+    assert difference(passed.y, wanted) < EXACT
+    dx, d_v, d_bias = reference.conv_backward(x, v, dy, stride, "same")
+    assert difference(passed.dx, dx) < EXACT
+    assert difference(passed.gradients["weight"], weight_backward(d_v)) < 1e-10
+    assert difference(passed.gradients["bias"], d_bias) < EXACT
+
+
+@laws
+@given(batches, st.integers(2, 6), st.integers(1, 4), seeds)
+def test_standardized_dense_is_such_a_convolution_of_one_pixel(n, d, units, seed):
+    rng = np.random.default_rng(seed)
+    x, dy = rng.standard_normal((n, d)), rng.standard_normal((n, units))
+    weight, bias = rng.standard_normal((d, units)), rng.standard_normal(units)
+    passed = through(nn.Dense(units, standardized=True), x, dy, weight=weight, bias=bias)
+    v, weight_backward = standardized(weight)
+    assert difference(passed.y, x @ v + bias) < EXACT
+    assert difference(passed.dx, dy @ v.T) < EXACT
+    assert difference(passed.gradients["weight"], weight_backward(x.T @ dy)) < 1e-10
+
+
 @laws
 @given(batches, st.integers(1, 9), st.integers(0, 5), st.sampled_from([0.75, 0.5, 1.0, 2.2]), seeds)
 def test_local_response_norm(n, c, radius, beta, seed):

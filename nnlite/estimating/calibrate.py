@@ -142,7 +142,7 @@ def step_seconds(spec: RunSpec) -> float:
     """Seconds of training on one minibatch of noise, timed in this process."""
     network, _ = trainer.build(spec)
     rng, num_rows = np.random.default_rng(0), min(spec.batch_size, spec.data.num_train)
-    x, outputs = rng.random((num_rows, *network.input_shape), np.float32), network.output_shape[0]
+    x, outputs = network.noise(num_rows, rng), network.output_shape[0]
     y = (np.arange(num_rows) % outputs).astype(np.uint8) if outputs > 1 else np.ones(num_rows, np.int8)
     weights, gradient, times = network.init(rng), network.empty(), list[float]()
     while len(times) < 3 or (sum(times) < 0.02 and len(times) < 20):

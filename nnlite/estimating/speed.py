@@ -56,7 +56,7 @@ def stepper(network: nn.Sequential, optimizer: nn.Optimizer, rows: int) -> Calla
 
     rng = np.random.default_rng(0)
     num_rows = rows * 4
-    x = rng.integers(0, 256, (num_rows, *network.input_shape), np.uint8)
+    x = _rows(network, num_rows, rng)
     batcher = Batcher(Split(x, targets(network, num_rows)), (0.5,) * _channels(network), (0.25,) * _channels(network),
                       Minibatches(num_rows, rows, 0, 0))  # fmt: skip
     weights, gradient = network.init(rng), network.empty()
@@ -79,7 +79,7 @@ def _scorer(network: nn.Sequential, rows: int) -> Callable[[], object]:
     from nnlite.data import to_float
 
     rng = np.random.default_rng(0)
-    x = rng.integers(0, 256, (rows, *network.input_shape), np.uint8)
+    x = _rows(network, rows, rng)
     weights, y, channels = network.init(rng), targets(network, rows), _channels(network)
 
     def score() -> object:
@@ -99,6 +99,13 @@ def _handlers() -> dict[str, Callable[[], object]]:
         mine[:] = contribution.decode(data, "bench")[0].vector
 
     return {"encode": lambda: contribution.encode(model, Tally(1), "bench"), "decode": decode}
+
+
+def _rows(network: nn.Sequential, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Pixels of noise, or whole numbers where the network wants those."""
+    if network.wants_whole_numbers:
+        return network.noise(count, rng)
+    return rng.integers(0, 256, (count, *network.input_shape), np.uint8)
 
 
 def targets(network: nn.Sequential, rows: int) -> np.ndarray:

@@ -6,10 +6,12 @@ from copy import copy
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
+
 from nnlite.errors import StructureError
 from nnlite.nn.architecture import Architecture
 from nnlite.nn.engine.rows import Inner, Row, Rows
-from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace
+from nnlite.nn.layer import Layer, Parameter, Tensor, Tensors, Workspace, says
 from nnlite.nn.parameters import Shape
 
 
@@ -56,6 +58,11 @@ class Composite(Layer):
 
     def multiply_adds(self, shape: Shape) -> int:
         return sum(row.multiply_adds for row in self.architectures(shape).values())
+
+    def draw_input(self, shape: Shape, rng: np.random.Generator) -> Tensor:
+        choosy = (layer for row in self.inside().values() for layer in row if says(layer, "whole_numbers"))
+        first = next(choosy, None)
+        return super().draw_input(shape, rng) if first is None else first.draw_input(shape, rng)
 
     def steps(self, shape: Shape) -> tuple[Layer]:
         """This layer, planned for images of `shape`."""

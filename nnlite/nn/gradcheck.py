@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.nn.engine.chain import Chain
-from nnlite.nn.layer import Layer, Tensor
+from nnlite.nn.layer import Layer, Tensor, says
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape
 from nnlite.nn.promises import check_promises
@@ -84,10 +84,11 @@ def check_layer(
     ends = np.cumsum([0, *sizes])
     p = {name: vector[a:b].reshape(s) for (name, s), a, b in zip(shapes.items(), ends, ends[1:], strict=False)}
     x = p.pop("x")
-    if layer.whole_numbers:
+    is_whole = says(layer, "whole_numbers")
+    if is_whole:
         x[...] = layer.draw_input(inside, rng)
     g = {name: np.empty_like(tensor) for name, tensor in p.items()}
-    seed, chain = int(rng.integers(2**31)), Chain([layer], np.float64, [{}], [bool(p)], not layer.whole_numbers)
+    seed, chain = int(rng.integers(2**31)), Chain([layer], np.float64, [{}], [bool(p)], not is_whole)
     chain.workspaces[0].may_overwrite_input = False
 
     def forward() -> Tensor:
@@ -95,7 +96,7 @@ def check_layer(
 
     factors = rng.standard_normal(forward().shape)
     dx = chain.backward([p], [g], factors.copy())
-    if dx is None and not layer.whole_numbers:
+    if dx is None and not is_whole:
         raise TypeError(f"{type(layer).__name__}.backward returned no dx although ws.input_gradient is set")
     analytic = np.concatenate([np.zeros(x.size) if dx is None else dx.ravel(), *(one.ravel() for one in g.values())])
 
@@ -104,7 +105,7 @@ def check_layer(
         name, shape = list(shapes.items())[which]
         return f"{name}{[int(i) for i in np.unravel_index(entry - ends[which], shape)]}"
 
-    entries = np.arange(x.size if layer.whole_numbers else 0, vector.size)
+    entries = np.arange(x.size if is_whole else 0, vector.size)
     check = _compare(lambda: float(np.vdot(forward(), factors)), vector, analytic, entries, name_at)
     check_promises(layer, input_shape, rng)
     return check

@@ -102,6 +102,17 @@ class Sequential(metaclass=PythonNumbers):
         vector: Tensor = aligned_zeros(self.layout.size)
         return vector
 
+    @property
+    def wants_whole_numbers(self) -> bool:
+        """Whether inputs are whole numbers, for an `Embedding`."""
+        return any(says(layer, "whole_numbers") for layer in self.layers)
+
+    def noise(self, num_samples: int, rng: np.random.Generator) -> Tensor:
+        """Inputs (N, *input_shape) float32 that the network takes, to time it with: in [0, 1), or whole numbers."""
+        shape = (num_samples, *self.input_shape)
+        choosy = next((layer for layer in self.layers if says(layer, "whole_numbers")), None)
+        return rng.random(shape, np.float32) if choosy is None else choosy.draw_input(shape, rng).astype(np.float32)
+
     # ---- learning
 
     def loss_and_gradient(

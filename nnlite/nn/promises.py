@@ -28,7 +28,7 @@ def check_promises(layer: Layer, input_shape: Shape, rng: np.random.Generator) -
     x, axis = layer.draw_input(inside, rng), -2 if is_image else -1
 
     def forward(block: Tensor) -> Tensor:
-        chain = Chain([layer], np.float64, [{}], [bool(p)], not layer.whole_numbers)
+        chain = Chain([layer], np.float64, [{}], [bool(p)], not says(layer, "whole_numbers"))
         given = block.copy()
         y = chain.forward([p], given, training, np.random.default_rng(0))
         _check_memory(layer, block, given, y)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from nnlite import data, nn
-from nnlite.cases import Case
+import nnlite
+from nnlite import nn
+from nnlite.__main__ import main
 from nnlite.errors import StructureError
 from tests.nn.helpers import gradient_of
 
@@ -40,21 +41,42 @@ def test_what_is_no_row_is_refused(odd):
     assert "\n" not in str(failure.value)
 
 
-def test_words_are_learned():
-    """Whether the first of two words is the larger: a table learns it, as rows of a data set of numbers."""
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, 9, (600, 2)).astype(np.float32)
-    split = data.Split(x, (x[:, 0] > x[:, 1]).astype(np.uint8))
-    words = data.Dataset("words", split, split, 2, (), (0.0,), (1.0,))
-    case = Case("words", "order", lambda: words, lambda shape, k: nn.Sequential(LAYERS(k), shape), nn.Adam(0.02))
-    network = case.network(words.input_shape, words.num_classes)
-    weights, slots = network.init(rng), case.optimizer.slots(network.layout.size)
-    for step in range(150):
-        part = rng.integers(0, 600, 50)
-        _, gradient = gradient_of(network, weights, data.to_float(x[part], words.mean, words.std), split.y[part])
-        case.optimizer.step_inplace(weights, gradient, slots, step, network.layout)
-    assert network.evaluate(weights, x, split.y).accuracy > 0.97
+CASE = """
+import numpy as np
+from nnlite import data, nn
+from nnlite.cases import Case
+
+rng = np.random.default_rng(0)
+x = rng.integers(0, 9, (2000, 2)).astype(np.float32)
+
+def part(x):
+    return data.Split(x, (x[:, 0] > x[:, 1]).astype(np.uint8))
+
+def words():
+    return data.Dataset("words", part(x[:1500]), part(x[1500:]), 2, (), (0.0,), (1.0,))
+
+def network(shape, num_classes):
+    return nn.Sequential([nn.Embedding(9, 4), nn.Dense(16), nn.ReLU(), nn.Dense(num_classes)], shape)
+
+case = Case("words", "which of two is larger", words, network, nn.Adam(0.02), batch_size=50, num_rounds=8)
+"""
 
 
-def LAYERS(num_classes):  # noqa: N802
-    return [nn.Embedding(9, 4), nn.Dense(16), nn.ReLU(), nn.Dense(num_classes)]
+def test_a_run_learns_words(tmp_path, monkeypatch):
+    """From the command to the model file, whose rows may be integers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.py").write_text(CASE)
+    assert main(["train", "--case", "words.py", "--workers", "2", "--processes", "0", "--out", "w.safetensors"]) == 0
+    model = nnlite.load("w.safetensors")
+    rows = np.array([[3, 1], [1, 3], [8, 0], [0, 8]])
+    assert np.array_equal(model.predict(rows).argmax(axis=1), [1, 0, 1, 0])
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 2, 2)], ids=str)
+@pytest.mark.parametrize("layer", [nn.Embedding(3, 2), nn.Residual([nn.Embedding(3, 1), nn.Tanh()])], ids=str)
+def test_a_network_makes_noise_that_it_takes(layer, shape):
+    network = nn.Sequential([nn.Flatten(), layer, nn.Dense(3)], shape)
+    assert network.wants_whole_numbers
+    x = network.noise(50, np.random.default_rng(0))
+    assert np.array_equal(np.unique(x), [0, 1, 2])
+    network.predict(network.empty(), x)

@@ -61,6 +61,8 @@ def test_standardized_dense(shape, num_samples):
 def test_embedding(length, count, features, num_samples):
     """Also where a number comes several times, in a sample and in several."""
     assert_right(nn.check_layer(nn.Embedding(count, features), (length,), np.random.default_rng(count), num_samples))
+    layer = nn.Residual([nn.Embedding(count, 1), nn.Tanh()])
+    assert_right(nn.check_layer(layer, (length,), np.random.default_rng(count), num_samples))
 
 
 @pytest.mark.parametrize("padding", PADDINGS)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 COMMANDS = {
     "train": "train a network",
+    "predict": "answer new rows or pictures with a trained network",
     "tune": "search for hyper-parameters",
     "status": "see how runs stand",
     "stop": "stop runs",

@@ -109,8 +109,13 @@ def _stdout_is_broken() -> bool:
 
 
 def flags(parser: argparse.ArgumentParser) -> dict[str, str]:
-    """Name of a parameter -> its option."""
-    return {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
+    """Name of a parameter -> its option, of the parser or of one of its subcommands."""
+    found: dict[str, str] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                found = flags(child) | found
+    return found | {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
 
 
 def _in_flags(error: Exception, parser: argparse.ArgumentParser) -> str:

@@ -6,15 +6,19 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nnlite import cases
+from nnlite.commands import _named, options
 from nnlite.commands._json import say
 from nnlite.commands.parser import Parser
-from nnlite.data import catalog
+from nnlite.data import Reading, catalog
 from nnlite.data.dataset import Dataset, Split
+from nnlite.data.inputs import Table
 from nnlite.errors import DataNotFound, UsageError
 
 _RAMP = " .:-=+*#%@"  # from black to white
@@ -55,7 +59,7 @@ def _whereabouts(name: str, args: argparse.Namespace) -> tuple[bool, str]:
 
 def check(args: argparse.Namespace) -> int:
     """Load a dataset, which checks it, and say what it holds."""
-    dataset = _load(args)
+    dataset = _load(args, Reading(**options.given(args, Reading)))
     facts = {
         "name": dataset.name,
         "note": dataset.note,
@@ -67,11 +71,13 @@ def check(args: argparse.Namespace) -> int:
         "class_names": list(dataset.class_names),
         "train_rows_per_class": _rows_per_class(dataset.train),
         "test_rows_per_class": _rows_per_class(dataset.test),
+        "columns": _columns(dataset),
         "digest": dataset.digest(),
     }
     if args.json:
         say("checked", **facts)
         return 0
+    facts["columns"] = [f"\n  {_in_words(column)}" for column in _columns(dataset)] or ["-"]
     for key, value in facts.items():
         text = " ".join(str(v) for v in value) if isinstance(value, list) else str(value)
         print(f"{key:21} {text}")
@@ -82,6 +88,18 @@ def _rows_per_class(split: Split) -> list[int]:
     """Rows of each label that occurs, lowest label first."""
     counts: list[int] = np.unique(split.y, return_counts=True)[1].tolist()
     return counts
+
+
+def _columns(dataset: Dataset) -> list[dict[str, Any]]:
+    """What is known of the columns of a table; none of any other dataset."""
+    return [asdict(column) for column in dataset.inputs.columns] if isinstance(dataset.inputs, Table) else []
+
+
+def _in_words(column: dict[str, Any]) -> str:
+    if column["texts"]:
+        return f"{column['name']}: {column['kind']}, one of {', '.join(column['texts'])}"
+    numbers = f"{column['low']:g} to {column['high']:g}, mean {column['mean']:.4g}, deviation {column['std']:.4g}"
+    return f"{column['name']}: {column['kind']}, {numbers}"
 
 
 def fetch(args: argparse.Namespace) -> int:
@@ -104,7 +122,7 @@ def fetch(args: argparse.Namespace) -> int:
 
 def show(args: argparse.Namespace) -> int:
     """Print one row: an image as characters, upright, or bits as + and -."""
-    dataset = _load(args)
+    dataset = _load(args, Reading())
     split = dataset.test if args.test else dataset.train
     if not 0 <= args.index < len(split):
         raise UsageError(f"--index is from 0 to {len(split) - 1}, not {args.index}")
@@ -126,7 +144,10 @@ def picture(row: np.ndarray) -> list[str]:
     return ["".join(_RAMP[round(float(value))] * 2 for value in line).rstrip() for line in level]
 
 
-def _load(args: argparse.Namespace) -> Dataset:
+def _load(args: argparse.Namespace, reading: Reading) -> Dataset:
+    if cases.names_path(args.name) or reading.given():
+        with _named.wrong_if_named(args.name):
+            return cases.dataset(cases.AUTO, args.name, args.data, reading)
     for flag, value in (("--data", args.data), ("--cache", args.cache)):
         if value is not None and not catalog.has_files(args.name):
             raise UsageError(f"{flag} {value}: {args.name} is not read from files: leave it out")
@@ -187,6 +208,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--data", type=Path, metavar="DIR", help="where the official files are (NNLITE_DATA)")
     name = Parser(add_help=False)
     name.add_argument("name", metavar="NAME", help="a dataset: see `list`")
+    named = Parser(add_help=False)
+    named.add_argument("name", metavar="NAME", help="a dataset: see `list`; or a file or folder of your own")
+    options.add_groups(named, Reading, {"own": "data of your own"})
 
     parser = _formatted(Parser(prog="python -m tools.data", description=__doc__), "list")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -199,7 +223,7 @@ def _parser() -> argparse.ArgumentParser:
         return _formatted(child, example)
 
     add("list", list_, "list --data ~/data", data)
-    add("check", check, "check mnist --data ~/data", name, data)
+    add("check", check, "check iris.csv --target species", named, data)
     add("fetch", fetch, "fetch cifar10", name)
     shown = add("show", show, "show fashion-sample --index 3", name, data)
     shown.add_argument("--index", type=int, default=0, help="which row, from 0")

@@ -164,6 +164,7 @@ def test_a_path_may_begin_with_the_home_folder(name, words, flag, dest, tmp_path
     if (name, flag) == ("deploy", "--case"):
         return  # a name in the image of a function
     parser = parser_of(name, words)
+    words = (*words, *(["w.st", "new.csv"] if name == "predict" else []))
     assert getattr(parser.parse_args([*words, f"{flag}=~/x"]), dest) == str(tmp_path / "home" / "x")
     with pytest.raises(SystemExit):
         parser.parse_args([*words, f"{flag}=~nobody-here/x"])

@@ -63,6 +63,23 @@ def read_folder(folder: Path, reading: Reading) -> Dataset:
     return _of_named(arrays, str(folder), splits.name_of(folder.resolve().name), reading)
 
 
+def rows_and_labels(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """x of an .npz or .npy; and y, where an .npz has it. Of one with splits, those of the test. Raises DataError."""
+    with opened(path) as file:
+        if path.suffix.lower() == ".npy":
+            return _checked(lambda: np.load(file, allow_pickle=False), str(path)), None
+        with _loaded(file, path) as held:
+            named = {key.lower(): key for key in held.files}
+
+            def first(names: tuple[str, ...]) -> Any:
+                key = next((named[one + part] for part in ("", "_test") for one in names if one + part in named), None)
+                return None if key is None else _checked(lambda: held[key], f"{path}, array {key!r}")
+
+            if (x := first(X)) is None:
+                raise DataError(f"{path}: wanted an array x; found {', '.join(sorted(named)) or 'none'}")
+            return x, first(Y)
+
+
 def _loaded(file: Any, path: Path) -> Any:
     found = _checked(lambda: np.load(file, allow_pickle=False), str(path))
     if isinstance(found, np.ndarray):

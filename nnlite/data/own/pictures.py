@@ -37,7 +37,7 @@ def pillow() -> Any:
 
 def are_in(folder: Path) -> bool:
     """Whether a folder has folders of pictures."""
-    return any(_is_picture(path) for inside in _folders(folder) for path in inside.iterdir())
+    return any(is_picture(path) for inside in _folders(folder) for path in inside.iterdir())
 
 
 def read(folder: Path, reading: Reading) -> Dataset:
@@ -93,7 +93,8 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Whether a file is called like one."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -102,7 +103,7 @@ def _pictures(folder: Path) -> list[Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or path.name.lower() in JUNK:
             continue
-        if not _is_picture(path):
+        if not is_picture(path):
             raise DataError(f"{path} is no picture ({', '.join(SUFFIXES[:3])}, ...): move it out of the folder")
         found.append(path)
     return found

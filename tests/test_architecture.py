@@ -38,6 +38,7 @@ FLOORS: list[set[str]] = [
         "required",
         "choices",
         "mixed",
+        "quantities",
     },
     {"nn", "data", "store", "weights", "space", "invoker"},
     {"protocol", "cases", "interchange"},

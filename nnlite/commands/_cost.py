@@ -17,6 +17,7 @@ from nnlite.estimating.books import Expected
 from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SearchSpec
+from nnlite.quantities import dollars, duration
 from nnlite.store import Store
 
 
@@ -95,18 +96,3 @@ def shown(of: Cost, is_paid: bool, is_limited: bool) -> str:
     if of.date is None:
         return f"{said}; the run names no list of prices"
     return f"{said}: {here}{dollars(of.total_usd)} at AWS Lambda's list prices of {of.date} ({of.breakdown()})"
-
-
-def duration(seconds: float) -> str:
-    """As people say it."""
-    return f"{seconds:,.1f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
-
-
-def dollars(usd: float) -> str:
-    """With as many digits as say something: $12.34, $0.0123, $0.0000042."""
-    if usd == 0 or usd >= 1:
-        return f"${usd:,.2f}"
-    digits = 2
-    while digits < 10 and usd * 10 ** (digits - 2) < 1:
-        digits += 1
-    return f"${usd:.{digits}f}"

@@ -9,6 +9,7 @@ import numpy as np
 
 from nnlite.cost.curve import score
 from nnlite.estimating.optimum import Hunt
+from nnlite.quantities import ONE_CORE_MB
 from nnlite.report import picture
 
 
@@ -77,7 +78,9 @@ def plot(hunt: Hunt, path: str) -> None:
         axes.grid(alpha=0.3)
     below.set_xscale("log", base=2)
     ticks = [
-        size for size in (128, 256, 512, 1024, 1769, 3008, 6144, 10240) if sizes[0] <= size <= math.ceil(sizes[-1])
+        size
+        for size in (128, 256, 512, 1024, ONE_CORE_MB, 3008, 6144, 10240)
+        if sizes[0] <= size <= math.ceil(sizes[-1])
     ]
     below.set_xticks(ticks, [str(tick) for tick in ticks])
     picture.write(figure, path)

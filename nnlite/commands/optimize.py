@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
-from nnlite.commands import _cost, _curve, _named, _platform, options
+from nnlite.commands import _curve, _named, _platform, options
 from nnlite.commands._ask import confirm
 from nnlite.commands._json import say
 from nnlite.commands._plan import add_work, check_data, plan
@@ -26,6 +26,7 @@ from nnlite.invoker.processor import usable_cores
 from nnlite.platform import PLATFORMS
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.quantities import dollars
 from nnlite.report import picture
 from nnlite.runs.job import Job
 
@@ -126,7 +127,7 @@ class Limits:
               f"{self.platform.probes_where}", file=out)  # fmt: skip
         if self.paid:
             cap = f"; none is begun that could bring it above ${args.budget_usd:g} (--budget-usd)"
-            print(f"probing    at most {_cost.dollars(self.expected_usd)} for one worker each{cap}", file=out)
+            print(f"probing    at most {dollars(self.expected_usd)} for one worker each{cap}", file=out)
 
     def values(self, spec: RunSpec) -> dict[str, Any]:
         """The same for programs."""
@@ -145,7 +146,7 @@ class Limits:
     def ask(self) -> None:
         """Where it costs money, go on only after a yes."""
         if self.paid:
-            about = _cost.dollars(min(self.expected_usd, self.args.budget_usd))
+            about = dollars(min(self.expected_usd, self.args.budget_usd))
             confirm(f"probe on Lambda, for at most {about}?", self.args.yes)
 
 
@@ -192,7 +193,7 @@ def _conclude(
     print(f"confirmed  {_confirmed(confirmed)}")
     print(
         f"probing    {len(hunt.probes)} probes, {hunt.seconds:.0f} s, {probing.total_gb_s:.1f} GB-seconds: "
-        f"{'' if paid else '$0 here, '}{_cost.dollars(probing.total_usd)} at AWS Lambda's list prices of {probing.date}"
+        f"{'' if paid else '$0 here, '}{dollars(probing.total_usd)} at AWS Lambda's list prices of {probing.date}"
     )
 
 
@@ -207,7 +208,7 @@ def _sized(one: Sized) -> str:
     tree = ",".join(map(str, one.tree.widths))
     return (
         f"{one.num_workers} workers, --tree {tree}: {one.seconds:,.1f} s, {one.cost.total_gb_s:,.2f} GB-seconds, "
-        f"{_cost.dollars(one.cost.total_usd)} at AWS Lambda's list prices of {one.cost.date}"
+        f"{dollars(one.cost.total_usd)} at AWS Lambda's list prices of {one.cost.date}"
     )
 
 

@@ -12,11 +12,11 @@ from nnlite import cases
 from nnlite.commands import _named, options
 from nnlite.commands._json import say
 from nnlite.commands.parser import Parser
-from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError
 from nnlite.estimating.supposed import LIMIT_S, Supposed
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.quantities import ONE_CORE_MB
 from nnlite.report import picture
 from nnlite.runs.job import Job
 from nnlite.simulation import profile

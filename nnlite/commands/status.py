@@ -9,7 +9,7 @@ import time
 
 from nnlite.commands import _where
 from nnlite.commands._command import EXIT_ERROR
-from nnlite.commands._cost import dollars, shown
+from nnlite.commands._cost import shown
 from nnlite.commands._json import say
 from nnlite.commands._spelling import command
 from nnlite.commands._terminal import in_line
@@ -17,6 +17,7 @@ from nnlite.commands.parser import Parser
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.quantities import dollars
 from nnlite.runs.status import LATE, LOST, STATES, RunSurvey, Surveyor
 from nnlite.runtime.workers import read_spec
 from nnlite.store import Store

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnlite.cost.curve import ONE_CORE_MB, Curve, Floats, score, share
+from nnlite.cost.curve import Curve, Floats, score, share
+from nnlite.quantities import ONE_CORE_MB
 
 SERIAL = np.concatenate([np.geomspace(0.004, 0.9, 15), [1.0]])  # of the time at the smallest memory
 NOISE = np.array([0.02, 0.05, 0.1, 0.2])  # standard deviations of log seconds

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-ONE_CORE_MB = 1769
+from nnlite.quantities import ONE_CORE_MB
+
 OBJECTIVES = ("cost", "time", "performance-per-cost")
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,6 @@ from typing import Any
 
 from nnlite.cost.belief import Belief
 from nnlite.cost.bill import Cost, cost
-from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.cost.prices import Tariff
 from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import RunModel, Shape
@@ -22,6 +21,7 @@ from nnlite.estimating import calibrate
 from nnlite.estimating.probe import NUM_ROUNDS, Probe, Probed, VenueAt, local_share
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.tree import Tree
+from nnlite.quantities import ONE_CORE_MB
 from nnlite.store import Store
 
 DEFAULT_MB = ONE_CORE_MB  # what one takes without looking: a whole core

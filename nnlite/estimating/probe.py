@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.cost.profile import Profile
 from nnlite.cost.rounds import Shape
 from nnlite.data import Dataset
@@ -19,6 +18,7 @@ from nnlite.invoker.processor import usable_cores
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.tree import Tree
 from nnlite.protocol.records.usage import Usage, total
+from nnlite.quantities import ONE_CORE_MB
 
 NUM_ROUNDS = 3  # timed; one comes before, for warming up
 MOST_DEATHS, MOST_S = 2, 300.0  # of a worker in a probe

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from nnlite.cost.curve import ONE_CORE_MB
 from nnlite.errors import UsageError, shown
 from nnlite.estimating.speed import measured
 from nnlite.numbers import PythonNumbers
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.quantities import ONE_CORE_MB
 from nnlite.simulation import faults, profile
 from nnlite.simulation.forecast import Forecast, forecast
 from nnlite.simulation.profile import ComputeProfile, WorldProfile

@@ -77,31 +77,3 @@ def number(value: float, step: float) -> str:
             return f"{value / factor:.4g}{letter}"
     decimals = next((d for d in range(7) if abs(round(step, d) - step) < step * 1e-6), 7)
     return f"{value:,.{decimals}f}"
-
-
-def spell_s(value_s: float) -> str:
-    """A duration for people."""
-    if value_s < 0.0995:
-        return f"{value_s * 1000:.3g} ms"
-    if value_s < 99.95:
-        return f"{value_s:.3g} s"
-    if value_s < 5400:
-        return f"{int(value_s // 60)} min {value_s % 60:.0f} s"
-    return f"{int(value_s // 3600)} h {value_s % 3600 / 60:.0f} min"
-
-
-def spell_bytes(num_bytes: float) -> str:
-    """A size for people."""
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if num_bytes >= factor:
-            return f"{num_bytes / factor:.3g} {unit}"
-    return f"{num_bytes:.0f} bytes"
-
-
-def spell_usd(usd: float) -> str:
-    """An amount for people; of a small one two digits."""
-    if usd >= 10:
-        return f"${usd:,.2f}"
-    if usd >= 0.01 or usd <= 0:
-        return f"${usd:.4f}"
-    return f"${usd:.{1 - math.floor(math.log10(usd))}f}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from nnlite.protocol.records.head import FAILED, STOPPED
-from nnlite.report.axes import spell_s
+from nnlite.quantities import duration
 from nnlite.report.tables import Lane, Report
 from nnlite.telemetry import format
 
@@ -56,7 +56,7 @@ def _deaths(report: Report) -> Iterator[str]:
     following = {(lane.invocation.worker, lane.invocation.attempt): lane for lane in report.lanes}
     for lane in dead[:MOST_DEATHS]:
         worker, attempt = lane.invocation.worker, lane.invocation.attempt
-        yield f"Worker {worker} died: attempt {attempt} wrote its last word at {spell_s(lane.end_s)}." + _then(
+        yield f"Worker {worker} died: attempt {attempt} wrote its last word at {duration(lane.end_s)}." + _then(
             following.get((worker, attempt + 1))
         )
     if len(dead) > MOST_DEATHS:
@@ -66,7 +66,7 @@ def _deaths(report: Report) -> Iterator[str]:
 def _then(after: Lane | None) -> str:
     if after is None:
         return ""
-    return f" Attempt {after.invocation.attempt} took its place at {spell_s(after.begin_s)}."
+    return f" Attempt {after.invocation.attempt} took its place at {duration(after.begin_s)}."
 
 
 def _untraced(report: Report) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _waiting(report: Report) -> Iterator[str]:
     if worst.held_up_s > NOTABLE_RATE * all_s:
         yield (
             f"Worker {worst.worker} was the last to arrive in {worst.rounds_last} of {_num_rounds(report)} rounds; "
-            f"the others waited {spell_s(worst.held_up_s)} for it, added up."
+            f"the others waited {duration(worst.held_up_s)} for it, added up."
         )
 
 
@@ -124,5 +124,5 @@ def _starting(report: Report) -> Iterator[str]:
         if span.kind == format.INIT
     ]
     if cold:
-        longest = f", at most {spell_s(max(cold))}" if len(cold) > 1 else ""
-        yield f"{len(cold)} cold starts took {spell_s(median(cold))} each (median){longest}."
+        longest = f", at most {duration(max(cold))}" if len(cold) > 1 else ""
+        yield f"{len(cold)} cold starts took {duration(median(cold))} each (median){longest}."

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from nnlite import records
 from nnlite.errors import UsageError
+from nnlite.quantities import dollars, duration
 from nnlite.records import Amount, Count, Range, Share, Unsound, fit
 from nnlite.report import axes
-from nnlite.report.axes import spell_s, spell_usd
 from nnlite.report.markup import Html, table
 from nnlite.report.plots import PlotLine, line_plot
 
@@ -104,8 +104,8 @@ def tiles(found: Optimization) -> list[tuple[str, str]]:
         ("chosen memory", f"{choice['memory_mb']:,.0f} MB"),
         (f"sure to be within {choice['within']:.0%} of the best", f"{choice['certainty']:.0%}"),
         ("workers", f"{run['workers']:,}"),
-        ("a run, by the model", spell_s(run["seconds"])),
-        ("a run, at list prices", spell_usd(run["usd"])),
+        ("a run, by the model", duration(run["seconds"])),
+        ("a run, at list prices", dollars(run["usd"])),
         (f"saving of {choice['objective']} against the default", f"{choice['saving']:.0%}"),
         ("probes", str(len(found.probes))),
     ]

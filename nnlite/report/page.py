@@ -12,8 +12,8 @@ from importlib.resources import files
 from typing import Any
 
 from nnlite.protocol.records.head import FAILED
+from nnlite.quantities import duration
 from nnlite.report import bill, optimum, searches, sections
-from nnlite.report.axes import spell_s
 from nnlite.report.findings import caveats, findings
 from nnlite.report.markup import Html, html, table
 from nnlite.report.optimum import Optimization
@@ -95,7 +95,7 @@ def tiles(report: Report) -> list[tuple[str, str]]:
     checkpoints = [] if spec.rules.has_rounds else [("checkpoints made", f"{len(report.points):,}")]
     return [
         ("test accuracy", f"{accuracy:.4f}" if accuracy is not None else "not measured"),
-        ("time", spell_s(report.seconds)),
+        ("time", duration(report.seconds)),
         ("images a second", f"{report.images_per_s:,.0f}" if report.images_per_s else "unknown"),
         (f"rounds, of {spec.num_rounds}", f"{rounds:,}"),
         *checkpoints,
@@ -134,7 +134,7 @@ def _side_by_side(columns: list[list[tuple[str, str]]]) -> list[tuple[str, list[
 
 def _kinds(reports: Sequence[Report]) -> list[list[str]]:
     kinds = list(dict.fromkeys(kind for report in reports for kind in report.kinds))
-    return [[kind, *(spell_s(report.kinds.get(kind, 0.0)) for report in reports)] for kind in kinds]
+    return [[kind, *(duration(report.kinds.get(kind, 0.0)) for report in reports)] for kind in kinds]
 
 
 def _differences(specs: list[dict[str, Any]]) -> list[list[str]]:

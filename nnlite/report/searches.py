@@ -14,8 +14,9 @@ from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.search.result import Result, Timing
 from nnlite.protocol.search.spec import Drawn, SearchKeys, SearchSpec
 from nnlite.protocol.search.watcher import Outcome
+from nnlite.quantities import dollars, duration
 from nnlite.report import axes
-from nnlite.report.axes import Axis, spell_s, spell_usd
+from nnlite.report.axes import Axis
 from nnlite.report.markup import Html, html, table
 from nnlite.report.plots import Dots, PlotLine, line_plot, scatter_plot
 from nnlite.store import Store
@@ -138,8 +139,8 @@ def tiles(search: SearchReport) -> list[tuple[str, str]]:
         ("its test accuracy", f"{outcome['test_accuracy']:.4f}" if outcome else "not looked at"),
         (f"trials, of {len(search.trials)}", str(len(ranking))),
         (f"rounds trained, of {whole:,}", f"{rounds:,}"),
-        ("training and scoring, all workers", spell_s(sum(trial.seconds for trial in search.trials))),
-        *([("at list prices", spell_usd(usd))] if usd else []),
+        ("training and scoring, all workers", duration(sum(trial.seconds for trial in search.trials))),
+        *([("at list prices", dollars(usd))] if usd else []),
     ]
 
 
@@ -278,7 +279,7 @@ def _leaderboard(search: SearchReport) -> str:
         loss = f"{last['loss']:.4f}" if good and last.get("loss") is not None else ""
         drawn = [_shown(trial.configuration.get(name, "")) for name in names]
         rows.append(
-            [str(place), str(trial.number), accuracy, loss, str(last.get("rounds")), spell_s(trial.seconds), *drawn]
+            [str(place), str(trial.number), accuracy, loss, str(last.get("rounds")), duration(trial.seconds), *drawn]
         )
     if not rows:
         return ""

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from html import escape
 
+from nnlite.quantities import duration, size
 from nnlite.report import axes
-from nnlite.report.axes import spell_bytes, spell_s
 from nnlite.report.markup import Html, html, table
 from nnlite.report.plots import Bar, Flag, PlotLine, line_plot, timeline
 from nnlite.report.tables import IDLE, Point, Report
@@ -176,13 +176,13 @@ def workers_table(report: Report) -> str:
                 str(row.worker),
                 str(row.attempts),
                 Html(f'<span class="trouble">{row.deaths}</span>') if row.deaths else "0",
-                spell_s(train_s),
+                duration(train_s),
                 f"{row.samples / train_s:,.0f}" if train_s else "",
-                spell_s(row.seconds.get(format.WAIT, 0.0)),
-                spell_s(row.seconds.get(format.MERGE, 0.0)),
-                spell_s(starting_s),
+                duration(row.seconds.get(format.WAIT, 0.0)),
+                duration(row.seconds.get(format.MERGE, 0.0)),
+                duration(starting_s),
                 _rounds(row.rounds_last) if row.rounds_last else "",
-                spell_s(row.held_up_s) if row.held_up_s else "",
+                duration(row.held_up_s) if row.held_up_s else "",
             ][: len(names)]
         )
     made = table(names, rows)
@@ -212,13 +212,13 @@ def time_spent(report: Report) -> str:
     )
     used = report.record.account.used
     rows = [
-        [Html(f'<i class="i-{GROUP_OF[kind]}"></i>{html(kind)}'), spell_s(seconds), f"{seconds / total:.1%}"]
+        [Html(f'<i class="i-{GROUP_OF[kind]}"></i>{html(kind)}'), duration(seconds), f"{seconds / total:.1%}"]
         for kind, seconds in sorted(report.kinds.items(), key=lambda item: -item[1])
     ]
     said = (
-        f"{spell_s(total)} of {report.spec.num_workers:,} workers. The store was asked {used.num_reads:,} times to "
-        f"read ({spell_bytes(used.read_bytes)}) and {used.num_writes:,} times to write "
-        f"({spell_bytes(used.written_bytes)}), which took {used.store_s / total:.1%} of their time."
+        f"{duration(total)} of {report.spec.num_workers:,} workers. The store was asked {used.num_reads:,} times to "
+        f"read ({size(used.read_bytes)}) and {used.num_writes:,} times to write "
+        f"({size(used.written_bytes)}), which took {used.store_s / total:.1%} of their time."
     )
     shown = table(("all workers together", "time", "share"), rows)
     return f'<h2>Where the time went</h2><p>{said}</p><div class="bar">{pieces}</div>{shown}'
@@ -236,7 +236,7 @@ def rounds_table(report: Report) -> str:
     several = not report.spec.rules.has_rounds  # checkpoints a round
 
     def row(point: Point) -> list[str]:
-        end = spell_s(point.end_s) if point.end_s is not None else ""
+        end = duration(point.end_s) if point.end_s is not None else ""
         loss = f"{point.loss:.4f}" if point.loss is not None else ""
         accuracy = f"{point.accuracy:.4f}" if point.accuracy is not None else ""
         return [

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 from nnlite.errors import UsageError
+from nnlite.quantities import ONE_CORE_MB
 from nnlite.records import Amount, Count, Range, Record
 
 FORMAT = 1
 UNLIMITED = 1e15
-FULL_CPU_MB = 1_769  # of AWS Lambda: one vCPU
 Speed = Annotated[float, Range(1e-300, float("inf"))]
 
 
@@ -74,7 +74,7 @@ class WorldProfile(Record, what="a profile", hint=HINT, error=UsageError, indent
 
     def with_memory(self, memory_mb: int, threads: int = 1) -> WorldProfile:
         """On AWS Lambda with so much memory, where the CPU grows with it up to a vCPU for each thread."""
-        share = min(1.0, memory_mb / (FULL_CPU_MB * threads))
+        share = min(1.0, memory_mb / (ONE_CORE_MB * threads))
         timed = {name: getattr(self.compute, name) / share for name in ("step_s", "row_s", "score_row_s")}
         rates = {name: getattr(self.compute, name) * share for name in ("encode_bytes_per_s", "decode_bytes_per_s")}
         return replace(self, compute=replace(self.compute, **timed, **rates), start_s=self.start_s / share)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from nnlite.cost.belief import Belief
-from nnlite.cost.curve import OBJECTIVES, ONE_CORE_MB, Curve, score, share
+from nnlite.cost.curve import OBJECTIVES, Curve, score, share
 from nnlite.cost.search import MemorySearch
 from nnlite.errors import RunError, UsageError
+from nnlite.quantities import ONE_CORE_MB
 from tools.bench import optimize
 from tools.bench.profiles import KINDS, Synthetic
 

@@ -64,7 +64,7 @@ def test_the_leaderboard_and_the_dots(store, tmp_path):
     wanted = [(str(place), str(trial), f"{accuracy(trial, {8: 2, 7: 1, 6: 1}.get(trial, 0)):.4f}")
               for place, trial in enumerate(range(8, 0, -1), 1)]  # fmt: skip
     assert rows == [*wanted, ("9", "0", "diverged")]
-    for said in ("0.7125", "$3.2500", "26 s", "<b>21</b>"):  # test accuracy; 13 stretches; 9 + 3 + 3 + 6 rounds
+    for said in ("0.7125", "$3.25", "26 s", "<b>21</b>"):  # test accuracy; 13 stretches; 9 + 3 + 3 + 6 rounds
         assert said in found.dom, said
     figures = dict(re.findall(r'<figure class="scatter"><figcaption><b>(.*?)</b>.*?(<svg .*?</svg>)', found.dom, re.S))
     assert list(figures) == ["rate", "width", "kind", "hidden, how many", "hidden, sum"]

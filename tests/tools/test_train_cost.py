@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from nnlite.commands import _cost
 from nnlite.cost import prices
 from nnlite.errors import NnliteError
 from nnlite.estimating import books, calibrate
@@ -107,11 +106,3 @@ def test_a_user_s_own_layers_do_not_run_in_the_command_itself(train, case_file, 
     assert done.code == 0, done.err
     assert "estimate" not in done.err
     assert "cost  " in done.out
-
-
-@pytest.mark.parametrize(
-    ("usd", "shown"),
-    [(0, "$0.00"), (12.345, "$12.35"), (0.0123, "$0.012"), (0.00000423, "$0.00000423"), (1e-12, "$0.")],
-)
-def test_dollars_have_as_many_digits_as_say_something(usd, shown):
-    assert _cost.dollars(usd).startswith(shown[:7])

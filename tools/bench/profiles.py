@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nnlite.cost.curve import ONE_CORE_MB, Curve, score
+from nnlite.cost.curve import Curve, score
+from nnlite.quantities import ONE_CORE_MB
 
 KINDS = ("memory-bound", "CPU-bound", "flat", "step at one core")
 OUTLIER_RATE = 0.08  # of timings that come out 1.5 to 4 times as long

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 from nnlite.errors import UsageError
+from nnlite.quantities import ONE_CORE_MB
 
 MEMORY_MB = (128, 10_240)
 TIMEOUT_S = (1, 900)
 MAX_CONCURRENCY = 100_000
-MB_PER_CPU = 1769  #: with so much memory a function has one whole core
 UNRESERVED = 100  #: of an account's concurrency, which AWS keeps for functions without a reservation
 
 
 def check_memory_mb(memory_mb: int) -> None:
     """Raise UsageError for a memory that Lambda does not have."""
-    _within("memory_mb", memory_mb, MEMORY_MB, f"{MB_PER_CPU} gives one whole core")
+    _within("memory_mb", memory_mb, MEMORY_MB, f"{ONE_CORE_MB} gives one whole core")
 
 
 def check_timeout_s(timeout_s: int) -> None:

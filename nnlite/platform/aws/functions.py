@@ -23,6 +23,7 @@ from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol.records.head import RUNNING, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.quantities import ONE_CORE_MB
 from nnlite.runs import detached, trust
 from nnlite.runs.job import DEFAULT_STORE, Job
 from nnlite.runtime.invocation import Payload
@@ -52,7 +53,7 @@ class DeployedStack:
             is_here=False,
             store_url=store_url,
             memory_mb=memory_mb,
-            share=min(1.0, memory_mb / limits.MB_PER_CPU),
+            share=min(1.0, memory_mb / ONE_CORE_MB),
             invocation_s=max(1.0, found.timeout_s - spec.hand_over_s),
             cold_start_s=0.7,
             latency_s=0.02,

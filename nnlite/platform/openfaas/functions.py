@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from nnlite.choices import choice
-from nnlite.cost.curve import ONE_CORE_MB as DEFAULT_MB
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
 from nnlite.errors import UsageError
 from nnlite.estimating.conditions import Venue
@@ -22,6 +21,7 @@ from nnlite.platform.base import Platform, Pricing
 from nnlite.platform.openfaas import unattended
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.records.tree import Tree
+from nnlite.quantities import ONE_CORE_MB as DEFAULT_MB
 from nnlite.runs.job import Job
 from nnlite.store import Store
 from nnlite.store.naming import is_seen_by_functions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from dataclasses import replace
@@ -17,6 +18,7 @@ from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._plan import HEADINGS, add_reading, check_data, name_code, plan, run_code
 from nnlite.commands._progress import ProgressLines
+from nnlite.commands._spelling import command
 from nnlite.commands._terminal import in_line
 from nnlite.commands.parser import Parser
 from nnlite.errors import RunError, StoreError, UsageError
@@ -219,7 +221,8 @@ def _show_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, co
         print(f'ONNX      import onnxruntime; session = onnxruntime.InferenceSession("{out}")')
         print('          outputs, = session.run(None, {"x": images.astype("float32")})')
         return
-    print(f'nnlite    import nnlite; model = nnlite.load("{out}"); outputs = model.predict(images)')
+    print(f"predict   {command('predict')} {shlex.quote(str(out))} FILE ...")
+    print(f'nnlite    import nnlite; model = nnlite.load("{out}"); labels = model.predict_labels(rows)')
     print(f'PyTorch   from safetensors.torch import load_file; tensors = load_file("{out}")')
     print("          a dense weight is (in, out): .T for torch; a conv weight (h, w, in, out): .permute(3, 2, 0, 1)")
 

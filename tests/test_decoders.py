@@ -18,9 +18,8 @@ from nnlite.cost import prices
 from nnlite.cost.profile import Profile
 from nnlite.errors import NnliteError
 from nnlite.invoker.aws import lambda_invoker
-from nnlite.invoker.local import HeardWorker
+from nnlite.invoker.messages import OF_FUNCTION, OF_PROCESS, heard
 from nnlite.invoker.openfaas import gateway
-from nnlite.invoker.openfaas.gateway import GatewayEvent
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Summary, Tally
 from nnlite.protocol.downpour import updates
@@ -37,7 +36,7 @@ from nnlite.protocol.search.board import Claim
 from nnlite.protocol.search.result import Result, Timing
 from nnlite.protocol.search.spec import Drawn, SearchSpec
 from nnlite.protocol.search.watcher import Outcome
-from nnlite.records import Kept, message, parse
+from nnlite.records import Kept, parse
 from nnlite.report import optimum
 from nnlite.runs import model_file
 from nnlite.runtime.invocation import Payload
@@ -160,11 +159,11 @@ DECODERS = [
             json.dumps(CHOICE).encode(), forgives=True),
     Decoder("lost event", lambda data: lambda_invoker._lost(data.decode(errors="replace"), "r"),
             json.dumps(LOST).encode(), forgives=True),
-    Decoder("message of a process", lambda data: message(HeardWorker, data.decode(errors="replace")),
-            b'{"event": "left", "worker": 0, "attempt": 1}', forgives=True),
+    Decoder("message of a process", lambda data: heard(OF_PROCESS, data.decode(errors="replace")),
+            b'{"event": "left", "worker": 0, "attempt": 1, "reason": "done"}', forgives=True),
     Decoder("functions of a gateway", functions, b'[{"name": "f", "replicas": 1, "labels": {"a": "b"}}]'),
-    Decoder("answer of a function", lambda data: message(GatewayEvent, data.decode(errors="replace")),
-            b'{"event": "left", "message": ""}', forgives=True),
+    Decoder("answer of a function", lambda data: heard(OF_FUNCTION, data.decode(errors="replace")),
+            b'{"event": "ready", "exec_timeout_s": 300.0}', forgives=True),
 ]  # fmt: skip
 ALL = [pytest.param(decoder, id=decoder.name) for decoder in DECODERS]
 STRICT = [pytest.param(decoder, id=decoder.name) for decoder in DECODERS if not decoder.forgives]

@@ -53,6 +53,8 @@ class Progress:
             self._say(f"an event for worker {values['worker']} was lost ({values['why']}): it is started again")
         elif event == "unavailable":
             self._say(f"a worker process ended: {values['message']}")
+        elif event == "malformed":
+            self._say(f"a worker said what is no message of nnlite's, which is passed over: {values['reason']}")
         elif event == "uncleaned" and not self._has_leftovers:
             self._has_leftovers = True
             self._say(f"what is no longer needed stays in the store: {values['reason']}")

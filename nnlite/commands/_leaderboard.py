@@ -10,6 +10,7 @@ from typing import Any
 
 from nnlite.commands._json import say
 from nnlite.commands._terminal import in_line, unguarded_stderr
+from nnlite.errors import message
 from nnlite.protocol.search.result import OK, Result, leaderboard
 from nnlite.protocol.search.spec import SearchSpec
 
@@ -35,6 +36,8 @@ class Leaderboard:
             self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
         elif event == "unavailable":
             self._say(f"a worker process ended: {values['message']}")
+        elif event == "malformed":
+            self._say(f"a worker said what is no message of nnlite's, which is passed over: {values['reason']}")
         elif event == "uncleaned" and not self._has_leftovers:
             self._has_leftovers = True
             self._say(f"what is no longer needed stays in the store: {values['reason']}")
@@ -97,7 +100,7 @@ class Leaderboard:
 
     def _say(self, line: str) -> None:
         self._wipe()
-        print(line, file=sys.stderr, flush=True)
+        print(message(line), file=sys.stderr, flush=True)
 
 
 def configuration(values: dict[str, Any]) -> str:

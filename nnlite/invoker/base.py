@@ -13,8 +13,8 @@ Invocation = tuple[int, int]  # (worker, attempt)
 class Invoker(ABC):
     """Starts invocations of a run's workers: asynchronously, at least once, or never. Nothing is trusted to arrive.
 
-    `events` are what invocations said so far, as dicts with an "event"; an "error" is one that the next attempt would
-    only meet again, so it ends the run.
+    `events` are what invocations said so far, as dicts with an "event" and the fields of its kind (`invoker.messages`);
+    an "error" is one that the next attempt would only meet again, so it ends the run.
     """
 
     def __init__(self) -> None:

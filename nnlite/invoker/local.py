@@ -11,14 +11,14 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from nnlite.errors import RunError, words
 from nnlite.invoker.base import Invocation, Invoker
+from nnlite.invoker.messages import OF_PROCESS, heard
 from nnlite.invoker.processor import blas_of
 from nnlite.invoker.recurring import recurs
-from nnlite.records import Count, message
+from nnlite.records import MOST_BYTES
 
 MODULE = "nnlite.runtime.local_process"  # what a worker process runs
 # Started with the very path that modules are imported from here. PYTHONPATH would not do: it comes before the standard
@@ -65,6 +65,7 @@ class LocalInvoker(Invoker):
         self.case_file = case_file  #: path and SHA-256 of what defines the run's own layers, which workers run first
         self._processes: list[_Process] = []
         self._dead: queue.SimpleQueue[Invocation] = queue.SimpleQueue()
+        self._first_malformed = threading.Lock()  #: taken by the message that is told of; one says it for all
 
     def start(self, invocations: Iterable[Invocation]) -> None:
         """Spread many invocations evenly over the processes."""
@@ -122,8 +123,8 @@ class LocalInvoker(Invoker):
             except RunError as error:  # we are in a listening thread: the reader of `events` has to know
                 self.events.put(_error(str(error)))
         elif event["event"] == "unable":
-            self.events.put(self._unable(event.get("kind", ""), event.get("message", "")))
-        else:
+            self.events.put(self._unable(event["kind"], event["message"]))
+        elif event["event"] != "malformed" or self._first_malformed.acquire(blocking=False):
             self.events.put(event)
 
     def _unable(self, kind: str, message: str) -> dict[str, Any]:
@@ -136,18 +137,6 @@ class LocalInvoker(Invoker):
 
 def _error(message: str) -> dict[str, Any]:
     return {"event": "error", "kind": "RunError", "message": message}
-
-
-@dataclass(frozen=True)
-class HeardWorker:
-    """What must be true of a message, whatever else it says."""
-
-    event: str
-    worker: Count = 0
-    attempt: Count = 0
-    kind: str = ""
-    message: str = ""
-    traceback: str = ""
 
 
 class _Process:
@@ -172,9 +161,10 @@ class _Process:
             return  # it died at once: `_listen` reads the end of its output and says so
 
     def _listen(self) -> None:
-        assert self.popen.stdout is not None
-        for line in self.popen.stdout:
-            event = message(HeardWorker, line)  # None: a library has written past Python to this pipe
+        stdout = self.popen.stdout
+        assert stdout is not None
+        for line in iter(lambda: stdout.readline(MOST_BYTES), ""):
+            event = heard(OF_PROCESS, line)
             if event is None:
                 continue
             if event["event"] == "left":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
 from typing import Any, ClassVar, TypeVar
@@ -10,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 from nnlite.errors import NnliteError, StoreError
 from nnlite.records import identity
 from nnlite.records.fields import fit
-from nnlite.records.text import MOST_BYTES, Data, Unsound, parse
+from nnlite.records.text import MOST_BYTES, Data, Unsound, parse, refuse
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Record")
@@ -113,15 +114,21 @@ def load_kept(kind: type[K], data: Data, key: str) -> K:
     return found
 
 
-def message(kind: type[Any], text: str) -> dict[str, Any] | None:
-    """A message of another process as JSON values: an object that holds what `kind` says, whatever else it has. None
-    for anything else, as libraries and servers write into the same pipes and answers."""
+def message(kinds: Mapping[str, type[Any]], text: str) -> dict[str, Any] | None:
+    """A message of another process: its "event", which is one of `kinds`, and the fields of that dataclass, with their
+    defaults; what else it has is left out. None for what is no JSON object with an event. Raises Unsound for one of
+    another kind, or that does not fit."""
     try:
-        values: dict[str, Any] = parse(text)
-        fit(kind, values, partial=True, others=True)
-        return values
+        values = parse(text)
     except Unsound:
         return None
+    if not isinstance(values, dict) or "event" not in values:
+        return None
+    event = values.pop("event")
+    kind = kinds.get(event) if isinstance(event, str) else None
+    if kind is None:
+        refuse(f"an event like {' or '.join(kinds)}", event)
+    return {"event": event, **_values(fit(kind, values, partial=True, others=True))}
 
 
 def load(kind: type[R], data: Data, where: str) -> R:

@@ -7,15 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from nnlite.api.progress import Progress
+from nnlite.commands._leaderboard import Leaderboard
 from nnlite.errors import RunError, StoreUnavailable
 from nnlite.invoker import local, processor
 from nnlite.invoker.local import LocalInvoker
+from nnlite.invoker.messages import OF_PROCESS
 from nnlite.protocol.records import lease
 from nnlite.protocol.records.keys import Keys
+from nnlite.records import Unsound, message
 from nnlite.runs import lifecycle
 from nnlite.runtime import local_process
 from nnlite.runtime.performer import Performer, perform
@@ -247,12 +252,63 @@ def stand_in(monkeypatch, program: str) -> LocalInvoker:
 
 def test_what_is_no_message_is_passed_over(monkeypatch):
     """A library in C writes to the process' standard output, past Python."""
-    program = 'import os; os.write(1, b\'hello\\n7\\n[]\\n\\xff\\n{"event": "note"}\\n\')'
+    good = b'\n{"event": "began", "worker": 0, "attempt": 1}\n'
+    said = b'hello\n7\n[]\n{"level": "info"}\n\xff\n'
+    program = f"import sys; sys.stdout.buffer.write({said!r} + b'x' * 3_000_000 + {good!r})"
     platform = stand_in(monkeypatch, program)
     platform.start([(0, 1)])
-    assert platform.events.get(timeout=180) == {"event": "note"}
+    assert platform.events.get(timeout=180) == {"event": "began", "worker": 0, "attempt": 1}
     assert until(platform.casualties) == [(0, 1)]
     platform.close()
+
+
+MALFORMED = [
+    {}, {"worker": "0", "attempt": 1}, {"worker": -1, "attempt": 1}, {"worker": 0}, {"worker": True, "attempt": 1},
+    {"worker": 0, "attempt": 1e300}, {"worker": [], "attempt": {}}, {"message": 5}, {"kind": "x" * 2_000},
+    {"worker": "\x1b[2J" * 900, "attempt": 1, "message": None, "round": "x"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("event", [*OF_PROCESS, "round", "evaluated", "trial", "lost", "x" * 2_000, "", None, 7, []])
+def test_a_malformed_message_is_told_once_and_ends_nothing(monkeypatch, event):
+    """Nor one of the watcher's, which is in the command itself; the thread that listens lives on."""
+    lines = [json.dumps({"event": event, **values}) for values in MALFORMED] * 2
+    good = [json.dumps({"event": "left", "worker": worker, "attempt": 1, "reason": "done"}) for worker in (0, 1)]
+    platform = stand_in(monkeypatch, f"print({chr(10).join([*lines, *good])!r})")
+    platform.start([(0, 1), (1, 1)])
+    heard = [platform.events.get(timeout=180) for _ in range(3)]
+    assert [one["event"] for one in heard] == ["malformed", "left", "left"]
+    assert len(heard[0]["reason"]) < 500
+    assert heard[0]["reason"].isprintable()
+    until(lambda: not platform.pids())
+    assert platform.casualties() == []
+    platform.close()
+
+
+@pytest.mark.parametrize("event", OF_PROCESS)
+def test_what_a_message_must_have_is_all_that_is_told_of_it(monkeypatch, event, capfd):
+    """By both commands, in lines of bounded length."""
+    values = {
+        "worker": 0,
+        "attempt": 1,
+        "round": 2,
+        "reason": "why " * 9_000,
+        "message": "a\nb" * 9_000,
+        "kind": "E",
+        "traceback": "t",
+    }
+    of_kind = {one.name: values[one.name] for one in fields(OF_PROCESS[event])}
+    heard = message(OF_PROCESS, json.dumps({"event": event, **of_kind, "more": 1}))
+    assert heard == {"event": event, **of_kind}
+    for name in of_kind.keys() - {"kind", "traceback"}:
+        with pytest.raises(Unsound, match=name):
+            message(OF_PROCESS, json.dumps({"event": event, **of_kind, name: None}))
+        with pytest.raises(Unsound, match=f"the field '{name}' is missing"):
+            message(OF_PROCESS, json.dumps({"event": event, **of_kind} | {name: 1}).replace(f'"{name}"', '"other"'))
+    for told in (Progress(small.spec(ROWS)), Leaderboard(None, [], False)):
+        told.tell(event, heard)
+        told.tell("malformed", {"reason": "x" * 9_000})
+        assert all(len(line) < 2_000 for line in capfd.readouterr().err.splitlines())
 
 
 def without(monkeypatch, tmp_path, module: str, text: str) -> None:

@@ -83,19 +83,10 @@ TOLD = [("unavailable", "message"), ("uncleaned", "reason"), ("unsaved", "reason
 
 
 @pytest.mark.parametrize("event", TOLD, ids=str)
-def test_of_what_workers_and_stores_say_in_a_search(event, capfd):
-    def tell():
-        Leaderboard(None, [], False).tell(event[0], {event[1]: EVIL})
-        return "".join(capfd.readouterr())
-
-    with _command.guarded():
-        guarded = tell()
-    check(guarded, tell())
-
-
-@pytest.mark.parametrize("event", TOLD, ids=str)
-def test_the_progress_of_a_run_needs_no_guard_as_python_has_none(event, capfd):
-    Progress(small.spec(ROWS, 1, 3)).tell(event[0], {event[1]: EVIL})
+@pytest.mark.parametrize("kind", ["run", "search"])
+def test_what_workers_and_stores_say_needs_no_guard_as_python_has_none(kind, event, capfd):
+    told = Progress(small.spec(ROWS, 1, 3)) if kind == "run" else Leaderboard(None, [], False)
+    told.tell(event[0], {event[1]: EVIL})
     said = "".join(capfd.readouterr())
     assert "\\x1b[2Jgone" in said
     assert "\x1b" not in said

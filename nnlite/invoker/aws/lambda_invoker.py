@@ -109,7 +109,7 @@ class LambdaInvoker(Invoker):
             says = f"{words(kind)}: {words(message)}" if kind else words(message)
             message = f"the function {self.function.name} fails each time: {says}; {_AGAIN}"
             return {"event": "error", "kind": "RunError", "message": message}
-        why = f"{lost.requestContext.condition}: {message}"
+        why = f"{words(lost.requestContext.condition)}: {words(message)}"
         return {"event": "lost", "worker": asked.worker, "attempt": asked.attempt, "why": why}
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import urllib3
 
 from nnlite.errors import NnliteError, RunError, words
+from nnlite.invoker.messages import OF_FUNCTION, heard
 from nnlite.invoker.openfaas import signing
 from nnlite.invoker.openfaas.credentials import basic
 from nnlite.invoker.openfaas.deployed import DeployedWorker, Listing, split_name
 from nnlite.invoker.openfaas.proxies import Proxy, proxy_for
-from nnlite.records import Amount, Unsound, message
+from nnlite.records import Unsound
 
 CONNECT_S = 5.0
 ASK_S = 20.0  # an answer of the gateway itself, or of a function that only looks something up
@@ -38,15 +39,6 @@ class Answer:
     status: int
     text: str
     event: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class GatewayEvent:
-    """What must be true of an answer of our function, whatever else it says."""
-
-    event: str
-    message: str = ""
-    exec_timeout_s: Amount = 0.0
 
 
 class Gateway:
@@ -112,7 +104,11 @@ class Gateway:
 
     def _post(self, path: str, body: bytes, timeout_s: float) -> Answer:
         headers = {"Content-Type": "application/json", **signing.sign(self._secret, body, self._clock())}
-        return self._request("POST", path, headers, body, timeout_s)
+        answer = self._request("POST", path, headers, body, timeout_s)
+        event = heard(OF_FUNCTION, answer.text)
+        if event is not None and event["event"] == "malformed":
+            return Answer(answer.status, f"{event['reason']}: {answer.text}")
+        return Answer(answer.status, answer.text, event)
 
     def _system(self, method: str, path: str, namespace: str, body: bytes | None = None) -> Answer:
         query = f"?namespace={namespace}" if namespace else ""
@@ -136,11 +132,11 @@ class Gateway:
         except urllib3.exceptions.ReadTimeoutError:
             raise TimedOut(f"gateway {self.url} gave no answer in {timeout_s:.0f} s") from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            cause = str(error).rpartition(": ")[2].strip("')")
+            cause = words(str(error).rpartition(": ")[2].strip("')"))
             way = f" through the proxy {self._proxy}" if self._proxy else ""
             raise Unreachable(f"gateway {self.url} is not reachable{way} ({cause})") from None
         text = response.data.decode(errors="replace").strip()
-        return Answer(response.status, text, message(GatewayEvent, text))
+        return Answer(response.status, text)
 
 
 def _pool(proxy: Proxy | None) -> urllib3.PoolManager:

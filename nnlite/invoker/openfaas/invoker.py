@@ -9,7 +9,7 @@ import threading
 import time
 from typing import Any
 
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import RunError, UsageError, words
 from nnlite.invoker.base import Invocation, Invoker
 from nnlite.invoker.openfaas.deployed import DeployedWorker, split_name
 from nnlite.invoker.openfaas.gateway import ASK_S, NOT_FOUND, Answer, Gateway, TimedOut, Unreachable
@@ -122,9 +122,9 @@ class OpenFaaSInvoker(Invoker):
         answer = self._until_taken(name, lambda: self.gateway.call(name, body, 4 * ASK_S))
         event = answer.event or {}
         if event.get("event") == "ready":
-            self.timeout_s = float(event["exec_timeout_s"]) + SPARE_S
+            self.timeout_s = event["exec_timeout_s"] + SPARE_S
             return
-        said = event.get("message") or f"HTTP {answer.status}: {answer.text[:200]}"
+        said = event.get("message") or f"HTTP {answer.status}: {words(answer.text)}"
         raise RunError(f"function {name} at {self.gateway.url}: {said}")
 
     def _carry(self, worker: int, attempt: int) -> None:
@@ -188,9 +188,9 @@ class OpenFaaSInvoker(Invoker):
         if event is not None and event["event"] == "error":
             self.events.put(event)
         elif answer.status in (NOT_FOUND, UNAUTHORIZED):
-            message = f"function {self._name(worker)} at {self.gateway.url}: {answer.status} {answer.text[:200]}"
+            message = f"function {self._name(worker)} at {self.gateway.url}: {answer.status} {words(answer.text)}"
             self.events.put({"event": "error", "kind": "RunError", "message": message})
         else:
-            what = (event or {}).get("message") or f"HTTP {answer.status} {answer.text[:100]}".strip()
+            what = words((event or {}).get("message") or f"HTTP {answer.status} {answer.text}")
             self.events.put({"event": "unavailable", "message": f"worker {worker}, attempt {attempt}: {what}"})
             self._dead.put((worker, attempt))

@@ -75,6 +75,19 @@ class CaseFile:
         return module
 
 
+def run_again(path: str | Path, sha256: str | None, what: str) -> None:
+    """Run the file that defines parts of what goes on. sha256: of that file; None: it has no such parts.
+
+    Raises UsageError when it is not that file, or none is needed.
+    """
+    if sha256 is None:
+        says = f"case {path}: {what} goes on as it began, and has no code of its own: leave it out"
+        raise UsageError(says, parameter="case")
+    file = CaseFile.read(path)
+    file.check(sha256, what)
+    file.run()
+
+
 def adopt(file: CaseFile) -> None:
     """Take a file as run that was written from classes which this process has defined already."""
     _has_run[file.sha256] = file

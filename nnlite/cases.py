@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from nnlite import data, nn
 from nnlite.case_file import CaseFile
-from nnlite.data import Reading
+from nnlite.data import Reading, catalog
 from nnlite.described import check_types
 from nnlite.errors import NnliteError, StructureError, UsageError
 from nnlite.nn import models
@@ -174,12 +174,14 @@ def dataset(
         raise UsageError(
             f"{option} is for a file or folder of your own, --dataset PATH: leave it out", parameter=option
         )
+    if data_dir is not None and not (isinstance(chosen, str) and not is_path and catalog.has_files(chosen)):
+        named = chosen if isinstance(chosen, str) else case.name
+        reason = "is a path itself" if is_path else "is not read from files"
+        raise UsageError(f"data {data_dir}: {named} {reason}: leave it out", parameter="data")
     if callable(chosen):
         return _made(case, "dataset", chosen, data.Dataset)
     if not is_path:
         return data.load(chosen, data_dir=data_dir)
-    if data_dir is not None:
-        raise UsageError(f"data {data_dir}: {chosen} is a path itself: leave it out", parameter="data")
     from nnlite.data import own
 
     return own.read(chosen, Reading() if reading is None else reading)

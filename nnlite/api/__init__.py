@@ -6,12 +6,13 @@ import re
 import sys
 from typing import Any
 
-from nnlite.api.found import Found, Optimum, optimize, simulate, tune
+from nnlite.api.found import Optimum, optimize, simulate
 from nnlite.api.planned import Plan, What, make, platform_of
 from nnlite.api.progress import Progress
 from nnlite.api.run import OnEvent, Run, Status, check_listener
-from nnlite.case_file import CaseFile
-from nnlite.errors import NnliteError, UsageError
+from nnlite.api.search import Found, tune
+from nnlite.case_file import run_again
+from nnlite.errors import NnliteError
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.spec import RunSpec, check_run
 from nnlite.runs import lifecycle
@@ -27,12 +28,14 @@ __all__ = [
 BEGUN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")  # of the id that a run is given
 
 
-def plan(what: What, dataset: Any = None, *, platform: Platform | None = None, **choices: Any) -> Plan:
+def plan(
+    what: What | None = None, dataset: Any = None, *, platform: Platform | None = None, **choices: Any
+) -> Plan:  # fmt: skip
     """What a run would be. Nothing is written and nothing is started.
 
     what: the name of a case or its file, a `Case`, a `Job`; or a network of one's own: a `Sequential`, or a function
-        (input_shape, num_classes) that returns one.
-    dataset: the name of one, a `data.Dataset`, or two arrays (x, y); by default the case's.
+        (input_shape, num_classes) that returns one; by default a case that suits the data.
+    dataset: the name of one, the path of a file or folder, a `data.Dataset`, or two arrays (x, y); else the case's.
     platform: where workers run, `nnlite.Local()`, `nnlite.Lambda()` or `nnlite.OpenFaaS()`; by default this machine.
     choices: fields of a `Job` (`workers=4, epochs=5, seed=1, store=..., budget_usd=1`); `optimizer`, also as an object;
         `init`, a file of weights to begin with; of arrays `test`, a pair (x, y) or a share; and whose list prices count
@@ -43,7 +46,7 @@ def plan(what: What, dataset: Any = None, *, platform: Platform | None = None, *
 
 
 def start(
-    what: What, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
+    what: What | None = None, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
     detach: bool = False, **choices: Any,
 ) -> Run:  # fmt: skip
     """Begin a run, see `plan`, and drive it in a thread of this process. -> at once the run
@@ -59,7 +62,7 @@ def start(
 
 
 def train(
-    what: What, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
+    what: What | None = None, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
     progress: bool | None = None, **choices: Any,
 ) -> Run:  # fmt: skip
     """Begin a run, see `plan`, and wait for its end. -> the run
@@ -99,11 +102,7 @@ def attach(
     opened = open_store(platform.store_url(store))
     spec = lifecycle.find(opened, name, checkpoint_store, data_store)
     if case is not None:
-        if spec.case_file is None:
-            raise UsageError(f"case {case}: run {name} has no code of its own: leave it out")
-        file = CaseFile.read(case)
-        file.check(spec.case_file.sha256, f"run {name}")
-        file.run()
+        run_again(case, spec.case_file.sha256 if spec.case_file is not None else None, f"run {name}")
     return Run(spec, opened, platform, on_event)
 
 

@@ -1,170 +1,26 @@
-"""What is found before a long run: hyper-parameters by a search, memory and workers by probes, and a forecast."""
+"""What is found before a long run: memory and workers by probes, and a forecast."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from nnlite.api import code
-from nnlite.api.planned import OF_PRICING, What, dataset_of, make, platform_of, refuse_unknown
-from nnlite.api.run import OnEvent, Run, check_listener
-from nnlite.case_file import CaseFile
-from nnlite.cases import Case
+from nnlite.api.planned import OF_PRICING, Plan, What, make, platform_of, refuse_unknown
+from nnlite.cost.prices import Tariff
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized
-from nnlite.data import Dataset
-from nnlite.errors import RunError, UsageError
 from nnlite.estimating.optimum import MOST_USD, Hunt, probe_of
 from nnlite.estimating.probe import Probed
 from nnlite.estimating.supposed import Supposed
-from nnlite.invoker.processor import num_processes
 from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol import protocols
-from nnlite.protocol.records.head import DONE
-from nnlite.protocol.records.spec import check_run
-from nnlite.protocol.search.spec import SearchSpec
-from nnlite.runs.job import Job
-from nnlite.runs.model_file import TrainedModel
-from nnlite.searches import lifecycle as searches
-from nnlite.searches import plan as planning
 from nnlite.searches.plan import Tuning
 from nnlite.simulation.forecast import Forecast
 from nnlite.store import open_store
 
 USUAL_PARALLEL = 8  # where somebody else's processors are used
 OF_TUNING = {one.name for one in fields(Tuning)} - {"case", "dataset"}
-
-
-# ---- a search
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A configuration that was tried, as far as it was trained."""
-
-    number: int
-    configuration: dict[str, Any]
-    rounds: int
-    status: str  #: ok, diverged or failed
-    validation_accuracy: float | None
-
-
-@dataclass(frozen=True)
-class Best:
-    """The winner of a search. Its accuracy on the validation split is a little flattered: it was chosen by that."""
-
-    configuration: dict[str, Any]
-    rounds: int
-    validation_accuracy: float
-    test_accuracy: float  #: looked at once, and only the winner's
-    model: TrainedModel = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a search has found."""
-
-    name: str  #: of the search, for `nnlite report NAME`
-    best: Best
-    trials: list[Trial]  #: best first
-
-
-def tune(
-    what: str | Case | None = None, dataset: Any = None, *, platform: Platform | None = None,
-    on_event: OnEvent | None = None, test: Any = None, resume: str | None = None, **choices: Any,
-) -> Found:  # fmt: skip
-    """Search the best hyper-parameters of a case, and wait for the end.
-
-    what: the name of a case or its file, or a `Case`, whose `space` says what is searched. dataset, test: as in
-        `nnlite.plan`. choices: fields of `nnlite.searches.plan.Tuning` (`trials=27, parallel=8, sampler="random"`).
-    resume: the id of a search to go on with instead, or to fetch the outcome of; `store` and `data_store` say where it
-        is, and `what` is the file that defines its own layers, if they are not defined here.
-    Ctrl-C stops it, and the KeyboardInterrupt says how it goes on. Raises UsageError for what cannot be meant, RunError
-    when no trial came to a good end.
-    """
-    platform = platform_of(platform)
-    check_listener(on_event)
-    if resume is not None:
-        return _resumed(resume, what, platform, on_event, {"dataset": dataset, "test": test, **choices})
-    refuse_unknown(choices, OF_TUNING | OF_PRICING, {"dataset", "platform", "resume", "test"})
-    pricing = Pricing(**{name: choices.pop(name) for name in OF_PRICING & choices.keys()})
-    asked, whole = _tuning(what, dataset, test, platform, choices)
-    platform.check(
-        Job(case=asked.case, workers=asked.parallel, store=asked.store, budget_usd=asked.budget_usd), pricing
-    )
-    planned = planning.plan(
-        asked,
-        lambda spec: platform.adapt(spec, asked.store, pricing),
-        whole,
-        what if isinstance(what, Case) else None,
-        code.own_file,
-    )
-    spec = planned.spec
-    platform.prepare(spec, asked.store)
-    store = open_store(asked.store)
-    searches.begin(store, spec, planned.search, planned.trials, (planned.seen, planned.whole))
-    return _driven(Run(spec, store, platform, on_event, _is_fresh=True), planned.search)
-
-
-def _resumed(
-    name: str, what: Any, platform: Platform, on_event: OnEvent | None, others: dict[str, Any]
-) -> Found:  # fmt: skip
-    places = {one: others.pop(one, None) for one in ("store", "data_store")}
-    for one in sorted(one for one, value in others.items() if value is not None):
-        raise UsageError(f"{one}: a search goes on as it began: leave it out", parameter=one)
-    check_run(name)
-    store = open_store(platform.store_url(places["store"]))
-    spec, search = searches.read(store, name, places["data_store"])
-    if isinstance(what, str) and search.case_file is not None:
-        file = CaseFile.read(what)
-        file.check(search.case_file.sha256, f"search {name}")
-        file.run()
-    run = Run(spec, store, platform, on_event)
-    head = run.head
-    if head.status == DONE or head.result is not None:
-        code.need(spec)
-        return _found(run, search)
-    return _driven(run, search)
-
-
-def _driven(run: Run, search: SearchSpec) -> Found:
-    """Have a search come to its end. -> what it has found"""
-    try:
-        run.drive()
-    except KeyboardInterrupt as error:
-        error.args = (
-            f"search {run.name} was stopped; it goes on by nnlite.tune(resume={run.name!r}, store={run.store.url!r}"
-            f"{'' if run.platform.is_here else f', platform={run.platform!r}'})",
-        )
-        raise
-    last = run.head
-    if last.status != DONE and last.result is None:
-        raise RunError(f"search {run.name} {last.status}: {last.reason}; resume={run.name!r} goes on with it")
-    return _found(run, search)
-
-
-def _tuning(
-    what: Any, dataset: Any, test: Any, platform: Platform, choices: Mapping[str, Any]
-) -> tuple[Tuning, Dataset | None]:
-    if not isinstance(what, (str, Case)):
-        raise UsageError(f"what to search: wanted the name of a case, its file, or a Case, found {type(what).__name__}")
-    usual = num_processes() if platform.is_here else min(choices.get("trials", 27), USUAL_PARALLEL)
-    given = {"parallel": usual, **choices}
-    if isinstance(dataset, str):
-        given["dataset"] = dataset
-    asked = Tuning(what if isinstance(what, str) else what.name, **given)
-    asked = replace(asked, store=platform.store_url(asked.store))
-    return asked, dataset_of(dataset, test, asked.seed)
-
-
-def _found(run: Run, search: SearchSpec) -> Found:
-    """The outcome of a search that is over."""
-    found = searches.result(run.store, run.spec)
-    of, drawn = found.outcome, searches.configurations(run.store, run.name, search.num_trials)
-    trials = [Trial(one.trial, drawn[one.trial], one.rounds, one.status, one.accuracy) for one in found.leaderboard]
-    best = Best(found.trial.configuration, of.rounds, of.validation_accuracy, of.test_accuracy, found.model)
-    return Found(run.name, best, trials)
 
 
 # ---- memory and workers
@@ -203,14 +59,24 @@ def optimize(
     spec, url = planned.spec, planned.store_url
     search = MemorySearch(objective, *sizes, max_probes=max_probes, cores=spec.threads)
     tariff = platform.tariff(url, Pricing(**{name: choices[name] for name in OF_PRICING & choices.keys()}))
+    return _optimum(*hunt_for(planned, search, workers, tariff, budget_usd))
+
+
+def hunt_for(
+    planned: Plan, search: MemorySearch, workers: tuple[int, int], tariff: Tariff, budget_usd: float,
+    told: Callable[[Probed], None] = lambda probed: None,
+) -> tuple[Hunt, Sized, tuple[float, float] | str]:  # fmt: skip
+    """Make the probes of a search for memory and workers. -> what they showed, what to choose, and what one more probe
+    of that took and was to take, in seconds, or why there is none"""
+    spec, url, platform = planned.spec, planned.store_url, planned.platform
+    sizes = search.lowest_mb, search.highest_mb
     with open_store(url) as store, platform.probing(spec, url, sizes) as at:
         probe = probe_of(spec, planned.dataset, sizes[0], at, store if platform.is_here else None)
-        hunt = Hunt(spec, search, probe, workers, tariff, lambda probed: None)
+        hunt = Hunt(spec, search, probe, workers, tariff, told)
         hunt.budget_usd = budget_usd if spec.rates.worker_second_usd else None
         hunt.run()
         chosen = hunt.choice()
-        confirmed = hunt.confirm(chosen)
-    return _optimum(hunt, chosen, confirmed)
+        return hunt, chosen, hunt.confirm(chosen)
 
 
 def _optimum(hunt: Hunt, chosen: Sized, confirmed: tuple[float, float] | str) -> Optimum:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from nnlite import configured, nn
+from nnlite import cases, configured, nn
 from nnlite.api import code, rows
 from nnlite.api.run import OnEvent, Run, check_listener
 from nnlite.cases import Case
 from nnlite.data import Dataset
-from nnlite.errors import NnliteError, UsageError, shown
+from nnlite.errors import DataNotFound, NnliteError, StoreError, StructureError, UsageError, WeightsError, shown
 from nnlite.estimating.books import Books, Expected
 from nnlite.platform.base import Platform, Pricing
 from nnlite.platform.local import Local
@@ -93,8 +93,8 @@ def facts(spec: RunSpec, dataset: Dataset | None, platform: Platform, store_url:
 
 
 def make(
-    what: What, dataset: Any = None, platform: Platform | None = None, test: Any = None, init: str | None = None,
-    **chosen: Any,
+    what: What | None, dataset: Any = None, platform: Platform | None = None, test: Any = None,
+    init: str | None = None, **chosen: Any,
 ) -> Plan:  # fmt: skip
     """The plan of a run, see `nnlite.plan`."""
     platform = platform_of(platform)
@@ -109,11 +109,20 @@ def make(
     job = replace(job, store=store_url)
     outputs = what.output_shape[0] if isinstance(what, nn.Sequential) else None
     loaded = dataset_of(dataset, test, job.seed, outputs)
+    if loaded is not None and job.data is not None:
+        raise UsageError(f"data {job.data}: the dataset is given: leave it out", parameter="data")
     _check_rows(what, loaded)
     loaded, spec = planning.plan(job, loaded, case)
-    first = initial_weights.read(init, spec) if init is not None else None
+    first = _first(init, spec) if init is not None else None
     spec = _with_code(replace(spec, init=first.digest if first else None), platform, store_url)
     return Plan(platform.adapt(spec, store_url, pricing), loaded, platform, store_url, first)
+
+
+def _first(path: str, spec: RunSpec) -> First:
+    try:
+        return initial_weights.read(path, spec)
+    except (DataNotFound, StoreError, StructureError, WeightsError) as error:  # the request is the wrong one
+        raise UsageError(str(error)) from error
 
 
 def platform_of(given: object) -> Platform:
@@ -133,9 +142,12 @@ def refuse_unknown(chosen: Mapping[str, Any], known: Set[str], others: Set[str] 
         raise UsageError(f"no argument {name:.80}; {there}")
 
 
-def _job(what: What, dataset: Any, chosen: dict[str, Any]) -> tuple[Job, Case | None]:
+def _job(what: What | None, dataset: Any, chosen: dict[str, Any]) -> tuple[Job, Case | None]:
     """The job; and its case, where that is no name."""
     name: dict[str, Any] = {"dataset": dataset} if isinstance(dataset, str) else {}
+    if what is None and dataset is None:
+        raise UsageError("what to train: name a case, or give a network, or a dataset alone")
+    what = cases.AUTO.name if what is None else what
     if isinstance(what, Job):
         return replace(what, **name, **chosen), None
     if isinstance(what, str):

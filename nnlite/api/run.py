@@ -8,14 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nnlite import output
 from nnlite.api import code
-from nnlite.api.progress import Progress
 from nnlite.errors import RunError, UsageError
 from nnlite.estimating.books import Books, Expected
 from nnlite.platform.base import Platform
@@ -33,18 +32,30 @@ from nnlite.telemetry.events import Event, typed
 from nnlite.telemetry.reading import read
 
 OnEvent = Callable[[Event], object]
-Show = Callable[[RunSpec, int], Progress]  # of a run that has made so many rounds
+
+
+class Shown(Protocol):
+    """What shows a run while it goes on."""
+
+    def tell(self, event: str, values: dict[str, Any], /) -> None:
+        """Take in an event (a `performer.Teller`)."""
+
+    def close(self) -> None:
+        """It has ended."""
+
+
+Show = Callable[[RunSpec, int], Shown]  # of a run that has made so many rounds
 REASON = "stopped from Python"
 POLL_S = 0.5  # of a run that another process drives
 REDRAW_S = 1.0  # between two pages in a notebook
 
 
-def telling(on_event: OnEvent | None, progress: Progress | None = None) -> Teller:
+def telling(on_event: OnEvent | None, shown: Shown | None = None) -> Teller:
     """What tells these of each event of a run."""
 
     def tell(event: str, values: dict[str, Any]) -> None:
-        if progress is not None:
-            progress.tell(event, values)
+        if shown is not None:
+            shown.tell(event, values)
         if on_event is not None:
             for one in typed(event, values):
                 on_event(one)
@@ -124,6 +135,7 @@ class Run:
     _is_fresh: bool = False  #: begun by this object, and no worker is started yet
     _driving: _Driving | None = None
     _has_driven: bool = False
+    _last: Head | None = None  #: that this object has driven it to
     _surveyor: Surveyor | None = None
     _drawn: tuple[float, str] = field(default=(-1e9, ""), repr=False)
 
@@ -150,9 +162,15 @@ class Run:
         return Status.of(self.spec, self._surveyor.look())
 
     @property
+    def standing(self) -> Head | None:
+        """The record of where it stands, as it is in the store; of one that this has forgotten, as it was driven to, if
+        this object has driven it."""
+        return lifecycle.last_known(self.store, self.spec) or self._last
+
+    @property
     def head(self) -> Head:
-        """The record of where it stands, as it is in the store."""
-        found = lifecycle.last_known(self.store, self.spec)
+        """The same. Raises RunError when there is none."""
+        found = self.standing
         if found is None:
             raise RunError(f"run {self.name} has no head in {self.store.url}: was its beginning interrupted?")
         return found
@@ -222,11 +240,15 @@ class Run:
 
         Ctrl-C stops it, and the KeyboardInterrupt says how it goes on. Raises RunError when it fails, see `wait`.
         """
+        self.to_end()
+        self._raise()
+        return self
+
+    def to_end(self) -> None:
+        """The same, whatever its end is: `head` says that."""
         found = self._ready()
         self._driving = None
         self._drive(*found)
-        self._raise()
-        return self
 
     def detach(self) -> Run:
         """Start its workers, unless this process has, and have the platform look after them, whatever becomes of this
@@ -257,19 +279,19 @@ class Run:
 
     def _drive(self, attempts: dict[int, int], first_round: int, made: int) -> None:
         driver = lifecycle.Driver(self.store, self.spec, self.platform.open(self.spec, self.store), first_round)
-        progress = self.show(self.spec, made) if self.show is not None else None
-        driver.tell, driver.goes_on_alone = telling(self.on_event, progress), self.goes_on_alone
+        shown = self.show(self.spec, made) if self.show is not None else None
+        driver.tell, driver.goes_on_alone = telling(self.on_event, shown), self.goes_on_alone
         self._has_driven, began_s = True, time.monotonic()
         try:
-            driver.drive(attempts)
+            self._last = driver.drive(attempts)
         except KeyboardInterrupt as error:
             error.args = (f"run {self.name} was stopped; it goes on by {self._how_to_find()}.resume()",)
             if not driver.left_alone:
                 raise
         finally:
             self.seconds = time.monotonic() - began_s
-            if progress is not None:
-                progress.close()
+            if shown is not None:
+                shown.close()
 
     def _how_to_find(self) -> str:
         where = "" if self.platform.is_here else f", platform={self.platform!r}"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Container
 
-from nnlite import cases, data
-from nnlite.case_file import CaseFile, has_run
+from nnlite import cases
+from nnlite.api.planned import Plan, make
+from nnlite.case_file import has_run
 from nnlite.commands import _named, options
-from nnlite.data import Reading, catalog
+from nnlite.commands._platform import pricing
+from nnlite.data import Reading
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import OwnCode, RunSpec
-from nnlite.runs import plan as planning
+from nnlite.platform.base import Platform
+from nnlite.protocol.records.spec import OwnCode
 from nnlite.runs.job import Job
 
 HEADINGS = {
@@ -52,32 +55,16 @@ def names_files(args: argparse.Namespace) -> bool:
     return args.data is not None or (args.dataset is not None and cases.names_path(args.dataset))
 
 
-def plan(args: argparse.Namespace) -> tuple[data.Dataset, RunSpec]:
-    """The dataset, and the specification that the command line describes."""
+def plan(args: argparse.Namespace, platform: Platform, but: Container[str] = ()) -> Plan:
+    """The run that the command line describes. but: options that are not the run's, although they are called so."""
     settle_case(args, "RUN")
+    given = {name: value for name, value in options.given(args, Job).items() if name not in but}
+    job = Job(**given, reading=Reading(**options.given(args, Reading)))
     with _named.wrong_if_named(names_files(args)):
-        return planning.plan(Job(**options.given(args, Job), reading=Reading(**options.given(args, Reading))))
+        return make(job, None, platform, init=getattr(args, "init", None), **vars(pricing(args)))
 
 
 def name_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:
     """Have the case file that defines parts of a run or search in every line that says how to go on with it. Raises
     UsageError when this process has not run that file."""
     args.case_to_resume = str(has_run(own.name, own.sha256, run).path) if own is not None else None
-
-
-def run_code(args: argparse.Namespace, own: OwnCode | None, run: str) -> None:
-    """Run the case file that defines parts of a run or search that goes on, as the command line names it. Raises
-    UsageError when it is missing, or not the one that it began with."""
-    if args.case is not None:
-        if own is None:
-            raise UsageError(f"--resume goes on with {run} as it began: leave --case out")
-        file = CaseFile.read(args.case)
-        file.check(own.sha256, run)
-        file.run()
-    name_code(args, own, run)
-
-
-def check_data(args: argparse.Namespace, dataset: data.Dataset) -> None:
-    """Refuse a folder of files for a dataset that is read from none."""
-    if args.data is not None and not (dataset.name in data.names() and catalog.has_files(dataset.name)):
-        raise UsageError(f"--data {args.data}: {dataset.name} is not read from files: leave it out")

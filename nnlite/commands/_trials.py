@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import fields
 
+from nnlite.api import search
+from nnlite.api.search import PlannedSearch
 from nnlite.commands import _named, options
-from nnlite.commands._plan import add_reading, check_data, names_files, settle_case
+from nnlite.commands._plan import add_reading, names_files, settle_case
+from nnlite.commands._platform import pricing
 from nnlite.data import Reading
 from nnlite.errors import UsageError
-from nnlite.protocol.records.spec import RunSpec
+from nnlite.platform.base import Platform
 from nnlite.protocol.search.spec import SAMPLERS
 from nnlite.runs.job import Job
-from nnlite.searches import plan as planning
-from nnlite.searches.plan import SearchPlan, Tuning
+from nnlite.searches.plan import Tuning
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -36,22 +36,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--max-minutes", type=float, metavar="M", help="stop then, with the best so far")
 
 
-def plan(args: argparse.Namespace, adapt: Callable[[RunSpec], RunSpec] = lambda spec: spec) -> SearchPlan:
-    """The search that the command line describes. Raises UsageError when it contradicts itself.
-
-    adapt: what the platform makes of the run: its prices, deadlines and pauses.
-    """
+def plan(args: argparse.Namespace, platform: Platform) -> PlannedSearch:
+    """The search that the command line describes. Raises UsageError when it contradicts itself."""
     settle_case(args, "SEARCH")
-    given = {one.name: getattr(args, one.name) for one in fields(Tuning) if hasattr(args, one.name)}
     try:
         reading = Reading(**options.given(args, Reading))
-        asked = Tuning(**{**given, "parallel": args.workers, "reading": reading})
+        asked = Tuning(**{**options.given(args, Tuning), "parallel": args.workers, "reading": reading})
     except UsageError as error:
         raise _in_options(error) from None
     with _named.wrong_if_named(names_files(args)):
-        planned = planning.plan(asked, adapt)
-    check_data(args, planned.whole)
-    return planned
+        return search.plan(asked, platform, pricing(args))
 
 
 def _in_options(error: UsageError) -> UsageError:

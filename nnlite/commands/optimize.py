@@ -5,23 +5,23 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from nnlite.api.found import hunt_for
 from nnlite.commands import _curve, _named, _platform, options
 from nnlite.commands._ask import confirm
 from nnlite.commands._json import say
-from nnlite.commands._plan import add_work, check_data, plan
+from nnlite.commands._plan import add_work, plan
 from nnlite.commands.parser import Parser
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
 from nnlite.cost.prices import Tariff
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB, MemorySearch
 from nnlite.cost.sizing import Sized
-from nnlite.data import Dataset
 from nnlite.errors import UsageError
-from nnlite.estimating.optimum import MOST_USD, PROBE_ROUND_S, Hunt, probe_of, probe_seconds
-from nnlite.estimating.probe import Probe, Probed, VenueAt
+from nnlite.estimating.optimum import MOST_USD, PROBE_ROUND_S, Hunt, probe_seconds
+from nnlite.estimating.probe import Probed
 from nnlite.invoker.processor import usable_cores
 from nnlite.platform import PLATFORMS
 from nnlite.platform.base import Platform
@@ -49,9 +49,8 @@ def main(args: argparse.Namespace) -> int:
     _platform.check(args, platform, but={"budget_usd"})
     _platform.settle_store(args, platform)
     tariff = platform.tariff(args.store, pricing)
-    dataset, planned = plan(args)
-    check_data(args, dataset)
-    spec = replace(platform.adapt(planned, args.store, pricing), budget_usd=None)
+    planned = plan(args, platform, but={"budget_usd"})
+    spec = planned.spec
     limits = Limits(args, platform, sizes, workers, tariff, paid=bool(spec.rates.worker_second_usd))
     limits.introduce(spec)
     if args.dry_run:
@@ -61,12 +60,9 @@ def main(args: argparse.Namespace) -> int:
             print("nothing was started (--dry-run)")
         return 0
     limits.ask()
-    with platform.probing(spec, args.store, sizes) as at:
-        hunt = Hunt(spec, search, _probe(args, platform, spec, dataset, sizes[0], at), workers, tariff, _Told(args))
-        hunt.budget_usd = args.budget_usd if limits.paid else None
-        hunt.run()
-        chosen = hunt.choice()
-        confirmed = hunt.confirm(chosen)
+    if platform.is_here:
+        _say_if_busy()
+    hunt, chosen, confirmed = hunt_for(planned, search, workers, tariff, args.budget_usd, _Told(args))
     _conclude(args, hunt, chosen, confirmed, limits.paid)
     if args.plot:
         _curve.plot(hunt, args.plot)
@@ -85,17 +81,11 @@ def _check(args: argparse.Namespace) -> None:
             )
 
 
-def _probe(
-    args: argparse.Namespace, platform: Platform, spec: RunSpec, dataset: Dataset, lowest_mb: int, at: VenueAt
-) -> Probe:
-    """Short runs, whose rounds take about PROBE_ROUND_S on the smallest function."""
-    if not platform.is_here:
-        return probe_of(spec, dataset, lowest_mb, at)
+def _say_if_busy() -> None:
+    """Say what makes the probes of this machine worth less."""
     busy, cores = os.getloadavg()[0], usable_cores()
     if busy > 0.6 * cores:
         print(f"this machine is busy (load {busy:.1f}, {cores:g} cores): large sizes will seem slow", file=sys.stderr)
-    with _named.store(args.store) as store:
-        return probe_of(spec, dataset, lowest_mb, at, store)
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,31 @@ import argparse
 import json
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nnlite import configured, output
+from nnlite.api import Run
+from nnlite.api import search as searching
+from nnlite.api.search import USUAL_PARALLEL, usual_parallel
 from nnlite.commands import _named, _platform, options
 from nnlite.commands._command import flags
 from nnlite.commands._cost import CommandBooks
 from nnlite.commands._follow_up import follow_up, to_go_on
 from nnlite.commands._json import say
 from nnlite.commands._leaderboard import Leaderboard, configuration
-from nnlite.commands._plan import name_code, run_code
+from nnlite.commands._plan import name_code
 from nnlite.commands._terminal import in_line
 from nnlite.commands._trials import add_options, plan
 from nnlite.commands.parser import Parser
-from nnlite.errors import RunError, StoreError, UsageError
-from nnlite.invoker.processor import num_processes
+from nnlite.errors import StoreError, UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform
-from nnlite.protocol.records.head import DONE, Head
+from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.search.spec import SearchSpec
-from nnlite.runs import lifecycle, model_file
+from nnlite.runs import model_file
 from nnlite.runs.job import Job
 from nnlite.searches import lifecycle as searches
 from nnlite.searches.lifecycle import SearchOutcome
@@ -43,7 +44,6 @@ EXAMPLES = """examples:
   python -m tools.tune --resume tune-c-20260101-120000-3f2a
 """
 
-USUAL_PARALLEL = 8  # where somebody else's processors are used
 NOT_OF_THE_SEARCH = {"resume", "case", "platform", "store", "data_store", "out", "json", "dry_run", "debug"}
 
 
@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
     """Begin or resume a search, drive it to its end, and write what it found."""
     _check(args)
     platform = _platform.of(args)
-    args.workers = args.workers if args.workers is not None else _usual_parallel(args, platform)
+    args.workers = args.workers if args.workers is not None else usual_parallel(platform, args.trials)
     _platform.check(args, platform)
     _platform.settle_store(args, platform)
     store = _named.store(args.store)
@@ -59,75 +59,56 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
-    planned = plan(args, lambda spec: platform.adapt(spec, args.store, _platform.pricing(args)))
+    planned = plan(args, platform)
     name_code(args, planned.search.case_file, planned.spec.run)
     spec, search, books = planned.spec, planned.search, CommandBooks(args, planned.spec, store, platform)
-    expected = books.expect_search(search, [trial.spec for trial in planned.trials])
+    expected = books.expect_search(search, [trial.spec for trial in planned.made.trials])
     facts = {**_facts(spec, search, args), "estimate": f"{books.told(expected)}; rough"}
     if args.dry_run:
-        drawn = [trial.configuration for trial in planned.trials]
+        drawn = [trial.configuration for trial in planned.made.trials]
         return _show_json(search, drawn) if args.json else _show({**facts, **_drawn(drawn)})
     out = _out(spec, args)
     _say(facts)
     platform.prepare(spec, args.store)
     books.ask(f"{search.num_trials} trials, {spec.num_workers} at a time,", expected)
-    searches.begin(store, spec, search, planned.trials, (planned.seen, planned.whole))
-    return _drive(args, platform, books, search, dict.fromkeys(range(spec.num_workers), 1), out)
+    return _drive(planned.begin(), search, out, books)
 
 
 def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
-    spec, search = searches.read(store, args.resume, args.data_store)
-    run_code(args, search.case_file, spec.run)
-    standing, books = lifecycle.standing(store, spec), CommandBooks(args, spec, store, platform)
+    run, search = searching.attach(args.resume, platform, args.store, args.data_store, args.case)
+    name_code(args, search.case_file, run.name)
+    spec, books = run.spec, CommandBooks(args, run.spec, store, platform)
     if args.dry_run:
         drawn = searches.configurations(store, spec.run, search.num_trials)
         return _show_json(search, drawn) if args.json else _show({**_facts(spec, search, args), **_drawn(drawn)})
     out = _out(spec, args)
-    if standing is not None and (standing.status == DONE or standing.result is not None):
-        return _finish(books, search, standing, _board(store, search, args), None, out)
+    if searching.is_over(run):
+        return _finish(run, search, out, books)
     platform.prepare(spec, args.store)
     if spec.rates.worker_second_usd:
         trials = [searches.trial(store, spec.run, number).spec for number in range(search.num_trials)]
         books.ask("what is left of this search", books.expect_search(search, trials))
-    attempts, _ = lifecycle.reopen(store, spec)
-    return _drive(args, platform, books, search, attempts, out)
+    return _drive(run, search, out, books)
 
 
-def _drive(
-    args: argparse.Namespace,
-    platform: Platform,
-    books: CommandBooks,
-    search: SearchSpec,
-    attempts: dict[int, int],
-    out: Path,
-) -> int:
-    store, spec, began_s = books.store, books.spec, time.monotonic()
-    board = _board(store, search, args)
-    driver = lifecycle.Driver(store, spec, platform.open(spec, store), tell=board.tell)
+def _drive(run: Run, search: SearchSpec, out: Path, books: CommandBooks) -> int:
+    run.show = lambda *_: _board(run, search, books.args)
     try:
-        last = driver.drive(attempts)
+        searching.drive(run)
     except KeyboardInterrupt as error:
-        error.args = (to_go_on("tune", args, spec.run),)
+        error.args = (to_go_on("tune", books.args, run.name),)
         raise
-    finally:
-        board.close()
-    if last.status != DONE and last.result is None:
-        how = f"go on with python -m tools.tune --resume {spec.run}"
-        raise RunError(f"search {spec.run} {last.status}: {last.reason}; {how}")
-    return _finish(books, search, last, board, time.monotonic() - began_s, out)
+    return _finish(run, search, out, books)
 
 
-def _board(store: Store, search: SearchSpec, args: argparse.Namespace) -> Leaderboard:
-    drawn = searches.configurations(store, search.search, search.num_trials)
-    return Leaderboard(search, drawn, args.json)
+def _board(run: Run, search: SearchSpec, args: argparse.Namespace) -> Leaderboard:
+    return Leaderboard(search, searches.configurations(run.store, run.name, search.num_trials), args.json)
 
 
-def _finish(
-    books: CommandBooks, search: SearchSpec, last: Head, board: Leaderboard, seconds: float | None, out: Path
-) -> int:
-    """Score the winner, write its weights and its description, and say so. seconds: that the search took; None: it was
-    over before."""
-    found, account = searches.result(books.store, books.spec), books.account(has_just_ended=seconds is not None)
+def _finish(run: Run, search: SearchSpec, out: Path, books: CommandBooks) -> int:
+    """Score the winner, write its weights and its description, and say so."""
+    last, seconds = run.head, run.seconds
+    found, account = searches.result(run.store, run.spec), books.account(has_just_ended=seconds is not None)
     trial, outcome = found.trial.spec, found.outcome
     weights, described = out.with_name(out.name + ".safetensors"), out.with_name(out.name + ".json")
     chosen = (trial.network, trial.optimizer, trial.batch_size, outcome.rounds)
@@ -144,7 +125,7 @@ def _finish(
         say("result", **values, cost=account.values())
         return 0
     train = follow_up("train", books.args, "--case", described.absolute())
-    _show_result(search, last, found, board, seconds, files, books.shown(account.cost), train)
+    _show_result(search, last, found, _board(run, search, books.args), seconds, files, books.shown(account.cost), train)
     return 0
 
 
@@ -228,10 +209,6 @@ def _show_json(search: SearchSpec, configurations: Sequence[dict[str, Any]]) -> 
     """The same as one object: the search's specification, and what was drawn for each trial."""
     say("plan", **json.loads(search.to_json()), trials=configurations)
     return 0
-
-
-def _usual_parallel(args: argparse.Namespace, platform: Platform) -> int:
-    return num_processes() if platform.is_here else min(args.trials, USUAL_PARALLEL)
 
 
 def _out(spec: RunSpec, args: argparse.Namespace) -> Path:

@@ -85,13 +85,13 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
             asked.store = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "store")
         _platform.settle_store(asked, platform)
         store = stack.enter_context(open_store(asked.store))
-        dataset, planned = plan(asked)
-        spec = platform.adapt(planned, asked.store, _platform.pricing(asked))
+        planned = plan(asked, platform)
+        spec = planned.spec
         is_here = platform.is_here
         venue = local(min(args.workers, num_processes()), args.share) if is_here else platform.venue(spec, asked.store)
         books = Books(spec, store, venue, platform.probes_cost)
-        expected = books.by(calibrate.calibrate(spec, dataset, store, books.venue))
-        lifecycle.begin(store, store, spec, dataset)
+        expected = books.by(calibrate.calibrate(spec, planned.dataset, store, books.venue))
+        planned.begin()
         lifecycle.Driver(store, spec, books.venue.open(spec, store)).drive(dict.fromkeys(range(args.workers), 1))
         account = books.account()
     estimate = expected.estimate

@@ -12,9 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import nnlite
 from nnlite import data
-from nnlite.commands._plan import plan
-from nnlite.commands.train import _parser as train_parser
 from nnlite.errors import UsageError
 from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.records.spec import RunSpec
@@ -86,11 +85,9 @@ def _show(row: dict[str, Any], found: dict[str, list[float]], as_json: bool) -> 
 
 def _plan(args: argparse.Namespace, num_workers: int, url: str, run: str) -> tuple[data.Dataset, RunSpec]:
     """Exactly what `tools.train` would do."""
-    argv = ["--case", args.case, "--workers", num_workers, "--rounds", args.rounds, "--store", url, "--run", run]
-    for name in ("dataset", "data", "steps_per_round"):
-        value = getattr(args, name)
-        argv += [f"--{name.replace('_', '-')}", value] if value is not None else []
-    return plan(train_parser().parse_args([str(word) for word in argv]))
+    more = {"dataset": args.dataset, "data": args.data, "steps_per_round": args.steps_per_round}
+    planned = nnlite.plan(args.case, workers=num_workers, rounds=args.rounds, store=url, run=run, **more)
+    return planned.dataset, planned.spec
 
 
 def _calibrated(store: Store, spec: RunSpec) -> WorldProfile:

@@ -73,11 +73,11 @@ def test_a_progress_tells_evaluations_and_rounds_that_diverged(capsys):
 
 def test_what_is_said_only_where_a_cloud_is(capsys):
     """How a run is followed that goes on alone, and that a stack is gone."""
-    from nnlite.commands import deploy_lambda
+    from nnlite.commands import _shown_run, deploy_lambda
     from tests.runtime import small
 
     args = train._parser().parse_args(["--json", "--platform", "lambda", "--detach"])
-    train._tell_how_to_follow(small.spec(small.dataset(96), 1, 2), args)
+    _shown_run.show_how_to_follow(small.spec(small.dataset(96), 1, 2), args)
     assert check("tools.train", capsys.readouterr().out) == {"detached"}
     deploy_lambda._tell_of_deletion("deleted", "gone", SimpleNamespace(name="nnlite"), 3, args)
     assert check("tools.deploy lambda", capsys.readouterr().out) == {"deleted"}

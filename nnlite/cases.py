@@ -95,6 +95,16 @@ CASES = {
             batch_size=64,
             num_rounds=10,
         ),
+        Case(
+            name="r",
+            title="a narrow airbench on CIFAR-10, with flips and crops",
+            dataset="cifar10",
+            network=models.airbench,
+            optimizer=nn.Nesterov(0.1, weight_decay=0.005),
+            batch_size=100,
+            num_rounds=40,
+            augment=data.Augment(flip=True, crop=2),
+        ),
     )
 }
 

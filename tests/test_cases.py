@@ -12,6 +12,7 @@ from nnlite.errors import UsageError
 
 SHAPES = {"a": ((20,), 1, 42_601), "b": ((3, 32, 32), 10, 1_756_426), "c": ((1, 28, 28), 10, 55_050)}
 SHAPES["emnist"] = ((1, 28, 28), 47, 83_247)
+SHAPES["r"] = ((3, 32, 32), 10, 499_098)
 
 
 @pytest.mark.parametrize("name", cases.CASES)
@@ -37,7 +38,7 @@ def test_a_case_fits_its_dataset(name):
 
 def test_find():
     assert cases.find("b") == (cases.CASES["b"], None)
-    with pytest.raises(UsageError, match=r"no case 'B'; there are a, b, c, emnist, or give a file"):
+    with pytest.raises(UsageError, match=r"no case 'B'; there are a, b, c, emnist, r, or give a file"):
         cases.find("B")
 
 

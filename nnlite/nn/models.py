@@ -1,4 +1,4 @@
-"""Networks for any input shape and number of classes: those of cases a, b, c and emnist, and well-known ones."""
+"""Networks for any input shape and number of classes: those of cases a, b, c, emnist and r, and well-known ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nnlite.nn.layers.lrn import LocalResponseNorm
 from nnlite.nn.layers.normalization import GroupNorm
 from nnlite.nn.layers.pool import MaxPool2D
 from nnlite.nn.layers.residual import Residual
-from nnlite.nn.losses import HalfSquaredError, Hinge
+from nnlite.nn.losses import HalfSquaredError, Hinge, SoftmaxCrossEntropy
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape
 
@@ -96,6 +96,24 @@ def emnist_mlp(
     return Sequential(
         [Flatten(), Dense(hidden, weight), Tanh(), Dropout(dropout_rate), Dense(num_classes, weight)], input_shape
     )
+
+
+def airbench(
+    input_shape: Shape = (3, 32, 32), num_classes: int = 10, widths: Sequence[int] = (24, 32, 128, 128), groups: int = 8
+) -> Sequential:
+    """Case r: a convolution, then blocks of two with a pooling between, as in airbench94 (Jordan 2024,
+    arXiv:2404.00498), but narrow, and with group normalization of standardized weights.
+
+    widths: filters of the first convolution and of each block.
+    """
+    if not widths:
+        raise StructureError("airbench: give at least one width")
+    layers = _normalized(Conv2D(widths[0], 3), widths[0], groups)
+    for filters in widths[1:]:
+        first, second = (_normalized(Conv2D(filters, 3, standardized=True), filters, groups) for _ in range(2))
+        layers += [first[0], MaxPool2D(2, 2), *first[1:], *second]
+    layers += [GlobalAveragePool2D(), Flatten(), Dense(num_classes, Glorot())]
+    return Sequential(layers, input_shape, SoftmaxCrossEntropy(label_smoothing=0.1))
 
 
 def linear(input_shape: Shape = (1, 28, 28), num_classes: int = 10) -> Sequential:

@@ -140,6 +140,7 @@ def small_models() -> dict[str, nn.Sequential]:
         "cifar_cnn": models.cifar_cnn((2, 9, 8), 4),
         "mlp": models.mlp((1, 5, 4), 6, (7, 5)),
         "emnist_mlp": models.emnist_mlp((1, 4, 4), 5, 8, 0.3),
+        "airbench": models.airbench((2, 9, 8), 3, (4, 4, 6), 2),
         "linear": models.linear((1, 3, 3), 4),
         "svm": models.svm((1, 3, 3), 4),
         "lenet": models.lenet((1, 12, 11), 4),

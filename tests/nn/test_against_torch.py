@@ -140,7 +140,7 @@ def test_whole_networks(case, num_samples, dtype):
 
 
 @dtypes
-@pytest.mark.parametrize("name", ["linear", "svm", "lenet", "vgg11", "resnet", "mobilenet"])
+@pytest.mark.parametrize("name", ["airbench", "linear", "svm", "lenet", "vgg11", "resnet", "mobilenet"])
 def test_well_known_networks(name, dtype):
     network, rng = small_models()[name], np.random.default_rng(0)
     weights = (network.init(rng) + 0.05 * rng.standard_normal(network.layout.size)).astype(dtype)

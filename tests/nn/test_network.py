@@ -21,6 +21,10 @@ COUNTS = {  # by hand: (inputs + 1) * outputs of every layer
     "b": (models.cifar_cnn, 76 * 64 + 1601 * 64 + 4097 * 384 + 385 * 192 + 193 * 10),
     "c": (models.mlp, 785 * 64 + 65 * 64 + 65 * 10),
     "emnist": (models.emnist_mlp, 785 * 100 + 101 * 47),
+    "r": (
+        models.airbench,
+        convs(9, (3, 24), (24, 32), (32, 32), (32, 128), *[(128, 128)] * 3) + 129 * 10,
+    ),
     "linear": (models.linear, 785 * 10),
     "svm": (models.svm, 785 * 10),
     "lenet": (models.lenet, 26 * 6 + 151 * 16 + 401 * 120 + 121 * 84 + 85 * 10),

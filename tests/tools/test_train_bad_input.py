@@ -33,7 +33,7 @@ def check(done: Done, code: int, *words: str) -> None:
 
 USAGE = {
     "no case": ((), "which case? --case a|b|c|emnist"),
-    "unknown case": (("--case", "z"), "no case 'z'; there are a, b, c, emnist, or give a file"),
+    "unknown case": (("--case", "z"), "no case 'z'; there are a, b, c, emnist, r, or give a file"),
     "missing case file": (("--case", "gone.py"), "no case file gone.py"),
     "unknown dataset": (("--dataset", "imagenet"), "no dataset 'imagenet'; there are", "fashion-sample"),
     "no workers": (("--workers", 0), "workers: 0, wanted at least 1"),

@@ -267,7 +267,7 @@ def test_other_choices_take_a_signature(cluster):
     assert told["status"] == "done", told
     for body, why in (
         (b'{"wrokers": 1}', "no choice wrokers"),
-        (b'{"case": "/etc/passwd"}', "no case '/etc/passwd' in the functions; there are a, b, c, emnist"),
+        (b'{"case": "/etc/passwd"}', "no case '/etc/passwd' in the functions; there are a, b, c, emnist, r"),
         (b'{"case": "case.py"}', "no case 'case.py' in the functions"),
         (b'{"store": "memory://x"}', "store: only stack.yaml says that"),
         (b'{"run": 5, "rounds": 1}', "run = 5: wanted a text"),

@@ -8,7 +8,12 @@ import pytest
 
 from nnlite.commands._command import run
 from nnlite.cost.curve import OBJECTIVES
-from tools.bench import original
+from nnlite.errors import NnliteError
+from nnlite.protocol.averaging import contribution
+from nnlite.protocol.averaging.contribution import Tally
+from nnlite.protocol.records.keys import Keys
+from nnlite.store.memory import MemoryStore
+from tools.bench import emnist, original
 from tools.bench.__main__ import build_parser, main
 
 
@@ -76,6 +81,18 @@ def test_a_file_that_cannot_be_written_is_told_before_anything_is_measured(argv,
     assert run(main, build_parser(), [*argv, file]) == 2
     assert f"{argv[-1]} {file}" in capsys.readouterr().err
     assert list(Path().iterdir()) == []
+
+
+def test_rounds_are_timed_by_sound_summaries_alone():
+    store, keys = MemoryStore(), Keys("r")
+    for number in (0, 2):
+        key = keys.summary(number)
+        store.put(key, contribution.summary(number, Tally(4, 2.0), 1.5).to_json(key))
+    assert emnist.rounds_s(store, keys, 2) == 3.0
+    for text in (b'{"seconds": 7}', b"{}", b"[]", b'{"seconds": "x"}', store.get(keys.summary(0)).data):
+        store.put(keys.summary(1), text)
+        with pytest.raises(NnliteError, match=f"^{keys.summary(1)}"):
+            emnist.rounds_s(store, keys, 2)
 
 
 def test_trace(capsys):

@@ -24,6 +24,7 @@ from nnlite.invoker.base import Invoker
 from nnlite.platform.base import Platform, Pricing
 from nnlite.platform.local import Local
 from nnlite.platform.openfaas.functions import OpenFaaS
+from nnlite.protocol.averaging.contribution import Summary
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.runs import lifecycle, plan
@@ -198,9 +199,15 @@ def ours_s(setting: Setting, args: argparse.Namespace, workers: int, run: str) -
         last = lifecycle.Driver(store, spec, invoker).drive(dict.fromkeys(range(workers), 1))
         if last.accuracy is None or last.accuracy < setting.target:
             raise RunError(f"ours did not reach {setting.target}, but {last.accuracy}")
-        all_s, keys = time.perf_counter() - began_s, Keys(spec.run)
-        summaries = store.get_many([keys.summary(number) for number in range(last.round + 1)])
-        return all_s, sum(json.loads(found.data)["seconds"] or 0.0 for found in summaries if found)
+        return time.perf_counter() - began_s, rounds_s(store, Keys(spec.run), last.round)
+
+
+def rounds_s(store: Store, keys: Keys, last: int) -> float:
+    """Seconds of the rounds up to `last`, as their summaries say; of those that are there. Raises StoreError for one
+    that is none."""
+    names = [keys.summary(number) for number in range(last + 1)]
+    found = zip(names, store.get_many(names), strict=True)
+    return sum(Summary.from_json(one.data, name).seconds or 0.0 for name, one in found if one)
 
 
 # ---- memcached

@@ -72,8 +72,7 @@ def _path(spec: RunSpec, store: Store, venue: Venue, cache: Path | None) -> Path
     case = [spec.network, spec.optimizer, spec.batch_size, spec.threads, spec.data.augment, own]
     case += [spec.slow_momentum, spec.average_last, spec.ema]  # of closing a round, which is in the merging's time
     rows = [spec.data.name, spec.data.num_train // spec.num_workers]
-    place = store.url.partition("?")[0]
-    text = json.dumps([VERSION, case, rows, venue.name, place, num_workers(venue)], sort_keys=True)
+    text = json.dumps([VERSION, case, rows, venue.name, store.place, num_workers(venue)], sort_keys=True)
     return (cache or cache_folder()) / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
 
 

@@ -110,6 +110,12 @@ class Store(ABC):
         gone = each(keys, lambda key: self._get_or_none(key) is None)
         return [key for key, is_gone in gone.items() if is_gone]
 
+    @property
+    def place(self) -> str:
+        """The URL, and the server that it leads to from here, where that is said elsewhere: what was measured at one
+        place is not true of another. Raises StoreError, or UsageError, where none can be found."""
+        return self.url
+
     def forget(self, key: str) -> None:  # noqa: B027 (most stores have no copies)
         """Let go of copies of a value that are nearer than the store: the next `get` asks the store itself."""
 

@@ -35,6 +35,10 @@ class Wrapper(Store):
     def url(self) -> str:
         return self._url or self.inner.url
 
+    @property
+    def place(self) -> str:
+        return f"{self.url} {self.inner.place}"
+
     def get(self, key: str) -> Versioned:
         return self.inner.get(key)
 

@@ -14,8 +14,10 @@ from nnlite.estimating.conditions import local
 from nnlite.estimating.short_run import short_run, shortened
 from nnlite.protocol import protocols
 from nnlite.protocol.records.tree import Tree
+from nnlite.store import open_store
 from nnlite.store.file import FileStore
 from nnlite.store.memory import MemoryStore
+from nnlite.store.s3 import client
 from tests.runtime import small
 
 ROWS = small.dataset()
@@ -56,6 +58,36 @@ def test_a_profile_is_measured_once_and_again_when_damaged(tmp_path, monkeypatch
     ask(small.spec(ROWS, batch_size=3))
     ask(small.spec(ROWS, network=small.mlp(hidden=9)))
     assert len(measured) == 6
+
+
+PLACES = {  # URL -> what the environment says beside it
+    "s3://bucket/p": {}, "s3://bucket/p?region=eu-west-1": {}, "s3://bucket/p?endpoint=http://127.0.0.1:1": {},
+    "s3://bucket/p?endpoint=http://127.0.0.1:2": {}, "s3://bucket/p?attempts=9": {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+    "s3://bucket/p?attempts=7": {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:2"}, "s3://bucket/p?fault_rate=0.5": {},
+    "s3://bucket/p?cache=memory://": {}, "s3://bucket/q": {"AWS_DEFAULT_REGION": "eu-west-1"},
+}  # fmt: skip
+
+
+def test_a_profile_is_kept_for_the_server_that_it_was_measured_at(tmp_path, monkeypatch):
+    """Which the URL says, or the environment; the same place has the same profile."""
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "CONFIG_FILE": str(tmp_path / "none")}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+
+    def kept(url: str, environment: dict[str, str]) -> str:
+        client.forget_session()
+        with monkeypatch.context() as here, open_store(url) as store:
+            for name, value in environment.items():
+                here.setenv(name, value)
+            return calibrate._path(small.spec(ROWS), store, local(1), tmp_path).name
+
+    for _ in range(2):
+        assert kept("s3://bucket/p", {}) == kept("s3://bucket/p", {})
+    found = [kept(*place) for place in PLACES.items()]
+    found += [kept("s3://bucket/p", {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}) for port in (1, 2)]
+    found += [kept("s3://bucket/p", {"AWS_DEFAULT_REGION": "eu-west-3"})]
+    client.forget_session()
+    assert len(set(found)) == len(found)
 
 
 OTHERWISE = {  # field of a specification -> another value; all others are the same on a platform and a store

@@ -271,6 +271,10 @@ class S3Store(Store):
             raise error
         return s3_errors.explained(error, verb, key, self.url, self._where())
 
+    @property
+    def place(self) -> str:
+        return f"{self.url} {self._s3().meta.endpoint_url}"
+
     def _where(self) -> str:
         """The server, as a person knows it."""
         from nnlite.store.s3 import client

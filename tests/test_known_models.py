@@ -130,6 +130,14 @@ def test_probabilities_are_the_softmax_and_labels_the_names(model):
     assert model.predict_labels(ROWS).tolist() == [CLASSES[best] for best in outputs.argmax(axis=1)]
 
 
+@pytest.mark.parametrize(
+    ("classes", "labels"), [(("3", "-5", "10"), [3, -5, 10]), (("1", "02", "3"), ["1", "02", "3"]), (CLASSES, CLASSES)]
+)
+def test_labels_that_were_numbers_are_numbers_again(model, classes, labels):
+    found = replace(model, classes=classes).labels(np.eye(3, dtype=np.float32))
+    assert found.tolist() == list(labels)
+
+
 def test_large_outputs_are_probabilities_too(model):
     found = model.probabilities(np.array([[1e30, 0, -1e30], [-1e4, -1e4, -1e4]], np.float32))
     np.testing.assert_allclose(found, [[1, 0, 0], [1 / 3] * 3], rtol=1e-6)

@@ -165,7 +165,7 @@ def _case_of(network: Any, dataset: Any) -> Case:
         )
     if dataset is None:
         raise UsageError("dataset: a network comes with none: name one, or give a Dataset or two arrays (x, y)")
-    called = getattr(network, "__name__", "network")
+    called = getattr(network, "__name__", "network").replace("<lambda>", "network")
     name = re.sub(r"[^A-Za-z0-9_-]", "", called)[:32] or "network"
     made = (lambda shape, num_classes: network) if isinstance(network, nn.Sequential) else network
     return Case(name, f"{name} of one's own", lambda: _never(name), made, USUAL_OPTIMIZER, USUAL_BATCH)

@@ -103,7 +103,7 @@ class Progress:
         shown = "" if accuracy is None else f"  test accuracy {accuracy:.4f}"
         self._print(
             f"round {values['round']:>3}/{self.num_rounds}  training loss {values['loss']:.4f}{shown}"
-            f"  {values['images_per_s']:,.0f} images/s  {values['seconds']:.2f} s"
+            f"  {values['images_per_s']:,.0f} samples/s  {values['seconds']:.2f} s"
         )
 
     def _print(self, line: str) -> None:

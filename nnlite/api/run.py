@@ -21,6 +21,7 @@ from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, FAILED, RUNNING, Head
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.protocol.roles import watcher
+from nnlite.quantities import dollars
 from nnlite.report.page import page
 from nnlite.report.tables import Report
 from nnlite.runs import lifecycle, model_file
@@ -110,7 +111,7 @@ class RunCost:
     breakdown: dict[str, float]  #: USD at list prices, by what they are for
 
     def __str__(self) -> str:
-        return f"{self.gb_seconds:,.3f} GB-seconds, ${self.usd:.6f} (${self.list_usd:.6f} at list prices)"
+        return f"{self.gb_seconds:,.3f} GB-seconds, {dollars(self.usd)} ({dollars(self.list_usd)} at list prices)"
 
 
 @dataclass

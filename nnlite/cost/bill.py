@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nnlite.cost.prices import Tariff
 from nnlite.protocol.records.usage import Usage
+from nnlite.quantities import dollars
 
 MONTH_S = 30 * 86_400
 PARTS = ("compute", "waiting", "merging", "start-up", "requests", "storage")
@@ -38,7 +39,7 @@ class Cost:
         return ", ".join(f"{part} {percent:.0f} %" for part, percent in sorted(shown, key=lambda item: -item[1]))
 
     def __str__(self) -> str:
-        money = f"${self.total_usd:.6f} at list prices of {self.date}" if self.date else "$0: nobody sends a bill"
+        money = f"{dollars(self.total_usd)} at list prices of {self.date}" if self.date else "$0: nobody sends a bill"
         return f"{self.total_gb_s:,.2f} GB-seconds at {self.memory_mb:,.0f} MB, {money} ({self.breakdown()})"
 
     def values(self) -> dict[str, object]:

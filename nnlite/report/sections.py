@@ -165,7 +165,7 @@ def workers_table(report: Report) -> str:
     """Numbers of every worker."""
     if not report.lanes or report.spec.num_workers < 2:
         return ""
-    names = ["worker", "attempts", "died", "training", "images/s while training", "waiting", "merging", "starting"]
+    names = ["worker", "attempts", "died", "training", "samples/s while training", "waiting", "merging", "starting"]
     names += ["last to arrive", "others waited for it"] if report.spec.rules.has_rounds else []
     rows = []
     for row in report.workers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -132,8 +133,8 @@ class TrainedModel:
         return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)
 
     def predict_labels(self, x: Any, scale: str | None = None) -> NDArray[Any]:
-        """The label of each row, (N,): the name of its class, its number where classes have no names, or -1 and +1 for
-        a single output. x, scale: as `predict`."""
+        """The label of each row, (N,): the name of its class, an integer where the names are whole numbers or missing,
+        or -1 and +1 for a single output. x, scale: as `predict`."""
         return self.labels(self.predict(x, scale))
 
     def labels(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
@@ -141,7 +142,13 @@ class TrainedModel:
         if outputs.shape[1] == 1:
             return np.where(outputs[:, 0] > 0, 1, -1)
         best: NDArray[Any] = outputs.argmax(axis=1)
-        return np.array(self.classes)[best] if self.classes else best
+        return self._labels[best] if self.classes else best
+
+    @property
+    def _labels(self) -> NDArray[Any]:
+        """What the classes are called in data: by whole numbers, if all their names are such, or by their names."""
+        numbers = [int(name) for name in self.classes if re.fullmatch(r"-?\d{1,18}", name, re.ASCII)]
+        return np.array(numbers if list(map(str, numbers)) == list(self.classes) else self.classes)
 
     def evaluate(self, x: Any, y: Any, scale: str | None = None) -> Scores:
         """How good predictions for x are, where y, (N,), says the labels: names of classes, or their numbers.

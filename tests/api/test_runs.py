@@ -213,8 +213,8 @@ def test_progress_is_a_line_a_round_on_stderr_and_nothing_unless_it_is_asked_for
     out, err = capfd.readouterr()
     assert out == ""
     assert re.fullmatch(
-        r"round   1/2  training loss \d\.\d{4}  test accuracy 0\.\d{4}  [\d,]+ images/s  \d+\.\d\d s\n"
-        r"round   2/2  training loss \d\.\d{4}  test accuracy 0\.\d{4}  [\d,]+ images/s  \d+\.\d\d s\n",
+        r"round   1/2  training loss \d\.\d{4}  test accuracy 0\.\d{4}  [\d,]+ samples/s  \d+\.\d\d s\n"
+        r"round   2/2  training loss \d\.\d{4}  test accuracy 0\.\d{4}  [\d,]+ samples/s  \d+\.\d\d s\n",
         err,
     )
 

@@ -65,7 +65,7 @@ def test_for_people_one_line_a_round_and_how_to_load_the_weights(case_file, star
     assert process.returncode == 0, err
     first, _, third, result, *loading = out.splitlines()
     assert first.startswith("round   1/3  training loss ")
-    assert all(word in third for word in ("3/3", "test accuracy 0.", "images/s", " s"))
+    assert all(word in third for word in ("3/3", "test accuracy 0.", "samples/s", " s"))
     assert result.startswith("test accuracy 0.")
     assert 'nnlite.load("r1.safetensors")' in "\n".join(loading)
     assert 'load_file("r1.safetensors")' in "\n".join(loading)

@@ -115,6 +115,6 @@ def has_run(name: str, sha256: str, what: str) -> CaseFile:
     if sha256 not in _has_run:
         raise UsageError(
             f"{what} has layers or other parts of its own, which {name} defines (SHA-256 {sha256[:12]}), and no store "
-            f"is asked for code: name the file, --case {name}"
+            f"is asked for code: name the file, case={name!r}"
         )
     return _has_run[sha256]

@@ -110,7 +110,7 @@ CASES = {
 
 
 def _undecided() -> data.Dataset:
-    raise UsageError("which dataset? name one, or a file or folder of your own: --dataset PATH")
+    raise UsageError("which dataset? name one, or a file or folder of your own: dataset=PATH")
 
 
 AUTO = Case(
@@ -151,7 +151,7 @@ def find(name: str) -> tuple[Case, CaseFile | None]:
     if Path(name).suffix == ".py":
         file = CaseFile.read(name)
         return run(file), file
-    raise UsageError(f"no case {name!r}; there are {', '.join(CASES)}, or give a file of your own: --case my_case.py")
+    raise UsageError(f"no case {name!r}; there are {', '.join(CASES)}, or give a file of your own: case='my_case.py'")
 
 
 def load_file(path: str | Path) -> Case:
@@ -181,9 +181,7 @@ def dataset(
     chosen = name or case.dataset
     is_path = isinstance(chosen, str) and names_path(chosen)
     for option in reading.given() if reading is not None and not is_path else ():
-        raise UsageError(
-            f"{option} is for a file or folder of your own, --dataset PATH: leave it out", parameter=option
-        )
+        raise UsageError(f"{option} is for a file or folder of your own, dataset=PATH: leave it out", parameter=option)
     if data_dir is not None and not (isinstance(chosen, str) and not is_path and catalog.has_files(chosen)):
         named = chosen if isinstance(chosen, str) else case.name
         reason = "is a path itself" if is_path else "is not read from files"
@@ -216,7 +214,7 @@ def network(case: Case, rows: data.Dataset) -> nn.Sequential:
         targets = f"{rows.num_classes} classes" if rows.num_classes > 1 else "targets of -1 and +1"
         raise UsageError(
             f"case {case.name!r} has {made.output_shape[0]} outputs and a softmax, but {rows.name} has {targets}: "
-            "choose another --dataset, or another network and loss"
+            "choose another dataset=, or another network and loss"
         )
     return made
 

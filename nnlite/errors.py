@@ -136,3 +136,7 @@ class NotOfThisRun(Unasked):
 
 class RunNotFound(RunError):
     """No such run in the store. To an invocation of it: the store has forgotten the run, until somebody restores it."""
+
+
+class WorkerTraceback(Exception):
+    """Where in a worker an error was raised, as text: the cause of the RunError that ends the run."""

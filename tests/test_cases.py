@@ -139,4 +139,4 @@ def test_a_name_of_any_length_is_refused_in_a_line_of_bounded_length_with_its_ad
         cases.find(name)
     assert len(str(refused.value)) < 1_500
     assert str(refused.value).isprintable()
-    assert name.endswith(".py") or str(refused.value).endswith("or give a file of your own: --case my_case.py")
+    assert name.endswith(".py") or str(refused.value).endswith("or give a file of your own: case='my_case.py'")

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from nnlite.api.found import Optimum, optimize, simulate
-from nnlite.api.planned import Plan, What, make, platform_of
+from nnlite.api.planned import Plan, What, make, platform_of, refuse_as_it_began
 from nnlite.api.progress import Progress
 from nnlite.api.run import OnEvent, Run, Status, check_listener
 from nnlite.api.search import Found, tune
@@ -63,18 +63,31 @@ def start(
 
 def train(
     what: What | None = None, dataset: Any = None, *, platform: Platform | None = None, on_event: OnEvent | None = None,
-    progress: bool | None = None, **choices: Any,
+    progress: bool | None = None, resume: str | None = None, **choices: Any,
 ) -> Run:  # fmt: skip
     """Begin a run, see `plan`, and wait for its end. -> the run
 
-    on_event: as in `start`, in this thread. progress: show a bar and a line for every round on stderr; by default on a
-        terminal and in a notebook.
+    on_event: as in `start`, in this thread. resume: the id of a run to go on with instead; then `store`,
+        `checkpoint_store` and `data_store` say where it is, and `what` is the file that defines its own layers.
+    progress: show a bar and a line for every round on stderr; by default on a terminal and in a notebook.
     Ctrl-C stops it, and the KeyboardInterrupt says how it goes on. Raises RunError when it fails; what a worker was
     doing then is the error's cause.
     """
-    run = make(what, dataset, platform, **choices).begin(on_event)
+    if resume is None:
+        run = make(what, dataset, platform, **choices).begin(on_event)
+    else:
+        run = _resumed(resume, what, platform, on_event, {"dataset": dataset, **choices})
     run.show = _on_stderr if progress or (progress is None and _is_watched()) else None
     return run.drive()
+
+
+def _resumed(
+    name: str, what: Any, platform: Platform | None, on_event: OnEvent | None, others: dict[str, Any]
+) -> Run:  # fmt: skip
+    where = {one: others.pop(one) for one in ("store", "checkpoint_store", "data_store") if one in others}
+    refuse_as_it_began("run", others)
+    case = what if isinstance(what, str) else None
+    return attach(name, platform=platform, case=case, on_event=on_event, **where)
 
 
 def _on_stderr(spec: RunSpec, made: int) -> Progress:

@@ -142,6 +142,12 @@ def refuse_unknown(chosen: Mapping[str, Any], known: Set[str], others: Set[str] 
         raise UsageError(f"no argument {name:.80}; {there}")
 
 
+def refuse_as_it_began(what: str, others: Mapping[str, Any]) -> None:
+    """Raise UsageError for an argument that a run or search which goes on could not heed."""
+    for name in sorted(name for name, value in others.items() if value is not None):
+        raise UsageError(f"{name}: a {what} goes on as it began: leave it out", parameter=name)
+
+
 def _job(what: What | None, dataset: Any, chosen: dict[str, Any]) -> tuple[Job, Case | None]:
     """The job; and its case, where that is no name."""
     name: dict[str, Any] = {"dataset": dataset} if isinstance(dataset, str) else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from nnlite.api import code
-from nnlite.api.planned import OF_PRICING, dataset_of, platform_of, refuse_unknown
+from nnlite.api.planned import OF_PRICING, dataset_of, platform_of, refuse_as_it_began, refuse_unknown
 from nnlite.api.run import OnEvent, Run, check_listener
 from nnlite.case_file import run_again
 from nnlite.cases import Case
@@ -144,8 +144,7 @@ def tune(
 
 def _resumed(name: str, what: Any, platform: Platform, on_event: OnEvent | None, others: dict[str, Any]) -> Found:
     store, data_store = (others.pop(one, None) for one in ("store", "data_store"))
-    for one in sorted(one for one, value in others.items() if value is not None):
-        raise UsageError(f"{one}: a search goes on as it began: leave it out", parameter=one)
+    refuse_as_it_began("search", others)
     case = what if isinstance(what, str) else None
     run, search = attach(name, platform, store, data_store, case, on_event)
     if not is_over(run):
@@ -171,7 +170,7 @@ def drive(run: Run) -> None:
     if not is_over(run):
         last = run.head
         raise RunError(
-            f"search {run.name} {last.status}: {last.reason}; go on with python -m tools.tune --resume {run.name}"
+            f"search {run.name} {last.status}: {last.reason}; go on with it: python -m tools.tune --resume {run.name}"
         )
 
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 from nnlite.commands._follow_up import completed
 from nnlite.commands._signals import exit_code
-from nnlite.commands._spelling import spelled
+from nnlite.commands._spelling import spelled, with_options
 from nnlite.commands._terminal import guarded
-from nnlite.errors import NnliteError, UsageError
+from nnlite.errors import NnliteError, UsageError, WorkerTraceback
 
 EXIT_ERROR = 1
 EXIT_USAGE = 2
@@ -122,6 +122,7 @@ def _in_flags(error: Exception, parser: argparse.ArgumentParser) -> str:
     """The message, in one line; where it is about a parameter, with its option in the place of its name, and so for
     others whose names are no words."""
     text, about, options = _one_line(error), getattr(error, "parameter", ""), flags(parser)
+    text = with_options(text, options)
     if about not in options:
         return text
     text = options[about] + text.removeprefix(about)
@@ -130,6 +131,8 @@ def _in_flags(error: Exception, parser: argparse.ArgumentParser) -> str:
 
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split())
+    if isinstance(error.__cause__, WorkerTraceback):
+        text = text.removesuffix("(unexpected)") + "(unexpected: --debug shows where)" * text.endswith("(unexpected)")
     if isinstance(error, NnliteError):
         return text
     return f"{type(error).__name__}: {text} (unexpected: --debug shows where)"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from nnlite.commands import _platform, options
 from nnlite.commands._ask import confirm
+from nnlite.commands._spelling import with_options
 from nnlite.cost.account import Account
 from nnlite.cost.bill import Cost
 from nnlite.data import Dataset
@@ -42,7 +43,7 @@ class CommandBooks:
             platform.probes_cost,
             calibrates=args.calibrate,
             before_probe=self._ask_for_a_probe,
-            not_measured=lambda error: print(f"not calibrated: {error}", file=sys.stderr),
+            not_measured=lambda error: print(f"not calibrated: {with_options(str(error))}", file=sys.stderr),
         )
 
     # ---- before

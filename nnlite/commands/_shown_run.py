@@ -14,7 +14,7 @@ from nnlite.api.planned import facts
 from nnlite.commands._cost import CommandBooks
 from nnlite.commands._follow_up import follow_up
 from nnlite.commands._json import say
-from nnlite.commands._spelling import command
+from nnlite.commands._spelling import command, with_options
 from nnlite.commands._terminal import in_line
 from nnlite.data import Dataset
 from nnlite.protocol.records.head import Head
@@ -24,7 +24,7 @@ from nnlite.protocol.records.spec import RunSpec
 def introduce(books: CommandBooks, dataset: Dataset | None, on_stdout: bool = False) -> None:
     """Say what the run will be."""
     for name, value in facts(books.spec, dataset, books.platform, books.args.store).items():
-        print(f"{name:<10} {in_line(value)}", file=sys.stdout if on_stdout else sys.stderr)
+        print(f"{name:<10} {with_options(in_line(value))}", file=sys.stdout if on_stdout else sys.stderr)
 
 
 def show_plan(books: CommandBooks, dataset: Dataset | None) -> int:
@@ -75,7 +75,7 @@ def _print_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, c
     accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
     took = "" if seconds is None else f", {seconds:.1f} s"
     rounds = spec.rules.rounds_made(spec, last)
-    print(f"test accuracy {accuracy} after {rounds} rounds{took} ({in_line(last.reason)})")
+    print(f"test accuracy {accuracy} after {rounds} rounds{took} ({with_options(in_line(last.reason))})")
     print(f"cost      {cost}")
     print(f"weights   {out}")
     if out.suffix.lower() == ".onnx":

@@ -13,6 +13,7 @@ from nnlite.commands import _curve, _named, _platform, options
 from nnlite.commands._ask import confirm
 from nnlite.commands._json import say
 from nnlite.commands._plan import add_work, plan
+from nnlite.commands._spelling import with_options
 from nnlite.commands.parser import Parser
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
@@ -204,7 +205,7 @@ def _sized(one: Sized) -> str:
 
 def _confirmed(confirmed: tuple[float, float] | str) -> str:
     if isinstance(confirmed, str):
-        return f"no: {confirmed}"
+        return f"no: {with_options(confirmed)}"
     measured, predicted = confirmed
     off = 100 * (measured / predicted - 1)
     return f"by one probe of it: {measured:.3f} s a round, {predicted:.3f} s by the model ({off:+.0f} %)"

@@ -11,7 +11,7 @@ from nnlite.commands import _where
 from nnlite.commands._command import EXIT_ERROR
 from nnlite.commands._cost import shown
 from nnlite.commands._json import say
-from nnlite.commands._spelling import command
+from nnlite.commands._spelling import command, with_options
 from nnlite.commands._terminal import in_line
 from nnlite.commands.parser import Parser
 from nnlite.errors import NnliteError, UsageError
@@ -50,7 +50,7 @@ def _show_briefly(store: Store, name: str, args: argparse.Namespace) -> bool:
         spec = read_spec(store, name)
         survey = Surveyor(store, spec).look()
     except NnliteError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {with_options(str(error))}", file=sys.stderr)
         return False
     if args.json:
         _say(spec, survey)
@@ -90,7 +90,7 @@ def _line(surveyor: Surveyor, survey: RunSurvey) -> str:
     names = [str(w) for w, state in enumerate(survey.workers) if state in (LATE, LOST)]
     late = f" (late or lost: {', '.join(names[:20])})" if names else ""
     accuracy = "" if head.accuracy is None else f"  test accuracy {head.accuracy:.4f}"
-    reason = f" ({in_line(head.reason)})" if head.reason else ""
+    reason = f" ({with_options(in_line(head.reason))})" if head.reason else ""
     cap = "" if spec.budget_usd is None else f", budget ${spec.budget_usd:g}"
     if survey.is_copy:
         return (

@@ -85,7 +85,7 @@ def parse(text: str, region: str, arch: str, where: str) -> Tariff:
     if region not in found.regions:
         raise UsageError(
             f"no prices for region {region!r} in {where} (of {found.date}); it has {', '.join(sorted(found.regions))}: "
-            "add the region to a copy, and give that by --prices FILE"
+            "add the region to a copy, and give that by prices=FILE"
         )
     of = found.regions[region]
     gb_second: float = getattr(of, f"lambda_gb_second_{arch}")

@@ -70,7 +70,7 @@ class MemorySearch:
         least_mb = max(ceil(needs_mb * ROOM), memory_mb + 1 if died else 0)
         if least_mb > self.highest_mb:
             raise RunError(
-                f"a worker needs more memory than the {self.highest_mb} MB that --memory-mb allows: allow more"
+                f"a worker needs more memory than the {self.highest_mb} MB that memory_mb= allows: allow more"
             )
         if not died:
             self.timings += [(memory_mb, value) for value in seconds]

@@ -65,7 +65,7 @@ def find(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = No
         return SAMPLE
     if known.kind == "bits":
         return None
-    source = "--data"
+    source = "data"
     if data_dir is None:
         data_dir, source = environment(), "NNLITE_DATA"
     if data_dir is not None:
@@ -73,7 +73,7 @@ def find(name: str, *, data_dir: Path | None = None, cache_dir: Path | None = No
         found = _search(known, [*(data_dir / folder for folder in known.folders), data_dir])
         if found is None:
             raise DataNotFound(
-                f"no {name} in {source}={data_dir}: expected {known.expected}, "
+                f"no {name} in {source}={str(data_dir)!r}: expected {known.expected}, "
                 f"in it or in its folder {' or '.join(known.folders)}"
             )
         return found
@@ -145,9 +145,9 @@ def _download(known: Entry, cache_dir: Path | None, allowed: bool, progress: Pro
     found = _search(known, [folder])
     if found is None:
         raise DataNotFound(
-            f"no {known.name} in {folder} ({reason}). Three ways on: (1) --data DIR or NNLITE_DATA=DIR, a "
+            f"no {known.name} in {folder} ({reason}). Three ways on: (1) data=DIR or NNLITE_DATA=DIR, a "
             f"folder with {known.expected}; (2) `python -m tools.data fetch {known.name}` where there is "
-            f"internet, then copy its folder to {folder}; (3) --dataset fashion-sample, bundled real images "
+            f"internet, then copy its folder to {folder}; (3) dataset='fashion-sample', bundled real images "
             "that need nothing"
         )
     return found

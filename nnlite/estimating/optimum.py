@@ -56,8 +56,8 @@ class Hunt:
             needs_mb = max(p.usage.peak_mb for p in self.probes)
             needs = f" (it needs {needs_mb:.0f} MB)" if needs_mb else ""
             raise RunError(
-                f"no size that was probed is enough for a worker{needs}: {sizes} MB; allow more probes (--max-probes, "
-                "--budget-usd), or only larger sizes (--memory-mb LO:HI)"
+                f"no size that was probed is enough for a worker{needs}: {sizes} MB; allow more probes (max_probes=, "
+                "budget_usd=), or only larger sizes (memory_mb=)"
             )
 
     def _may(self, memory_mb: int, num_workers: int) -> bool:
@@ -119,7 +119,7 @@ class Hunt:
         shape = replace(shape, num_workers=chosen.num_workers, processes=chosen.num_workers, tree=chosen.tree)
         predicted = RunModel(replace(shape, steps=self.probe.steps), self.profile(memory_mb)).round_s
         if not self._may(memory_mb, chosen.num_workers):
-            return f"that could bring the probing above ${self.budget_usd:g}: allow more by --budget-usd"
+            return f"that could bring the probing above ${self.budget_usd:g}: allow more by budget_usd="
         began_s = time.monotonic()
         try:
             measured = self._probe(memory_mb, chosen.num_workers, chosen.tree).whole_s

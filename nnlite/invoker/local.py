@@ -132,7 +132,7 @@ class LocalInvoker(Invoker):
         says = f"a worker process cannot start: {words(kind)}: {words(message)}"
         if not recurs(kind, message):
             return {"event": "unavailable", "message": says}
-        return _error(f"{says}; install nnlite again for {sys.executable}, then go on by --resume")
+        return _error(f"{says}; install nnlite again for {sys.executable}, then go on by resume=")
 
 
 def _error(message: str) -> dict[str, Any]:

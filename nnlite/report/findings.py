@@ -39,7 +39,7 @@ def caveats(report: Report) -> list[str]:
         what, are = ("line", "is") if skipped == 1 else ("lines", "are")
         said.append(f"{skipped} {what} of the trace cannot be read and {are} left out.")
     if not report.spec.trace:
-        said.append("This run was told to write no trace (--no-trace): there is no timeline.")
+        said.append("This run was told to write no trace (trace off): there is no timeline.")
     elif not report.lanes:
         said.append("No trace is there yet: workers write the first part after a second, and then every few seconds.")
     return said

@@ -13,7 +13,7 @@ from nnlite.protocol.records.spec import RunSpec
 from nnlite.runtime import trainer
 from nnlite.store import Store
 
-HINT = "Was it trained with another --case, or on another dataset? The run has to have the same network."
+HINT = "Was it trained with another case=, or on another dataset? The run has to have the same network."
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def model(store: Store, spec: RunSpec) -> Model:
     try:
         data = store.get(key(spec)).data
     except NotFound:
-        raise RunError(f"{key(spec)} is not in {store.url} any more: begin the run anew, by --init FILE") from None
+        raise RunError(f"{key(spec)} is not in {store.url} any more: begin the run anew, by init=FILE") from None
     if digest(data) != spec.init:
         raise StoreError(f"{key(spec)} in {store.url} is not the file that is named by its content: begin the run anew")
     found = weights.decode(data, key(spec))

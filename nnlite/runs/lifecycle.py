@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnlite.data import Dataset
-from nnlite.errors import Conflict, NnliteError, NotFound, RunError, RunNotFound, UsageError
+from nnlite.errors import Conflict, NnliteError, NotFound, RunError, RunNotFound, UsageError, WorkerTraceback
 from nnlite.invoker.base import Invoker
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
@@ -37,7 +37,7 @@ def begin(store: Store, data_store: Store, spec: RunSpec, dataset: Dataset, firs
     shard_store.upload(data_store, spec, dataset)
     if first is not None:
         create(store, initial_weights.key(spec), first.data)
-    claim(store, spec, "--run")
+    claim(store, spec, "run")
     complete(store, spec)
 
 
@@ -60,8 +60,8 @@ def claim(store: Store, spec: RunSpec, flag: str) -> None:
             for other in claimed:
                 other.delete(key)
             raise RunError(
-                f"there is a run {spec.run!r} in {one.url} already: go on with it by --resume {spec.run}, "
-                f"or choose another {flag}"
+                f"there is a run {spec.run!r} in {one.url} already: go on with it (resume={spec.run!r}), "
+                f"or choose another {flag}="
             ) from None
         claimed.append(one)
 
@@ -101,12 +101,12 @@ def find(store: Store, run: str, copies_url: str | None = None, data_url: str | 
         spec = read_spec(store, run)
     except RunNotFound as error:
         if copies is None:
-            raise RunNotFound(f"{error}; if its store has forgotten it, name its --checkpoint-store") from None
+            raise RunNotFound(f"{error}; if its store has forgotten it, name its checkpoint_store=") from None
         try:
             spec = read_spec(copies, run)
         except RunNotFound:
             raise RunNotFound(
-                f"no run {run!r} in {store.url}, nor in {copies.url}: check the run's id, --store, --checkpoint-store"
+                f"no run {run!r} in {store.url}, nor in {copies.url}: check the run's id, store=, checkpoint_store="
             ) from None
     if copies is not None and spec.checkpoint_store != copies.url:
         place = spec.checkpoint_store or "no checkpoint store"
@@ -147,10 +147,6 @@ def last_known(store: Store, spec: RunSpec) -> Head | None:
     durable = open_durable(spec)
     found = standing(store, spec)
     return standing(durable, spec) if found is None and durable is not None else found
-
-
-class WorkerTraceback(Exception):
-    """Where in a worker an error was raised, as text: the cause of the RunError that ends the run."""
 
 
 @dataclass

@@ -17,14 +17,14 @@ def check_spec(spec: RunSpec, beside: str, *named: str | None) -> None:
     """Raise UsageError unless each store that `spec` names is one of `named`, or lies on a server of the store `beside`
     it, or on AWS as boto3 is configured here."""
     known = {AWS}.union(*(servers_of(url) for url in (beside, *named) if url is not None))
-    for what, flag, url in (
-        ("checkpoints", "--checkpoint-store", spec.checkpoint_store),
-        ("shards", "--data-store", spec.data.store),
+    for what, name, url in (
+        ("checkpoints", "checkpoint_store", spec.checkpoint_store),
+        ("shards", "data_store", spec.data.store),
     ):
         if url is not None and not servers_of(url) <= known:
             raise UsageError(
                 f"run {spec.run} has its {what} in {words(url)!r}, on another server than {beside}: "
-                f"if you trust that, say so by {flag} {words(url)}"
+                f"if you trust that, say so by {name}={words(url)!r}"
             )
 
 

@@ -83,6 +83,6 @@ def end_as_failed(payload: Payload, error: Exception) -> None:
     kind = type(error).__name__
     reason = str(error) if isinstance(error, NnliteError) else f"a worker failed: {kind}: {error}"
     if isinstance(error, MemoryError):
-        reason = "a worker's memory was not enough: give its function more (--memory-mb), or use more workers"
+        reason = "a worker's memory was not enough: give its function more (memory_mb=), or use more workers"
     with open_store(payload.store) as store:
         perform(head.end(Keys(payload.run).head, head.FAILED, reason), Performer(store))

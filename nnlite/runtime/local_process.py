@@ -71,8 +71,7 @@ def _work(payload: dict[str, Any], here: list[Workers]) -> tuple[int, bool]:
         return 1, True
     except Exception as error:  # of a user's own layer, say: the next attempt would only meet it again
         kind = type(error).__name__
-        where = "(unexpected: --processes 0 --debug shows where)"
-        message = f"a worker failed: {kind}: {error} {where}"
+        message = f"a worker failed: {kind}: {error} (unexpected)"
         _tell("error", {"kind": kind, "message": message, "traceback": _traceback()})
         return 1, True
     return 0, True

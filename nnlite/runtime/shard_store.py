@@ -75,8 +75,8 @@ def _forgets(store: Store) -> bool:
     return store.url.startswith("memcached://")
 
 
-_ADVICE = "a new run or search of the same kind sends it again; then --resume this one"
-_MORE_MEMORY = f"a memcached that forgets wants more memory (-m), or the shards another --data-store; {_ADVICE}"
+_ADVICE = "a new run or search of the same kind sends it again; then resume= this one"
+_MORE_MEMORY = f"a memcached that forgets wants more memory (-m), or the shards another data_store=; {_ADVICE}"
 
 
 def _keys(spec: RunSpec) -> dict[str, list[str]]:

@@ -34,7 +34,7 @@ def read_spec(store: Store, run: str, sha256: str | None = None) -> RunSpec:
     try:
         data = store.get(key).data
     except NotFound:
-        raise RunNotFound(f"no run {run!r} in {store.url}: check the run's id and --store") from None
+        raise RunNotFound(f"no run {run!r} in {store.url}: check the run's id and store=") from None
     found = hashlib.sha256(data).hexdigest()
     if sha256 not in (None, found):
         raise NotOfThisRun(

@@ -60,7 +60,7 @@ def begin(
     """
     keys = SearchKeys(spec.run)
     lifecycle.check_stores(store, spec)
-    lifecycle.claim(store, spec, "--search")
+    lifecycle.claim(store, spec, "search")
     seen, whole = rows
     data_store = open_store(spec.data.store) if spec.data.store else store
     shard_store.upload(data_store, trials[0].spec, seen)

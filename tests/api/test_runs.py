@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import nnlite
-from nnlite.errors import RunError, RunNotFound, UsageError
+from nnlite.commands import door
+from nnlite.errors import NnliteError, RunError, RunNotFound, UsageError
 from nnlite.telemetry.events import Evaluated, RoundClosed, WorkerBegan
 
 QUICK = {"dataset": "fashion-sample", "rounds": 2, "workers": 2}
@@ -264,3 +265,40 @@ def test_downpour_has_a_history_too():
     assert len({len(column) for column in history.values()}) == 1
     assert history["samples"][-1] >= 11_000
     assert not np.isnan(history["test_accuracy"]).all()
+
+
+def test_a_run_goes_on_by_its_id_as_the_command_resumes_it():
+    nnlite.plan("c", run="mine", **QUICK).begin()
+    run = nnlite.train(resume="mine")
+    assert run.status().state == "DONE"
+    with pytest.raises(RunError, match="run mine is done"):
+        nnlite.train(resume="mine")
+    with pytest.raises(UsageError, match="workers: a run goes on as it began: leave it out"):
+        nnlite.train(resume="mine", workers=3)
+    with pytest.raises(UsageError, match=r"case c: run mine goes on as it began, and has no code of its own"):
+        nnlite.train("c", resume="mine")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "here", "there"),
+    [
+        ({"run": "mine"}, "(resume='mine'), or choose another run=", "(--resume mine), or choose another --run"),
+        ({"dataset": "bits"}, "choose another dataset=, or", "choose another --dataset, or"),
+        ({"store": "memcached://127.0.0.1:1/x"}, "start it, or correct store=", "start it, or correct --store"),
+        ({"case": "nope"}, "a file of your own: case='my_case.py'", "a file of your own: --case my_case.py"),
+    ],
+    ids=["run", "dataset", "store", "case"],
+)  # fmt: skip
+def test_python_is_told_of_arguments_and_a_command_of_options(wrong, here, there, capsys):
+    nnlite.plan("c", run="mine", **QUICK).begin()
+    asked = {"case": "c", "dataset": "fashion-sample", "rounds": 1, **wrong}
+    case = asked["case"]
+    with pytest.raises(NnliteError) as refused:
+        nnlite.train(case, **{name: value for name, value in asked.items() if name != "case"})
+    assert here in str(refused.value)
+    assert "--" not in str(refused.value)
+    assert door.main(["train", *(word for name, value in asked.items() for word in (f"--{name}", str(value)))]) in (
+        1,
+        2,
+    )
+    assert there in capsys.readouterr().err

@@ -77,7 +77,7 @@ def test_what_is_no_price_file(text, words):
 
 
 def test_a_missing_region_names_those_there_are_and_the_way_out(tmp_path):
-    with pytest.raises(UsageError, match=r"'mars-1'.*eu-west-1.*--prices FILE"):
+    with pytest.raises(UsageError, match=r"'mars-1'.*eu-west-1.*prices=FILE"):
         prices.tariff("mars-1")
     with pytest.raises(UsageError, match="cannot be read"):
         prices.tariff("us-east-1", file=tmp_path / "none.json")

@@ -132,7 +132,7 @@ def test_missing_cells_are_counted_filled_or_their_rows_dropped(table):
     rows = list(trees())
     rows[4][1] = rows[7][1] = rows[9][3] = ""
     path = table(text_of(rows))
-    with pytest.raises(DataError, match=r"line 6: cells are missing .'height' 2, 'soil' 1.: --missing mean, or drop"):
+    with pytest.raises(DataError, match=r"line 6: cells are missing .'height' 2, 'soil' 1.: missing='mean', or drop"):
         data.open(path)
     dropped = data.open(path, missing="drop")
     assert len(dropped.train) + len(dropped.test) == 57
@@ -161,7 +161,7 @@ DAMAGED = {
     "a long row": (GOOD + "1,2,true,wet,ash,6\r\n", "line 14: 6 cells, expected 5"),
     "no names": ("5.1,3.5,a\r\n4.9,3.0,b\r\n", "line 1: '5.1' is a number, and line 1 has to name the columns"),
     "a name twice": ("a,b,a\r\n1,2,3\r\n", "line 1: the name 'a' is there twice, of columns 1 and 3"),
-    "no name": (",b,c\r\n0,2,x\r\n1,3,y\r\n", "line 1: column 1 has no name.* --ignore column1"),
+    "no name": (",b,c\r\n0,2,x\r\n1,3,y\r\n", "line 1: column 1 has no name.* ignore='column1'"),
     "an open quote": (GOOD + '1,2,"true,wet,ash\r\n', "line 14: no row of a CSV file .*quote that does not end"),
     "a quote in a cell": (GOOD + '1,2,"tr"ue,wet,ash\r\n', "line 14: no row of a CSV file"),
     "a huge field": (GOOD + f'1,2,true,"{"x" * 200_000}",ash\r\n', "line 14: no row of a CSV file .*field"),
@@ -175,10 +175,10 @@ DAMAGED = {
     "a word among numbers": (GOOD.replace("1005", "many"), "line 7: 'id': 'many' is not a number"),
     "an infinity": (GOOD.replace("1005", "inf"), "line 7: 'id': 'inf' is not a finite number"),
     "NaN": (GOOD.replace("1005", "nan"), "line 7: cells are missing .'id' 1."),
-    "no target": (GOOD + "1,2,true,wet,\r\n", "line 14: the target 'kind' is missing, once: --missing drop"),
+    "no target": (GOOD + "1,2,true,wet,\r\n", "line 14: the target 'kind' is missing, once: missing='drop'"),
     "names of people": (
         text_of([[f"name {n}", n % 2] for n in range(50)], ["who", "y"]),
-        "line 2: 'who' has 50 different texts in 50 rows: no category; --ignore it",
+        "line 2: 'who' has 50 different texts in 50 rows: no category; ignore= it",
     ),
     "one class": (text_of([[n, "a"] for n in range(9)], ["x", "y"]), "'y': all rows have the same class a"),
     "as many classes as rows": (text_of([[n, f"c{n}"] for n in range(9)], ["x", "y"]), "9 different labels in 9 rows"),

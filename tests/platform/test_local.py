@@ -334,7 +334,7 @@ def test_a_worker_process_that_cannot_import_ends_the_run_at_once(monkeypatch, t
     spawned, popen = [], subprocess.Popen
     monkeypatch.setattr(local.subprocess, "Popen", lambda *a, **k: spawned.append(popen(*a, **k)) or spawned[-1])
     with pytest.raises(
-        RunError, match=rf"^a worker process cannot start: {says}; install nnlite again for .*--resume$"
+        RunError, match=rf"^a worker process cannot start: {says}; install nnlite again for .*go on by resume=$"
     ):
         small.train(store, of, ROWS, num_processes=2)
     assert len(spawned) == 2

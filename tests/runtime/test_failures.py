@@ -41,10 +41,10 @@ def test_a_loss_that_is_no_number_says_where_and_what_to_try(num_processes, tmp_
     assert last.status == "failed"
     assert "the loss is no longer a number (round " in last.reason
     assert "worker " in last.reason
-    assert "try a smaller --learning-rate" in last.reason
+    assert "try a smaller learning_rate=" in last.reason
     assert last.round <= 2
     assert small.exists(store, KEYS.checkpoint(last.round))
-    with pytest.raises(RunError, match=r"run small is failed, at round .*no longer a number"):
+    with pytest.raises(RunError, match=r"run small failed: .*no longer a number"):
         lifecycle.result(store, of, last)
 
 
@@ -189,7 +189,7 @@ def test_a_disk_that_fills_up_under_the_workers(small_disk):
 
 def test_a_spec_that_is_not_ours(tmp_path):
     store = MemoryStore()
-    with pytest.raises(RunError, match=r"no run 'nothing' in memory:.*--store"):
+    with pytest.raises(RunError, match=r"no run 'nothing' in memory:.*store="):
         read_spec(store, "nothing")
     store.put(Keys("odd").spec, b"{}")
     with pytest.raises(StoreError, match=r"runs/odd/spec\.json is not a run's specification"):

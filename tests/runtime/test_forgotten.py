@@ -103,7 +103,7 @@ def test_who_names_no_checkpoint_store_or_another_one_is_told(durable, tmp_path)
     with pytest.raises(UsageError, match=r"keeps its checkpoints in file://.*durable.*not in file://.*other"):
         lifecycle.find(store, of.run, f"file://{tmp_path}/other")
     forget(store, "all")
-    with pytest.raises(RunNotFound, match="--checkpoint-store"):
+    with pytest.raises(RunNotFound, match="checkpoint_store="):
         lifecycle.find(store, of.run)
     with pytest.raises(RunNotFound, match=r"no run 'small' in memory.* nor in file://.*other"):
         lifecycle.find(store, of.run, f"file://{tmp_path}/other")

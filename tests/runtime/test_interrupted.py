@@ -81,7 +81,7 @@ def test_a_finished_run_is_not_taken_up_again():
 def test_a_name_is_taken_once():
     store = MemoryStore()
     lifecycle.begin(store, store, OF, ROWS)
-    with pytest.raises(RunError, match=r"a run 'small' in memory:.* already: go on with it by --resume small"):
+    with pytest.raises(RunError, match=r"a run 'small' in memory:.* already: go on with it \(resume=\'small\'\)"):
         lifecycle.begin(store, store, OF, ROWS)
 
 

@@ -88,7 +88,7 @@ def test_one_that_is_gone_is_one_line() -> None:
 def test_one_that_a_memcached_has_forgotten_is_said_with_what_to_do() -> None:
     """Sending it again makes the same memcached forget another one."""
     need_memcached()
-    forgotten = pytest.raises(DataNotFound, match=r"is gone from memcached://.*more memory \(-m\).*--data-store")
+    forgotten = pytest.raises(DataNotFound, match=r"is gone from memcached://.*more memory \(-m\).*data_store=")
     with Memcached() as server, open_store(f"memcached://{server.address}/small") as store, forgotten:
         shard_store.read(store, FIRST)
 

@@ -419,7 +419,7 @@ def test_a_server_that_is_not_there_is_named_with_its_flag() -> None:
     verbs: list[Callable[[], Any]] = [lambda: store.get("a"), lambda: store.put("a", b""), lambda: store.delete("a")]
     for verb in [*verbs, lambda: store.get_many(["a"]), lambda: store.put("a", b"x" * 2_000_000)]:
         with pytest.raises(
-            StoreUnavailable, match=rf"127\.0\.0\.1:{port} \(--store memcached.*\) cannot be reached: conn"
+            StoreUnavailable, match=rf"127\.0\.0\.1:{port} \(store='memcached.*'\) cannot be reached: conn"
         ):
             verb()
 
@@ -442,7 +442,7 @@ def test_a_name_with_several_addresses_is_refused(memcached: Memcached, monkeypa
     answers = itertools.cycle([found, found[::-1]])
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: next(answers))
     url, prefix = f"memcached://two.example:{memcached.port}", fresh_prefix()
-    listed = rf"list them, in every --store: memcached://127\.0\.0\.1:{memcached.port},127\.0\.0\.2:{memcached.port}/"
+    listed = rf"list them, in every store=: memcached://127\.0\.0\.1:{memcached.port},127\.0\.0\.2:{memcached.port}/"
     for _ in range(2):
         with open_store(f"{url}/{prefix}") as store:
             with pytest.raises(StoreError, match=f"this name has 2 addresses.*{listed}") as caught:

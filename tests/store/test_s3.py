@@ -191,7 +191,7 @@ FATAL = [
     ((403, "RequestTimeTooSkewed"), "this machine's clock is more than 15 minutes wrong"),
     ((301, "PermanentRedirect"), r"the bucket is in another region than asked; add \?region=REGION"),
     ((400, "AuthorizationHeaderMalformed"), "the bucket is in another region"),
-    ((404, "NoSuchBucket"), "create the bucket, or correct --store"),
+    ((404, "NoSuchBucket"), "create the bucket, or correct store="),
     ((404, "404"), r"that is no S3 answer: is \?endpoint="),
     ((400, "EntityTooLarge"), "the value is larger than the server takes"),
     ((418, "Teapot"), ""),
@@ -373,7 +373,7 @@ def test_of_many_keys_those_that_were_answered_are_told_and_the_rest_is_not_aske
 def test_a_missing_bucket(s3: str) -> None:
     store = S3Store.from_url(f"s3://no-such-bucket/p?endpoint={s3}")
     for verb in (lambda: store.get("a"), lambda: store.get_many(["a", "b"])):
-        with pytest.raises(StoreError, match="bucket does not exist; create the bucket, or correct --store") as caught:
+        with pytest.raises(StoreError, match="bucket does not exist; create the bucket, or correct store=") as caught:
             verb()
         assert not isinstance(caught.value, NotFound)
 
@@ -408,7 +408,7 @@ def test_a_server_that_is_not_there_is_named_with_its_flag() -> None:
     endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
     store = S3Store.from_url(fresh_url(endpoint))
     for verb in (lambda: store.get("a"), lambda: store.put("a", b""), lambda: store.delete("a")):
-        with pytest.raises(StoreUnavailable, match=rf"{endpoint} cannot be reached; check --store"):
+        with pytest.raises(StoreUnavailable, match=rf"{endpoint} cannot be reached; check store="):
             verb()
 
 

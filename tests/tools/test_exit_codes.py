@@ -6,6 +6,7 @@ import pytest
 
 from nnlite import places
 from nnlite.commands import COMMANDS, _platform, door, parser_of
+from nnlite.commands._spelling import with_options
 from nnlite.platform import PLATFORMS, find
 
 C = ("train", "--case", "c", "--dataset", "fashion-sample")
@@ -192,3 +193,22 @@ def test_without_a_folder_for_temporary_files(train, monkeypatch):
         done = train(*small, "--calibrate")
         assert (done.code, "set TMPDIR" in done.err, "Traceback" in done.err) == (2, True, False)
         assert train(*small).code == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("check the run's id and store=", "check the run's id and --store"),
+        ("check store=, or checkpoint_store=: one is wrong", "check --store, or --checkpoint-store: one is wrong"),
+        ("allow more (budget_usd=), or memory_mb=?", "allow more (--budget-usd), or --memory-mb?"),
+        ("go on with it (resume='mine'), or", "go on with it (--resume mine), or"),
+        ("name the file, case='my case.py'", "name the file, --case 'my case.py'"),
+        ("give that by prices=FILE", "give that by --prices FILE"),
+        ("name parallel=", "name --workers"),
+        ("add ?region=eu-west-1 to store=", "add ?region=eu-west-1 to --store"),
+        ("NNLITE_DATA=DIR, a=b, x == y and self.store=3", "NNLITE_DATA=DIR, a=b, x == y and self.store=3"),
+        ("wanted crash=.001,lose=.01", "wanted crash=.001,lose=.01"),
+    ],
+)
+def test_arguments_in_messages_of_the_library_are_spelled_as_options(said, shown):
+    assert with_options(said, {"parallel": "--workers"}) == shown

@@ -76,7 +76,7 @@ class Chosen:
         elif "column1" in features and lines.names[0] == "column1":
             raise DataError(
                 f"{lines.path}, line 1: column 1 has no name, as where row numbers were written with a table: say "
-                "--ignore column1 if it is one, or name it"
+                "ignore='column1' if it is one, or name it"
             )
         if target in ignored or not features:
             raise UsageError(f"{lines.path}: there is nothing to predict {target!r:.60} from, or it is ignored")
@@ -150,7 +150,7 @@ class Survey:
         """What it is. Raises DataError for what can be no input."""
         num_there = self.num_rows - self.num_missing
         if not num_there:
-            raise DataError(f"{lines.path}: {self.name!r} has no cell that holds something: --ignore it")
+            raise DataError(f"{lines.path}: {self.name!r} has no cell that holds something: ignore= it")
         if self.first_text is None:
             offset = (self.low + self.high) / 2 if self.low < self.high else self.low
             return Column(self.name, NUMBER, mean=offset, low=self.low, high=self.high)
@@ -167,7 +167,7 @@ class Survey:
         if len(self.texts) > MOST_TEXTS or 2 * len(self.texts) > max(num_there, 40):
             many = f"more than {MOST_TEXTS}" if len(self.texts) > MOST_TEXTS else f"{len(self.texts)}"
             raise lines.wrong(
-                line, f"{self.name!r} has {many} different texts in {num_there:,} rows: no category; --ignore it"
+                line, f"{self.name!r} has {many} different texts in {num_there:,} rows: no category; ignore= it"
             )
         return Column(self.name, CATEGORY, low=0.0, high=1.0, texts=tuple(sorted(self.texts)))
 
@@ -186,7 +186,7 @@ class Surveys:
         if found.num_missing:
             raise lines.wrong(
                 found.missing[0],
-                f"the target {chosen.target!r} is missing, {_times(found.num_missing)}: --missing drop",
+                f"the target {chosen.target!r} is missing, {_times(found.num_missing)}: missing='drop'",
             )
         if found.first_text is None:
             return self._of_numbers(lines, chosen)
@@ -206,7 +206,7 @@ class Surveys:
             text = list(self.texts)[fractions[0] if len(fractions) else 0]
             raise DataError(
                 f"{where}: numbers like {text} ({len(values):,} different ones) are amounts, no classes: name the "
-                "column of the classes, --target COLUMN"
+                "column of the classes, target=COLUMN"
             )
         return splits.classes(values.astype(np.int64)[np.asarray(self.labels)], where)
 
@@ -230,7 +230,7 @@ def _survey(lines: Lines, chosen: Chosen) -> Surveys:
     if gone and chosen.missing == "error":
         counts = ", ".join(f"{survey.name!r} {survey.num_missing:,}" for survey in gone[:5])
         more = f" and {len(gone) - 5} more columns" if len(gone) > 5 else ""
-        raise lines.wrong(gone[0].missing[0], f"cells are missing ({counts}{more}): --missing mean, or drop")
+        raise lines.wrong(gone[0].missing[0], f"cells are missing ({counts}{more}): missing='mean', or drop")
     return Surveys(found, labels, texts)
 
 

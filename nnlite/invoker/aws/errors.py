@@ -11,7 +11,7 @@ from botocore.parsers import ResponseParserError
 from nnlite.errors import NnliteError, RunError, words
 
 _RENEW = "log in again (aws sso login), or renew AWS_SESSION_TOKEN"
-_LOGIN = "run `aws configure`, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a --profile"
+_LOGIN = "run `aws configure`, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile="
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _UNKNOWN = {
     "InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AuthFailure",
@@ -63,9 +63,9 @@ def _on_refusal(error: boto.ClientError, service: str) -> str:
     if code in _DENIED:
         named = _NAMED.search(message_of(error))
         action = named[1] if named else f"{service}:{_action(error.operation_name)}"
-        return f"these credentials may not {action}; allow it (docs/lambda.md has a list), or use another --profile"
+        return f"these credentials may not {action}; allow it (docs/lambda.md has a list), or use another profile="
     if code == "ResourceNotFoundException" and service in _DEPLOYED:
-        return "python -m tools.deploy makes it (or is it in another --region?)"
+        return "python -m tools.deploy makes it (or is it in another region=?)"
     return ""
 
 
@@ -78,9 +78,9 @@ def _on_failure(error: Exception) -> str:
     if isinstance(error, boto.ProfileNotFound):
         return "~/.aws/config has those that there are"
     if isinstance(error, boto.NoRegionError):
-        return "name a region (--region eu-west-1), or set AWS_DEFAULT_REGION"
+        return "name a region (region='eu-west-1'), or set AWS_DEFAULT_REGION"
     if isinstance(error, _NO_ANSWER):
-        return "AWS cannot be reached; check the network and --region"
+        return "AWS cannot be reached; check the network and region="
     if isinstance(error, ResponseParserError):
         return "that is no answer of AWS: is there a login page or a proxy between?"
     return ""

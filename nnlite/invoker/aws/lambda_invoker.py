@@ -17,7 +17,7 @@ from nnlite.records import Count, Unsound, fit, parse
 
 NUM_THREADS = 16
 QUEUE_EVERY_S = 5.0
-_AGAIN = "deploy it again (python -m tools.deploy), then go on by --resume"
+_AGAIN = "deploy it again (python -m tools.deploy), then go on by resume="
 
 
 @dataclass(frozen=True)

@@ -126,11 +126,10 @@ def secret(given: str | None, environ: Mapping[str, str]) -> bytes:
     """
     named = given or environ.get(SECRET_FILE)
     if not named:
-        raise UsageError(
-            f"calls must be signed: --secret-file FILE (or {SECRET_FILE}), the same that the functions have"
-        )
-    path, source = places.expanded(named), "--secret-file " if given else f"{SECRET_FILE}="
+        raise UsageError(f"calls must be signed: secret_file=FILE (or {SECRET_FILE}), the same that the functions have")
+    path, source = places.expanded(named), "secret_file " if given else f"{SECRET_FILE}="
     try:
         return checked_secret(path.read_bytes(), str(path))
     except OSError as error:
-        raise UsageError(f"{source}{path}: {error.strerror or error}") from None
+        about = "secret_file" if given else ""
+        raise UsageError(f"{source}{path}: {error.strerror or error}", parameter=about) from None

@@ -34,7 +34,7 @@ class Bucket:
                     raise RunError(
                         f"the bucket {self.name} is not to be had (AWS says {code_of(error)}: {message_of(error)}): it "
                         "belongs to another account or region, or these credentials may not s3:ListBucket it; choose "
-                        "another --stack-name"
+                        "another stack_name="
                     ) from error
                 raise
 

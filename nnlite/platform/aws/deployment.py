@@ -113,7 +113,7 @@ def deploy(stack: Stack, is_new: bool, bundle: Bundle, parameters: dict[str, str
         if bucket.exists():
             raise RunError(
                 f"the bucket {bucket.name} is there, but the stack {stack.name} is not: delete the bucket, or choose "
-                "another --stack-name"
+                "another stack_name="
             )
         tell("the bucket first, as the function's code must lie in it")
         stack.carry_out(stack.propose(template.bucket_alone(), parameters), tell)

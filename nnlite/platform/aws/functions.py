@@ -119,7 +119,7 @@ class Lambda(WhichStack, Platform):
         if spec.case_file is not None:
             raise UsageError(
                 f"{spec.case_file.name} defines layers or other parts of its own, which are not in the function's "
-                "bundle: use nnlite's own on Lambda, or --platform local"
+                "bundle: use nnlite's own on Lambda, or train on this machine"
             )
         prices_of = self.tariff(store_url, pricing)
         return replace(
@@ -133,7 +133,7 @@ class Lambda(WhichStack, Platform):
         return {
             "where": f"AWS Lambda in {of.function.account.region}: {of.function.name}, "
             f"{of.configuration.memory_mb:,} MB, {of.configuration.timeout_s} s, {of.configuration.architecture}",
-            "budget": "none (--budget-usd)" if usd is None else f"${usd:g}: the run stops before it is spent",
+            "budget": "none (budget_usd=)" if usd is None else f"${usd:g}: the run stops before it is spent",
         }
 
     def tariff(self, store_url: str, pricing: Pricing) -> Tariff:

@@ -73,7 +73,7 @@ class Stack:
         if standing is None:
             raise RunError(
                 f"there is no stack {self.name} {where}: python -m tools.deploy makes it (or is it in another "
-                "--region, or has another --stack-name?)"
+                "region=, or has another stack_name=?)"
             )
         if "Function" not in standing.outputs:
             found = ", ".join(sorted(standing.outputs)) or "none"
@@ -87,10 +87,10 @@ class Stack:
         """What to do about a stack that has none."""
         asked = str(self._client.meta.endpoint_url)
         if (urlsplit(asked).hostname or "").endswith(AWS_HOSTS):
-            return "its deploy was interrupted (run python -m tools.deploy), or it is another program's (--stack-name)"
+            return "its deploy was interrupted (run python -m tools.deploy), or it is another program's (stack_name=)"
         return (
             f"if python -m tools.deploy has just ended well, {asked} does not do what CloudFormation does with change "
-            "sets (moto does not); else run it, or choose another --stack-name"
+            "sets (moto does not); else run it, or choose another stack_name="
         )
 
     def functions(self) -> list[str]:

@@ -49,7 +49,7 @@ def adapt(spec: RunSpec, invocation: str, pace: CallPace, tariff: Tariff, memory
     if spec.case_file is not None:
         raise UsageError(
             f"{spec.case_file.name} defines layers or other parts of its own, which are not in the functions' images: "
-            "use nnlite's own on OpenFaaS, or --platform local"
+            "use nnlite's own on OpenFaaS, or train on this machine"
         )
     if invocation == "async" and pace.wait_s is None:
         pace = replace(pace, wait_s=ASYNC_WAIT_S)

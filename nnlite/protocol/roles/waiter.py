@@ -16,7 +16,7 @@ from nnlite.protocol.roles import durable
 from nnlite.protocol.roles.sweep import sweep
 
 T = TypeVar("T")
-MORE_MEMORY = "a memcached that forgets wants more memory (-m), or the run a --checkpoint-store"
+MORE_MEMORY = "a memcached that forgets wants more memory (-m), or the run a checkpoint_store="
 
 
 class Leave(Exception):  # not an error: how deep code says that this invocation is over

@@ -234,7 +234,7 @@ class Worker(Contributing):
         """End the run, as failed: a loss or a weight of this worker is no longer a number."""
         reason = (
             f"the loss is no longer a number (round {round}, worker {self.worker}): "
-            "try a smaller --learning-rate, or another --optimizer"
+            "try a smaller learning_rate=, or another optimizer="
         )
         yield from self.fail(reason)
 

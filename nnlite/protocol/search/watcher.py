@@ -98,7 +98,7 @@ def outcome(search: str) -> Program[tuple[Outcome, list[Result]]]:
     score it on the test split, and delete the models of the others. Raises RunError when no trial is any good."""
     board = yield from Board.of(search)
     if board is None:
-        raise RunError(f"no search {search!r} in this store: check its id and --store")
+        raise RunError(f"no search {search!r} in this store: check its id and store=")
     yield from board.look()
     ranking = leaderboard(board.results)
     found = yield Get(board.keys.outcome)

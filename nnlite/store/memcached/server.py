@@ -51,7 +51,7 @@ def _addresses(host: str, port: int, *arguments: Any) -> list[Any]:
         listed = ",".join(f"{address}:{port}" for address in shown)
         raise StoreError(
             f"memcached at {host}:{port}: this name has {len(of_it)} addresses, and behind each may be another server, "
-            f"with other values: list them, in every --store: memcached://{listed}/prefix, or name the one server"
+            f"with other values: list them, in every store=: memcached://{listed}/prefix, or name the one server"
         )
     return list(of_it.values())
 
@@ -68,7 +68,7 @@ class Server:
 
     def __init__(self, host: str, port: int, store_url: str, connect_timeout_s: float, timeout_s: float) -> None:
         self.address = f"{host}:{port}"
-        self._where = f"memcached at {self.address} (--store {store_url})"
+        self._where = f"memcached at {self.address} (store={store_url!r})"
         self._timeout_s = timeout_s
         self._has_answered = False
         self._idle: deque[Client] = deque()
@@ -134,17 +134,17 @@ class Server:
             return StoreError(f"{where}: {says}; it wants a password (-Y), and {_OPEN}")
         if isinstance(error, (MemcacheServerError, MemcacheClientError)):
             return StoreError(f"{where} refuses a command: {says}; is it a memcached?")
-        return StoreError(f"{where} does not speak memcached's protocol ({says[:60]}); correct --store")
+        return StoreError(f"{where} does not speak memcached's protocol ({says[:60]}); correct store=")
 
     def _unreachable(self, error: OSError) -> str:
         says = words(error.strerror or error).lower()
         if isinstance(error, TimeoutError):
             return f"did not answer in {self._timeout_s:g} s; is it up, and the network?"
         if isinstance(error, socket.gaierror):
-            return f"cannot be reached: no such host ({says}); correct --store"
+            return f"cannot be reached: no such host ({says}); correct store="
         if isinstance(error, (ConnectionResetError, BrokenPipeError)):
             return self._closed(f" ({says})")
-        advice = "start it, or correct --store" if isinstance(error, ConnectionRefusedError) else "correct --store"
+        advice = "start it, or correct store=" if isinstance(error, ConnectionRefusedError) else "correct store="
         return f"cannot be reached: {says}; {advice}"
 
     def _closed(self, says: str = "") -> str:

@@ -23,10 +23,10 @@ _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE,
 _WRONG_KEY = f"check the credentials: {_CREDENTIALS}"
 _LOGIN = "log in again (aws sso login), or renew AWS_SESSION_TOKEN"
 _CLOCK = "this machine's clock is more than 15 minutes wrong; set it"
-_REGION = "the bucket is in another region than asked; add ?region={region} to --store"
+_REGION = "the bucket is in another region than asked; add ?region={region} to store="
 _KMS = "allow kms:GenerateDataKey and kms:Decrypt on the key that encrypts the bucket"
 _ADVICE = {
-    "NoSuchBucket": "create the bucket, or correct --store",
+    "NoSuchBucket": "create the bucket, or correct store=",
     "AccessDenied": "allow s3:GetObject, s3:PutObject and s3:DeleteObject on the prefix, and s3:ListBucket on the "
     "bucket (without it AWS says this of every key that is not there)",
     "InvalidAccessKeyId": _WRONG_KEY,
@@ -132,15 +132,15 @@ def failure(error: Exception, what: str, endpoint: str) -> StoreError:
     if isinstance(error, boto.ProfileNotFound):
         return StoreError(f"{says}; AWS_PROFILE names it, and ~/.aws/config has those that there are")
     if isinstance(error, boto.NoRegionError):
-        return StoreError(f"{says}; add ?region=REGION to --store, or set AWS_DEFAULT_REGION")
+        return StoreError(f"{says}; add ?region=REGION to store=, or set AWS_DEFAULT_REGION")
     if isinstance(error, boto.SSLError):
         return StoreError(f"{says}; there is no trust in {endpoint}: check ?endpoint= and the certificates")
     if isinstance(error, (boto.ReadTimeoutError, boto.ConnectTimeoutError)):
-        return StoreUnavailable(f"{says}; {endpoint} did not answer in time; check the network and --store")
+        return StoreUnavailable(f"{says}; {endpoint} did not answer in time; check the network and store=")
     if isinstance(error, (*_BROKEN, DamagedAnswerError)) or "urllib3" in type(error).__module__:
         return StoreUnavailable(f"{what}: the answer of {endpoint} broke off or was damaged ({words(error)})")
     if isinstance(error, (boto.ConnectionError, boto.HTTPClientError, OSError)):
-        return StoreUnavailable(f"{what}: {endpoint} cannot be reached; check --store ({words(error)})")
+        return StoreUnavailable(f"{what}: {endpoint} cannot be reached; check store= ({words(error)})")
     if isinstance(error, (ForeignAnswerError, ResponseParserError)):
         return StoreError(f"{says}; was it {endpoint} that answered, or a login page or proxy before it?")
     return StoreError(says)

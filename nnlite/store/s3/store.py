@@ -260,7 +260,7 @@ class S3Store(Store):
         etag = answer.get("ETag")
         return (
             f"cannot swap {key!r} in {self.url}: the server gives the ETag {etag} and refuses an If-Match of it (412), "
-            "so no conditional write can succeed; ask it without the proxy before it, or use another --store"
+            "so no conditional write can succeed; ask it without the proxy before it, or use another store="
         )
 
     def _explained(self, error: Exception, verb: str, key: str) -> StoreError:

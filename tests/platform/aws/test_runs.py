@@ -187,7 +187,7 @@ def test_a_function_that_can_only_fail_ends_the_run_at_once(stack, what):
     assert "\n" not in said
     assert said.startswith(f"the function {NAME} fails each time: {kind}: ")
     assert says in said
-    assert said.endswith("; deploy it again (python -m tools.deploy), then go on by --resume")
+    assert said.endswith("; deploy it again (python -m tools.deploy), then go on by resume=")
     assert [event["attempt"] for _, event in stack.functions.calls] == [1] * of.num_workers
     last = lifecycle.standing(store, of)
     assert (last.status, last.reason) == ("failed", said)

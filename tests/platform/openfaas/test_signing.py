@@ -101,7 +101,7 @@ def test_a_secret_is_found_in_the_home_that_everything_else_is_found_in(tmp_path
     assert credentials.secret("~/secret", {}) == b"0123456789abcdef"
     with pytest.raises(UsageError, match=rf"^NNLITE_OPENFAAS_SECRET_FILE={tmp_path}/nowhere: No such file"):
         credentials.secret(None, {credentials.SECRET_FILE: "~/nowhere"})
-    with pytest.raises(UsageError, match=rf"^--secret-file {tmp_path}/nowhere: No such file"):
+    with pytest.raises(UsageError, match=rf"^secret_file {tmp_path}/nowhere: No such file"):
         credentials.secret("~/nowhere", {})
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nnlite.commands._command import run
 from nnlite.cost.curve import OBJECTIVES
-from nnlite.errors import NnliteError
+from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.averaging import contribution
 from nnlite.protocol.averaging.contribution import Tally
 from nnlite.protocol.records.keys import Keys
@@ -143,3 +143,23 @@ def test_the_original_s_faults_are_written_down(monkeypatch):
     _, other = change(0.5)
     cosine = (moved * other).sum() / np.linalg.norm(moved) / np.linalg.norm(other)
     assert cosine < 0.95
+
+
+def test_learning_compares_numbers_of_workers_at_equal_samples(tmp_path, capsys):
+    chosen = ("--case", "c", "--dataset", "fashion-sample", "--epochs", "1", "--workers", "1,2", "--seeds", "1")
+    assert main(build_parser().parse_args(["learning", *chosen, "--json", "--plot", str(tmp_path / "l.png")])) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["protocol"], row["workers"]) for row in rows] == [
+        ("averaging", 1), ("averaging", 2), ("downpour", 1), ("downpour", 2)
+    ]  # fmt: skip
+    alone = rows[0]
+    for row in rows:
+        assert row["points"] == pytest.approx(100 * (row["test_accuracy"] - alone["test_accuracy"]), abs=0.01)
+        assert 0.2 < row["test_accuracy"] < 1
+    assert (tmp_path / "l.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("workers", ["2,4", "1,x", "1,0", "", "1,-2"])
+def test_learning_is_beside_one_worker(workers):
+    with pytest.raises(UsageError, match="wanted numbers that begin with 1"):
+        main(build_parser().parse_args(["learning", "--case", "c", "--workers", workers]))

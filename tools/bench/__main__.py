@@ -13,9 +13,9 @@ os.environ.update(blas_of(1))  # before NumPy comes, with the next imports
 
 from nnlite.commands._command import run
 from nnlite.errors import UsageError
-from tools.bench import bytes_, emnist, estimate, optimize, search, simulate, start, steps, store, table
+from tools.bench import bytes_, emnist, estimate, learning, optimize, search, simulate, start, steps, store, table
 
-BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate, emnist, table)
+BENCHES = (steps, bytes_, start, store, simulate, search, optimize, estimate, emnist, learning, table)
 
 
 def main(args: argparse.Namespace) -> int:

@@ -239,8 +239,10 @@ def load(path: str | os.PathLike[str], case: str | os.PathLike[str] | None = Non
     case: the case file that defines layers of one's own, if the network has some; it is run. A module that defines
         them and was imported before will do as well.
     Raises WeightsError for damaged files and those that describe no network, StructureError when the network has
-    classes that are not defined here, UsageError for a case file that is none.
+    classes that are not defined here, UsageError for a case file that is none and for an ONNX file.
     """
+    if _is_onnx(path):
+        raise UsageError(f"{path}: ONNX files are written and not read: name the .safetensors file of that model")
     if case is not None:
         CaseFile.read(os.fspath(case)).run()
     return _described(weights.load(path), str(path))

@@ -13,7 +13,7 @@ import nnlite
 from nnlite import cases, data, nn
 from nnlite.__main__ import main
 from nnlite.data.values import PIXELS, Values
-from nnlite.errors import RunError, StructureError
+from nnlite.errors import RunError, StructureError, UsageError
 from nnlite.interchange import onnx_file
 from nnlite.nn import models
 from tests.nn.helpers import Gains, difference, laws, networks, seeds, small_models
@@ -129,6 +129,13 @@ def test_without_the_package_one_line_says_what_to_install(tmp_path, monkeypatch
         "ONNX files are written by the package onnx, which is not installed: pip install 'nnlite-serverless[onnx]'"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_onnx_files_are_not_read(tmp_path):
+    model_of([nn.Flatten(), nn.Dense(2)], (1, 3, 3)).save(tmp_path / "m.ONNX")
+    onnx.load(tmp_path / "m.ONNX")
+    with pytest.raises(UsageError, match=r"m\.ONNX: ONNX files are written and not read: name the \.safetensors file"):
+        nnlite.load(tmp_path / "m.ONNX")
 
 
 def test_other_endings_are_nnlites_own_format(tmp_path):

@@ -56,6 +56,8 @@ class Case(metaclass=PythonNumbers):
                 )
 
 
+FOR_AMOUNTS = (nn.MeanSquaredError, nn.HalfSquaredError, nn.Huber)  #: losses
+OF_AMOUNTS = "its targets are amounts, which want one output and MeanSquaredError or Huber, as the case auto has"
 CASES = {
     case.name: case
     for case in (
@@ -209,7 +211,10 @@ def network(case: Case, rows: data.Dataset) -> nn.Sequential:
     try:
         made = _made(case, "network", lambda: case.network(rows.input_shape, rows.num_classes), nn.Sequential)
     except StructureError as error:
-        raise UsageError(f"case {case.name!r} does not fit {rows.name}: {error}") from error
+        hint = f"; {OF_AMOUNTS}" if rows.amounts is not None else ""
+        raise UsageError(f"case {case.name!r} does not fit {rows.name}: {error}{hint}") from error
+    if rows.amounts is not None and not (made.output_shape == (1,) and isinstance(made.loss, FOR_AMOUNTS)):
+        raise UsageError(f"case {case.name!r}, with {type(made.loss).__name__}, does not fit {rows.name}: {OF_AMOUNTS}")
     if isinstance(made.loss, nn.SoftmaxCrossEntropy) and made.output_shape[0] < max(2, rows.num_classes):
         targets = f"{rows.num_classes} classes" if rows.num_classes > 1 else "targets of -1 and +1"
         raise UsageError(

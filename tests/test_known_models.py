@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import nnlite
 from nnlite import data, nn, weights
 from nnlite.data import inputs
-from nnlite.data.inputs import Column, Numbers, Table
+from nnlite.data.inputs import Amounts, Column, Numbers, Table
 from nnlite.errors import StructureError, UsageError, WeightsError
 from nnlite.runs.model_file import TrainedModel
 from nnlite.runs.plan import data_spec
-from nnlite.runs.scores import Scores
+from nnlite.runs.scores import Errors, Scores
 
 RNG = np.random.default_rng(0)
 TABLE = Table(
@@ -224,3 +224,53 @@ def test_a_specification_carries_what_its_model_will_know(tmp_path):
     spec = data_spec(found)
     assert spec.class_names == ("p", "q")
     assert inputs.read(spec.inputs) == found.inputs
+
+
+# ---- amounts
+
+
+@pytest.fixture
+def line():
+    """y = 100 + 20 x, by a network that answers with mean 0 and deviation 1."""
+    network = nn.Sequential([nn.Dense(1)], (1,), nn.MeanSquaredError())
+    model = TrainedModel(network, network.empty(), (0.0,), (1.0,), {}, amounts=Amounts(100.0, 10.0, 0.0, 200.0))
+    network.layout.views(model.weights)["dense1/weight"][:] = 2
+    return model
+
+
+def test_amounts_are_in_the_unit_of_the_data(line, tmp_path):
+    nnlite.save(tmp_path / "w.st", line)
+    for model in (line, nnlite.load(tmp_path / "w.st")):
+        np.testing.assert_allclose(model.predict([[0.0], [1.0]]), [[100], [120]])
+        np.testing.assert_allclose(model.predict_labels([[3.0]]), [160])
+        with pytest.raises(UsageError, match="gives no probabilities"):
+            model.predict_proba([[0.0]])
+
+
+@given(st.integers(2, 50), st.integers(0, 99))
+def test_errors_are_those_of_counting(num_rows, seed):
+    wanted, found = np.random.default_rng(seed).normal(size=(2, num_rows))
+    made = Errors.of(wanted, found)
+    assert made.rmse == pytest.approx(np.sqrt(np.mean((wanted - found) ** 2)))
+    assert made.mae == pytest.approx(np.mean(np.abs(wanted - found)))
+    assert made.r2 == pytest.approx(1 - np.mean((wanted - found) ** 2) / np.var(wanted))
+    assert Errors.of(wanted, wanted).r2 == 1
+
+
+def test_targets_that_are_no_amounts_are_refused(line):
+    assert line.evaluate([[0.0], [1.0]], ["100", "120"]).rmse == pytest.approx(0, abs=1e-4)
+    for y in (["a", "b"], [1.0], [[1.0], [2.0]], [1.0, np.nan]):
+        with pytest.raises(UsageError, match="y: wanted an amount for each of 2 rows"):
+            line.evaluate([[0.0], [1.0]], y)
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", '{"mean": 0, "std": 0, "low": 0, "high": 1}', '{"mean": 0, "std": 1, "low": 2, "high": 1}']
+)
+def test_damaged_amounts_are_one_line(text, line, tmp_path):
+    nnlite.save(tmp_path / "w.st", line)
+    found = weights.load(tmp_path / "w.st")
+    metadata = {name: value for name, value in found.metadata.items() if name != "sha256"} | {"amounts": text}
+    weights.save(tmp_path / "w.st", found.vector, found.shapes, metadata)
+    with pytest.raises(WeightsError, match=r"holds weights but not their network \("):
+        nnlite.load(tmp_path / "w.st")

@@ -91,7 +91,9 @@ class Progress:
                 test_accuracy=values["accuracy"], test_loss=values["score_loss"],
             )  # fmt: skip
         else:
-            self._print(f"after {values['steps']:,} steps  test accuracy {values['accuracy']:.4f}")
+            accuracy, loss = values["accuracy"], values["score_loss"]
+            shown = f"test accuracy {accuracy:.4f}" if accuracy is not None else f"test loss {loss:.4f}"
+            self._print(f"after {values['steps']:,} steps  {shown}")
 
     def _flush(self, accuracy: float | None) -> None:
         if self._waiting is None:

@@ -19,6 +19,7 @@ from nnlite.commands._terminal import in_line
 from nnlite.data import Dataset
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
+from nnlite.runs import outcome
 
 
 def introduce(books: CommandBooks, dataset: Dataset | None, on_stdout: bool = False) -> None:
@@ -62,20 +63,33 @@ def show_how_to_follow(spec: RunSpec, args: argparse.Namespace) -> int:
 def show_result(run: Run, out: Path, books: CommandBooks) -> int:
     """Say what came out of a run, and which file has it."""
     last, account = run.head, books.account(has_just_ended=run.seconds is not None)
+    errors = outcome.errors_of(run.store, run.spec, run.model)
     if not books.args.json:
-        _print_result(run.spec, last, out, run.seconds, books.shown(account.cost))
+        shown = f"test {errors}" if errors is not None else f"test accuracy {_share(last.accuracy)}"
+        _print_result(shown, run.spec, last, out, run.seconds, books.shown(account.cost))
         return 0
     rounds = run.spec.rules.rounds_made(run.spec, last)
     values = {"run": run.name, "test_accuracy": last.accuracy, "rounds": rounds, "weights": str(out)}
-    say("result", **values, seconds=round(run.seconds or 0.0, 3), reason=last.reason, cost=account.values())
+    of_amounts = errors.values() if errors is not None else None
+    say(
+        "result",
+        **values,
+        test_errors=of_amounts,
+        seconds=round(run.seconds or 0.0, 3),
+        reason=last.reason,
+        cost=account.values(),
+    )
     return 0
 
 
-def _print_result(spec: RunSpec, last: Head, out: Path, seconds: float | None, cost: str) -> None:
-    accuracy = "not measured" if last.accuracy is None else f"{last.accuracy:.4f}"
+def _share(accuracy: float | None) -> str:
+    return "not measured" if accuracy is None else f"{accuracy:.4f}"
+
+
+def _print_result(shown: str, spec: RunSpec, last: Head, out: Path, seconds: float | None, cost: str) -> None:
     took = "" if seconds is None else f", {seconds:.1f} s"
     rounds = spec.rules.rounds_made(spec, last)
-    print(f"test accuracy {accuracy} after {rounds} rounds{took} ({with_options(in_line(last.reason))})")
+    print(f"{shown} after {rounds} rounds{took} ({with_options(in_line(last.reason))})")
     print(f"cost      {cost}")
     print(f"weights   {out}")
     if out.suffix.lower() == ".onnx":

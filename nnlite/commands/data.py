@@ -72,20 +72,25 @@ def check(args: argparse.Namespace) -> int:
         "train_rows_per_class": _rows_per_class(dataset.train),
         "test_rows_per_class": _rows_per_class(dataset.test),
         "columns": _columns(dataset),
+        "amounts": asdict(dataset.amounts) if dataset.amounts is not None else None,
         "digest": dataset.digest(),
     }
     if args.json:
         say("checked", **facts)
         return 0
+    if dataset.amounts is not None:
+        facts["amounts"] = f"{dataset.amounts.low:g} to {dataset.amounts.high:g}, mean {dataset.amounts.mean:.4g}"
     facts["columns"] = [f"\n  {_in_words(column)}" for column in _columns(dataset)] or ["-"]
     for key, value in facts.items():
-        text = " ".join(str(v) for v in value) if isinstance(value, list) else str(value)
+        text = " ".join(str(v) for v in value) if isinstance(value, list) else str(value if value is not None else "-")
         print(f"{key:21} {text}")
     return 0
 
 
 def _rows_per_class(split: Split) -> list[int]:
-    """Rows of each label that occurs, lowest label first."""
+    """Rows of each label that occurs, lowest label first; none of amounts."""
+    if split.y.dtype.kind == "f":
+        return []
     counts: list[int] = np.unique(split.y, return_counts=True)[1].tolist()
     return counts
 

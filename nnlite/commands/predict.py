@@ -15,6 +15,7 @@ from nnlite.nn import BinaryCrossEntropy, SoftmaxCrossEntropy
 from nnlite.runs import model_file
 from nnlite.runs.answers import Answers, answers, score
 from nnlite.runs.model_file import TrainedModel
+from nnlite.runs.scores import Errors
 
 EXAMPLES = """examples:
   python -m tools.predict iris.safetensors new.csv
@@ -41,7 +42,7 @@ def main(args: argparse.Namespace) -> int:
 def _evaluate(model: TrainedModel, args: argparse.Namespace) -> int:
     found = score(model, args.files, args.scale)
     if args.json:
-        say("scores", **found.values())
+        say("errors" if isinstance(found, Errors) else "scores", **found.values())
     else:
         print(found)
     return 0
@@ -57,11 +58,13 @@ def _tell(model: TrainedModel, some: Answers, args: argparse.Namespace) -> None:
     for row, label in enumerate(model.labels(outputs).tolist()):
         best = [(names[place], float(shares[row, place])) for place in order[row].tolist()]
         if outputs.shape[1] == 1:
-            best = [(str(label), float(shares[row, 0]))]
+            best = [(f"{label:.6g}", float(shares[row, 0]))]
         if args.json:
             kind = "probability" if is_probability else "output"
             top = [{"label": name, kind: share} for name, share in best]
             say("answer", name=some.names[row], label=best[0][0], top=top)
+        elif model.amounts is not None:
+            print(in_line(some.names[row]), best[0][0], sep="  ")
         else:
             print(in_line(some.names[row]), *(f"{in_line(name)} {share:.4f}" for name, share in best), sep="  ")
 

@@ -7,7 +7,7 @@ from math import isfinite
 
 import numpy as np
 
-from nnlite.data.inputs import Inputs
+from nnlite.data.inputs import Amounts, Inputs
 from nnlite.data.shuffle import permutation
 from nnlite.errors import DataError, UsageError
 
@@ -19,7 +19,7 @@ class Split:
     """Rows and their targets, in the same order.
 
     x: (N, C, H, W) or (N, D), uint8, int8 or float32.
-    y: (N,) integers: class labels, or targets of -1/+1.
+    y: (N,) integers: class labels, or targets of -1/+1; or float32: amounts.
     Raises DataError when they do not fit together, and for values of x that are no numbers.
     """
 
@@ -31,8 +31,8 @@ class Split:
             raise DataError(
                 f"x must be (N, C, H, W) or (N, D) of {', '.join(_X_DTYPES)}, not {self.x.shape} {self.x.dtype}"
             )
-        if self.y.dtype.kind not in "iu" or self.y.ndim != 1:
-            raise DataError(f"y must be (N,) integers, not {self.y.shape} {self.y.dtype}")
+        if (self.y.dtype.kind not in "iu" and self.y.dtype.name != "float32") or self.y.ndim != 1:
+            raise DataError(f"y must be (N,) integers or float32, not {self.y.shape} {self.y.dtype}")
         if len(self.x) != len(self.y):
             raise DataError(f"mislabelled: {len(self.x)} rows of x, {len(self.y)} of y")
         if (at := first_not_finite(self.x)) is not None:
@@ -50,12 +50,13 @@ class Split:
 class Dataset:
     """Two splits and what a network has to know about them.
 
-    num_classes: K; 1 for a target of -1/+1, which needs one output.
+    num_classes: K; 1 for a target of -1/+1, which needs one output; 0 for amounts, which do, too.
     class_names: K names, or () where classes have none.
     mean, std: per channel in units of x/255 for uint8, for `to_float`; 0 and 1 for rows of numbers, which are used
         as they are.
     note: how this copy differs from the official dataset; "" if it does not.
     inputs: of one's own data that are no pixels: what makes such rows of what a person gives.
+    amounts: what the targets were before they were standardized, where they are no classes.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Dataset:
     std: tuple[float, ...]
     note: str = ""
     inputs: Inputs | None = None
+    amounts: Amounts | None = None
 
     def __post_init__(self) -> None:
         if self.train.x.shape[1:] != self.test.x.shape[1:] or self.train.x.dtype != self.test.x.dtype:
@@ -76,6 +78,8 @@ class Dataset:
             )
         if len(self.class_names) not in (0, self.num_classes):
             raise DataError(f"{self.name}: {len(self.class_names)} names for {self.num_classes} classes")
+        if (self.num_classes == 0) != (self.amounts is not None):
+            raise DataError(f"{self.name}: {self.num_classes} classes, and amounts: {self.amounts}: wanted one of them")
         self._check_constants()
         for part, split in (("train", self.train), ("test", self.test)):
             check_targets(split.y, self.num_classes, f"{self.name} {part}")
@@ -130,7 +134,10 @@ class Dataset:
 
 
 def check_targets(y: np.ndarray, num_classes: int, where: str) -> None:
-    """Raise DataError unless y, (N,) integers, are labels below num_classes, or -1/+1 for num_classes 1."""
+    """Raise DataError unless y, (N,) integers, are labels below num_classes, or -1/+1 for num_classes 1; for 0, finite
+    float32."""
+    if num_classes == 0 and y.dtype.name == "float32" and y.ndim == 1 and len(y) and np.isfinite(y).all():
+        return
     if y.dtype.kind not in "iu" or y.ndim != 1:
         raise DataError(f"{where}: mislabelled: expected labels (N,), found {y.shape} {y.dtype}")
     if not len(y):

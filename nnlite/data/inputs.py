@@ -214,6 +214,33 @@ class Numbers:
         return {"kind": "numbers", **asdict(self)}
 
 
+@dataclass(frozen=True)
+class Amounts:
+    """What a network answers where there are no classes: numbers, which it learns with mean 0 and deviation 1."""
+
+    mean: float
+    std: Deviation
+    low: float  #: the range of the data
+    high: float
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise UsageError("expected a range that is one")
+
+    @classmethod
+    def of(cls, y: NDArray[Any], every: NDArray[Any]) -> Amounts:
+        """What is learned of the targets of a train split; every: of both."""
+        return cls(float(y.mean()), float(y.std()) or 1.0, float(every.min()), float(every.max()))
+
+    def standardized(self, y: NDArray[Any]) -> NDArray[np.float32]:
+        """As a network learns them."""
+        return ((y.astype(np.float64) - self.mean) / self.std).astype(np.float32)
+
+    def restored(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Outputs of a network as they were given."""
+        return (outputs.astype(np.float64) * self.std + self.mean).astype(np.float32)
+
+
 Inputs = Table | Numbers
 _KINDS: dict[str, Any] = {"table": Table, "numbers": Numbers}
 

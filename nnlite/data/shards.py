@@ -105,7 +105,7 @@ def key(dataset_name: str, digest: str, part: str, num_shards: int, shard: int) 
 
 
 def _storable(y: np.ndarray) -> np.ndarray:
-    if y.dtype.newbyteorder("=").name in ("uint8", "int8", "int16", "int32"):
+    if y.dtype.newbyteorder("=").name in ("uint8", "int8", "int16", "int32", "float32"):
         return y
     narrow = y.astype(np.int32)
     if not np.array_equal(narrow, y):

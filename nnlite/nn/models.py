@@ -18,7 +18,7 @@ from nnlite.nn.layers.lrn import LocalResponseNorm
 from nnlite.nn.layers.normalization import GroupNorm
 from nnlite.nn.layers.pool import MaxPool2D
 from nnlite.nn.layers.residual import Residual
-from nnlite.nn.losses import HalfSquaredError, Hinge, SoftmaxCrossEntropy
+from nnlite.nn.losses import HalfSquaredError, Hinge, MeanSquaredError, SoftmaxCrossEntropy
 from nnlite.nn.network import Sequential
 from nnlite.nn.parameters import Shape
 
@@ -69,8 +69,8 @@ def mlp(input_shape: Shape = (1, 28, 28), num_classes: int = 10, hidden: Sequenc
 def suited(input_shape: Shape, num_classes: int, hidden: Sequence[int] = (100,)) -> Sequential:
     """What suits rows of any kind: an MLP with ReLU for numbers, with convolutions before it for images.
 
-    num_classes: 1 for a target of ±1, with one output and half the squared error. Images are halved by each of two
-    or three convolutions, as long as they have 8 pixels a side.
+    num_classes: 0 for amounts, with one output and the squared error; 1 for a target of ±1, with half of that. Images
+    are halved by each of two or three convolutions, as long as they have 8 pixels a side.
     """
     layers: list[Layer] = []
     if len(input_shape) == 3:
@@ -83,6 +83,8 @@ def suited(input_shape: Shape, num_classes: int, hidden: Sequence[int] = (100,))
     layers.append(Flatten())
     for units in hidden:
         layers += [Dense(units), ReLU()]
+    if num_classes == 0:
+        return Sequential([*layers, Dense(1, Glorot())], input_shape, MeanSquaredError())
     if num_classes == 1:
         return Sequential([*layers, Dense(1, Glorot()), Tanh()], input_shape, HalfSquaredError())
     return Sequential([*layers, Dense(num_classes, Glorot())], input_shape)

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 
 from nnlite.data.own import new
 from nnlite.errors import StructureError, UsageError
-from nnlite.nn import SoftmaxCrossEntropy
-from nnlite.runs import scores
 from nnlite.runs.model_file import TrainedModel
-from nnlite.runs.scores import Scores
+from nnlite.runs.scores import Errors, Scores
 
 
 @dataclass(frozen=True)
@@ -38,26 +36,25 @@ def answers(model: TrainedModel, paths: Sequence[str], scale: str | None = None)
                 rows = given.x if given.is_encoded else model.rows(given.x, scale)
             except (StructureError, UsageError) as error:
                 raise UsageError(f"{path}: {error}") from None
-            yield Answers(given.names, model.network.predict(model.weights, rows), given.labels)
+            yield Answers(given.names, model.answer(rows), given.labels)
 
 
-def score(model: TrainedModel, paths: Sequence[str], scale: str | None = None) -> Scores:
+def score(model: TrainedModel, paths: Sequence[str], scale: str | None = None) -> Scores | Errors:
     """How good a model is at files that say their labels. Raises as `answers`, and UsageError for one that does not."""
     outputs, wanted = [], []
-    if model.network.output_shape == (1,):
+    if model.amounts is None and model.network.output_shape == (1,):
         raise UsageError("a model with a single output has no classes to score")
     for some in answers(model, paths, scale):
+        where = some.names[0].rpartition(":")[0] or some.names[0]
         if some.labels is None:
-            raise UsageError(f"{some.names[0]}: no label is known: {_where(model)}")
+            raise UsageError(f"{where}: no label is known: {_where(model)}")
         try:
-            wanted.append(scores.numbers(some.labels, model.classes, some.outputs.shape[1]))
+            model.scored(some.outputs, some.labels)
         except UsageError as error:
-            raise UsageError(f"{some.names[0].rpartition(':')[0] or some.names[0]}: {error}") from None
+            raise UsageError(f"{where}: {error}") from None
+        wanted.append(some.labels)
         outputs.append(some.outputs)
-    together, names = np.concatenate(outputs), model.classes or tuple(map(str, range(model.network.output_shape[0])))
-    is_softmax = isinstance(model.network.loss, SoftmaxCrossEntropy)
-    given = model.probabilities(together) if is_softmax else None
-    return Scores.of(names, np.concatenate(wanted), together.argmax(axis=1), given)
+    return model.scored(np.concatenate(outputs), np.concatenate(wanted))
 
 
 def _where(model: TrainedModel) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nnlite import output, weights
 from nnlite.case_file import CaseFile
 from nnlite.data import Values, inputs, layout
-from nnlite.data.inputs import Inputs, Table
+from nnlite.data.inputs import Amounts, Inputs, Table
 from nnlite.data.values import network_input
 from nnlite.described import UnknownClass
 from nnlite.errors import RunError, StructureError, UsageError, WeightsError
@@ -23,8 +23,9 @@ from nnlite.nn import BinaryCrossEntropy, Sequential, SoftmaxCrossEntropy
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.records import OneOf, Range, Unsound, fit, parse
 from nnlite.runs import scores
-from nnlite.runs.scores import Scores
+from nnlite.runs.scores import Errors, Scores
 
+OF_THE_FILE = ("network", "scale", "classes", "inputs", "amounts", "sha256")  # metadata that say nothing of a run
 MOST_BYTES = 4_000_000  # of the names of classes, and of what makes rows: a table may have thousands of columns
 
 
@@ -66,6 +67,7 @@ class TrainedModel:
     values: Values | None = None  #: what the rows it was trained on are made of; None: an older file does not say
     classes: tuple[str, ...] = ()  #: their names, in the order of the outputs; none where they have none
     inputs: Inputs | None = None  #: of a table or of numbers of one's own: what makes rows of what is given
+    amounts: Amounts | None = None  #: where it answers no classes but amounts: what makes them of its outputs
 
     @classmethod
     def of(
@@ -78,13 +80,15 @@ class TrainedModel:
         values = Values(data.dtype, data.low or 0.0, data.high or 0.0) if data.dtype is not None else None
         try:
             read = inputs.read(data.inputs) if data.inputs is not None else None
+            amounts = fit(Amounts, data.amounts) if data.amounts is not None else None
         except Unsound as fault:
             raise RunError(f"run {spec.run}: its specification has inputs that are none ({fault})") from None
         names = data.class_names if len(data.class_names) == network.output_shape[0] else ()
-        return cls(network, weights, data.mean, data.std, about, values, names, read)
+        return cls(network, weights, data.mean, data.std, about, values, names, read, amounts)
 
     def predict(self, x: Any, scale: str | None = None) -> NDArray[np.float32]:
-        """Outputs (N, K) for rows as the dataset has them: images, vectors (N, D), or rows of a table.
+        """Outputs (N, K) for rows as the dataset has them: images, vectors (N, D), or rows of a table. Where a model
+        answers amounts, these, (N, 1), in the unit of the data.
 
         x: for a model of pixels, integers from 0 to 255 of any dtype, or floats in that range, (N, C, H, W) or
             (N, H, W, C), of grey ones also (N, H, W), or one of them; for others, integers or floats on the scale of
@@ -93,8 +97,12 @@ class TrainedModel:
         scale: the range of the pixels where it is another, as "0..1" or "-1..1"; it is never guessed.
         Raises StructureError for another shape, UsageError for values that are not on that scale.
         """
-        outputs: NDArray[np.float32] = self.network.predict(self.weights, self.rows(x, scale))
-        return outputs
+        return self.answer(self.rows(x, scale))
+
+    def answer(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `predict` answers, for rows as the network wants them."""
+        outputs: NDArray[np.float32] = self.network.predict(self.weights, rows)
+        return outputs if self.amounts is None else self.amounts.restored(outputs)
 
     def rows(self, x: Any, scale: str | None = None) -> NDArray[np.float32]:
         """What the network is given for x, see `predict`: (N, *input_shape)."""
@@ -134,11 +142,13 @@ class TrainedModel:
 
     def predict_labels(self, x: Any, scale: str | None = None) -> NDArray[Any]:
         """The label of each row, (N,): the name of its class, an integer where the names are whole numbers or missing,
-        or -1 and +1 for a single output. x, scale: as `predict`."""
+        -1 and +1 for a single output, or the amount. x, scale: as `predict`."""
         return self.labels(self.predict(x, scale))
 
     def labels(self, outputs: NDArray[np.float32]) -> NDArray[Any]:
         """The labels of outputs (N, K)."""
+        if self.amounts is not None:
+            return outputs[:, 0]
         if outputs.shape[1] == 1:
             return np.where(outputs[:, 0] > 0, 1, -1)
         best: NDArray[Any] = outputs.argmax(axis=1)
@@ -150,16 +160,22 @@ class TrainedModel:
         numbers = [int(name) for name in self.classes if re.fullmatch(r"-?\d{1,18}", name, re.ASCII)]
         return np.array(numbers if list(map(str, numbers)) == list(self.classes) else self.classes)
 
-    def evaluate(self, x: Any, y: Any, scale: str | None = None) -> Scores:
+    def evaluate(self, x: Any, y: Any, scale: str | None = None) -> Scores | Errors:
         """How good predictions for x are, where y, (N,), says the labels: names of classes, or their numbers.
 
-        -> `accuracy`, `log_loss`, `precision` and `recall` of each class, `confusion`; printed, a table of them.
+        -> `accuracy`, `log_loss`, `precision` and `recall` of each class, `confusion`; printed, a table of them. Where
+        the model answers amounts, and y are such: `rmse`, `mae` and `r2`.
         Raises UsageError for labels that the model does not know, and as `predict`.
         """
-        outputs = self.predict(x, scale)
+        return self.scored(self.predict(x, scale), np.asarray(y))
+
+    def scored(self, outputs: NDArray[np.float32], y: NDArray[Any]) -> Scores | Errors:
+        """The same of what was predicted."""
+        if self.amounts is not None:
+            return Errors.of(y, outputs[:, 0])
         if outputs.shape[1] == 1:
             raise UsageError("a model with a single output has no classes to score: compare predict_labels(x) with y")
-        wanted = scores.numbers(np.asarray(y), self.classes, outputs.shape[1])
+        wanted = scores.numbers(y, self.classes, outputs.shape[1])
         if len(wanted) != len(outputs):
             raise UsageError(f"y: {len(wanted):,} labels for {len(outputs):,} rows")
         is_softmax = isinstance(self.network.loss, SoftmaxCrossEntropy)
@@ -230,7 +246,8 @@ def _is_onnx(path: str | os.PathLike[str]) -> bool:
 def _known(model: TrainedModel) -> dict[str, str]:
     """What it knows of its classes, and of what it is given, as metadata of a file."""
     classes = {"classes": json.dumps({"classes": model.classes})} if model.classes else {}
-    return classes | ({"inputs": json.dumps(model.inputs.to_json())} if model.inputs is not None else {})
+    amounts = {"amounts": json.dumps(asdict(model.amounts))} if model.amounts is not None else {}
+    return classes | amounts | ({"inputs": json.dumps(model.inputs.to_json())} if model.inputs is not None else {})
 
 
 def load(path: str | os.PathLike[str], case: str | os.PathLike[str] | None = None) -> TrainedModel:
@@ -254,7 +271,7 @@ def decode(data: bytes, where: str) -> TrainedModel:
 
 
 def _described(found: weights.Weights, path: str) -> TrainedModel:
-    about = {k: v for k, v in found.metadata.items() if k not in ("network", "scale", "classes", "inputs", "sha256")}
+    about = {name: text for name, text in found.metadata.items() if name not in OF_THE_FILE}
     missing = next((name for name in ("network", "scale") if name not in found.metadata), None)
     try:
         if missing is not None:
@@ -262,6 +279,7 @@ def _described(found: weights.Weights, path: str) -> TrainedModel:
         network = Sequential.from_config(parse(found.metadata["network"]))
         scale = fit(InputScale, parse(found.metadata["scale"]), partial=True)
         names, read = _names(found.metadata, network), _inputs(found.metadata, network)
+        amounts = _amounts(found.metadata, network)
     except UnknownClass as error:
         file = found.metadata.get("case_file", "my_case.py")[:80]
         raise StructureError(
@@ -275,7 +293,16 @@ def _described(found: weights.Weights, path: str) -> TrainedModel:
         ) from None
     values = Values(scale.dtype, scale.low, scale.high) if scale.dtype is not None else None
     vector = found.vector_in(network.layout, path, "The file contradicts its own description.")
-    return TrainedModel(network, vector.copy(), scale.mean, scale.std, about, values, names, read)
+    return TrainedModel(network, vector.copy(), scale.mean, scale.std, about, values, names, read, amounts)
+
+
+def _amounts(metadata: dict[str, str], network: Sequential) -> Amounts | None:
+    """What makes amounts of outputs, where there is such. Raises Unsound."""
+    if "amounts" not in metadata:
+        return None
+    if network.output_shape != (1,):
+        raise Unsound(f"a network of {network.output_shape[0]} outputs answers none", "amounts")
+    return fit(Amounts, parse(metadata["amounts"]))
 
 
 def _names(metadata: dict[str, str], network: Sequential) -> tuple[str, ...]:

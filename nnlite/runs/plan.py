@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ def data_spec(dataset: Dataset, augment: Augment | None = None, store: str | Non
         low=values.low,
         high=values.high,
         class_names=dataset.class_names,
+        amounts=asdict(dataset.amounts) if dataset.amounts is not None else None,
         inputs=dataset.inputs.to_json() if dataset.inputs is not None else None,
     )
 

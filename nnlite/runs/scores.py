@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,39 @@ class Scores:
             f"{name:{first}}  " + "  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True))
             for name, row in zip(self.classes, cells, strict=True)
         ]
+
+
+@dataclass(frozen=True)
+class Errors:
+    """How far N amounts are off: root of the mean square, mean, and the share of the variance that is explained."""
+
+    count: int
+    rmse: float
+    mae: float
+    r2: float
+
+    @classmethod
+    def of(cls, wanted: NDArray[Any], found: NDArray[Any]) -> Errors:
+        """wanted, found: (N,). Raises UsageError for what are no amounts."""
+        try:
+            numbers = wanted.astype(np.float64)
+        except (TypeError, ValueError):
+            numbers = np.full(1, np.nan)
+        if numbers.shape != found.shape or not len(numbers) or not np.isfinite(numbers).all():
+            raise UsageError(
+                f"y: wanted an amount for each of {len(found):,} rows, found {wanted.dtype} {wanted.shape}"
+            )
+        errors, spread = found - numbers, float(np.square(numbers - numbers.mean()).sum())
+        squares = float(np.square(errors).sum())
+        r2 = 1 - squares / spread if spread else float("nan")
+        return cls(len(numbers), float(np.sqrt(squares / len(numbers))), float(np.abs(errors).mean()), r2)
+
+    def values(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"RMSE {self.rmse:.4g}, mean error {self.mae:.4g}, R2 {self.r2:.4f} of {self.count:,} rows"
 
 
 def numbers(labels: NDArray[Any], classes: Sequence[str], num_classes: int) -> NDArray[np.int64]:

@@ -156,7 +156,11 @@ def _spec(asked: Tuning, case: Case, seen: Dataset, num_rounds: int) -> RunSpec:
 
 
 def without_validation(whole: Dataset, rate: float) -> Dataset:
-    """The dataset with part of its train split as its test split."""
+    """The dataset with part of its train split as its test split. Raises UsageError where that says nothing."""
+    if whole.amounts is not None:
+        raise UsageError(
+            f"{whole.name} has amounts, and a search compares by accuracy: it is for classes, task='classes'"
+        )
     if not 0 < rate < 1:
         raise UsageError(
             f"validation {rate}: a search chooses by a part of the training split: above 0, below 1",

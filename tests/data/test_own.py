@@ -182,11 +182,7 @@ DAMAGED = {
     ),
     "one class": (text_of([[n, "a"] for n in range(9)], ["x", "y"]), "'y': all rows have the same class a"),
     "as many classes as rows": (text_of([[n, f"c{n}"] for n in range(9)], ["x", "y"]), "9 different labels in 9 rows"),
-    "amounts": (
-        text_of([[n, n + 0.5] for n in range(9)], ["x", "y"]),
-        "numbers like .*\\.5 .9 different ones. are amounts",
-    ),
-    "whole amounts": (text_of([[n, n // 3] for n in range(99)], ["x", "y"]), "33 different ones. are amounts"),
+    "one amount": (text_of([[n, 0.5] for n in range(9)], ["x", "y"]), "'y': all rows have the same amount 0.5"),
     "an empty column": (text_of([["", n % 2] for n in range(9)], ["x", "y"]), "line 2: cells are missing .'x' 9."),
 }
 
@@ -278,7 +274,15 @@ def test_given_names_of_classes_are_those_of_the_numbers():
 
 WRONG = {
     "too few labels": (lambda: data.from_arrays(X, LABELS[:5]), "one label for each of 20 rows"),
-    "labels as floats": (lambda: data.from_arrays(X, np.arange(20) / 3), "found float64"),
+    "fractions of classes": (
+        lambda: data.from_arrays(X, np.arange(20) / 3, task="classes"),
+        "of no classes, but amounts",
+    ),
+    "texts as amounts": (lambda: data.from_arrays(X, LABELS, task="amounts"), "<U1 are no amounts"),
+    "no amount": (
+        lambda: data.from_arrays(X, np.where(np.arange(20) == 7, np.inf, 0.5)),
+        "inf in row 7, counted from 0",
+    ),
     "one class": (lambda: data.from_arrays(X, np.zeros(20, int)), "all rows have the same class 0"),
     "classes like rows": (lambda: data.from_arrays(X, np.arange(20)), "20 different labels in 20 rows"),
     "NaN": (lambda: data.from_arrays(np.where(X > 200, np.nan, X), LABELS), "holds nan"),
@@ -327,6 +331,46 @@ def test_damaged_files_of_arrays_are_refused_in_one_line(tmp_path):
             data.open(tmp_path / name)
         assert str(error.value).startswith(str(tmp_path / name))
         assert "\n" not in str(error.value)
+
+
+# ---- amounts
+
+
+@pytest.mark.parametrize(
+    ("y", "task", "are_amounts"),
+    [
+        (np.arange(60) / 7, None, True),
+        (np.arange(60) * 1.0, None, True),
+        (np.arange(60) % 3 * 1.0, None, False),
+        (np.arange(60) % 3 * 1.0, "amounts", True),
+        (np.arange(60) % 3, "amounts", True),
+        (np.arange(60) % 15, "classes", False),
+    ],
+)
+def test_numbers_with_fractions_or_many_values_are_amounts_unless_it_is_said(y, task, are_amounts, table):
+    x = RNG.normal(size=(60, 2))
+    rows = [[*row, target] for row, target in zip(x.tolist(), y.tolist(), strict=True)]
+    in_memory = data.from_arrays(x, y, task=task)
+    for found in (
+        in_memory,
+        data.open(table(text_of(rows, ["a", "b", "c"])), **({} if task is None else {"task": task})),
+    ):
+        assert (found.amounts is not None) == are_amounts
+        assert (found.num_classes == 0) == are_amounts
+        assert (found.train.y.dtype == np.float32) == are_amounts
+        if are_amounts:
+            assert found.class_names == ()
+            np.testing.assert_allclose([found.train.y.mean(), found.train.y.std()], [0, 1], atol=1e-5)
+            every = np.concatenate([found.train.y, found.test.y])
+            np.testing.assert_allclose(np.sort(found.amounts.restored(every)), np.sort(y), rtol=1e-5, atol=1e-5)
+    assert data.from_arrays(x[:40], y[:40], task=task, test=(x[40:], y[40:])).num_classes == in_memory.num_classes
+
+
+def test_amounts_in_a_shard_stay_what_they_are():
+    split = data.from_arrays(RNG.normal(size=(20, 2)), RNG.normal(size=20)).train
+    key = data.shards.key("a", "0" * 16, "train", 1, 0)
+    found = data.shards.decode(data.shards.encode(split, key), key)
+    np.testing.assert_array_equal(found.y, split.y)
 
 
 # ---- pictures

@@ -2,15 +2,17 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from nnlite import cases
-from nnlite.commands import simulate, tune
+from nnlite.commands import predict, simulate, tune
 from nnlite.commands._command import run
 from nnlite.protocol.records.spec import RunSpec
+from tests.tools.documented import check
 
 RNG = np.random.default_rng(0)
 CENTRES = {"oak": (0.0, 0.0, "wet"), "ash": (5.0, 0.0, "dry"), "elm": (0.0, 900.0, "dry")}
@@ -82,6 +84,45 @@ def test_the_same_file_is_the_same_dataset_and_the_same_weights(train, table):
     from nnlite import weights
 
     np.testing.assert_array_equal(weights.load("1.st").vector, weights.load("2.st").vector)
+
+
+@pytest.fixture
+def prices(tmp_path):
+    path = tmp_path / "here" / "prices.csv"
+    x = RNG.normal(size=(200, 2))
+    with path.open("w", newline="") as file:
+        rows = ([*row, 1e6 + 3e5 * row[0] - 1e5 * row[1]] for row in x.tolist())
+        csv.writer(file).writerows([["rooms", "age", "price"], *rows])
+    return path
+
+
+@pytest.mark.parametrize("more", [(), ("--workers", 2), ("--workers", 2, "--protocol", "downpour", "--eval-every", 1)])
+def test_amounts_are_learned_and_answered_in_their_unit(more, train, prices, capfd):
+    found = result(train("--dataset", "prices.csv", *more, "--out", "p.st", "--json"))
+    assert found["test_accuracy"] is None
+    assert found["test_errors"]["count"] == 40
+    assert found["test_errors"]["r2"] > 0.9
+    done = train("--resume", found["run"], "--out", "q.st")
+    assert re.search(r"test RMSE [\d.e+]+, mean error [\d.e+]+, R2 0\.9\d+ of 40 rows after", done.out)
+    argv = ["p.st", "prices.csv", "--evaluate", "--json"]
+    assert run(predict.main, predict._parser(), argv) == 0
+    out = capfd.readouterr().out
+    assert check("tools.predict", out) == {"errors"}
+    assert json.loads(out)["r2"] > 0.9
+    assert run(predict.main, predict._parser(), ["p.st", "prices.csv"]) == 0
+    first = capfd.readouterr().out.splitlines()[0]
+    assert re.fullmatch(r"prices\.csv:2  [\d.e+]{5,}", first)
+
+
+def test_what_amounts_have_not_is_refused(train, prices, capfd):
+    for argv, words in (
+        (("--case", "c"), "its targets are amounts, which want one output and MeanSquaredError or Huber"),
+        (("--target-accuracy", 0.9), "prices.csv has amounts, no classes"),
+    ):
+        done = train("--dataset", "prices.csv", *argv)
+        assert (done.code, words in done.err) == (2, True), done
+    assert run(tune.main, tune._parser(), ["--dataset", "prices.csv"]) == 2
+    assert "a search compares by accuracy" in capfd.readouterr().err
 
 
 BAD = {

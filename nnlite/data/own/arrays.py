@@ -6,6 +6,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from numpy.typing import NDArray
 
 from nnlite.data.dataset import Dataset, Split, first_not_finite
 from nnlite.data.files import opened
-from nnlite.data.inputs import Numbers
+from nnlite.data.inputs import Amounts, Numbers
 from nnlite.data.own import splits
-from nnlite.data.own.reading import TEST, Reading
+from nnlite.data.own.reading import AMOUNTS, TEST, Reading
 from nnlite.errors import DataError, UsageError
 
 X, Y = ("x", "data", "images", "features"), ("y", "target", "targets", "label", "labels")
@@ -24,30 +25,40 @@ _DAMAGED = (ValueError, OSError, EOFError, KeyError, SyntaxError, zipfile.BadZip
             NotImplementedError, RuntimeError, MemoryError)  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Said:
+    """What is said of targets."""
+
+    class_names: Any = None
+    task: str | None = None
+
+
 def from_arrays(
-    x: Any, y: Any, *, test: Any = None, class_names: Any = None, name: str = "arrays", seed: int = splits.SEED
-) -> Dataset:
+    x: Any, y: Any, *, test: Any = None, class_names: Any = None, task: str | None = None, name: str = "arrays",
+    seed: int = splits.SEED,
+) -> Dataset:  # fmt: skip
     """The dataset that two arrays are.
 
     x: (N, D), (N, H, W), (N, C, H, W) or (N, H, W, C). Integers from 0 to 255 of the latter three, and all of uint8,
         are pixels; other numbers are standardized by what the train split has, by feature or channel.
-    y: (N,) labels: integers, texts or truth values.
+    y: (N,) labels: integers, texts or truth values; or amounts: floats that are no few whole numbers.
     test: (x, y), or the share of the rows that is set aside by `seed`, of each class alike (0.2).
     class_names: K names, where the labels are the numbers of classes.
+    task: "classes" or "amounts", where y could be both.
     Raises DataError when they do not fit together, UsageError for a share that is none.
     """
     if test is None or isinstance(test, (int, float)):
-        rate = Reading(test=TEST if test is None else test).test
+        rate = Reading(test=TEST if test is None else test, task=task).test
         assert rate is not None
-        return _split(x, y, rate, class_names, name, name, seed)
+        return _split(x, y, rate, Said(class_names, task), name, name, seed)
     if not isinstance(test, (tuple, list)) or len(test) != 2:
         raise UsageError(f"test: wanted (x, y), or a share of the rows, found {type(test).__name__}")
-    return _assembled((x, y), (test[0], test[1]), class_names, name, name)
+    return _assembled((x, y), (test[0], test[1]), Said(class_names, task), name, name)
 
 
 def read_npz(path: Path, reading: Reading) -> Dataset:
     """An .npz that holds x and y, or x_train, y_train, x_test and y_test. Raises DataError."""
-    reading.refuse_but(("test",), "arrays")
+    reading.refuse_but(("task", "test"), "arrays")
     with opened(path) as file, _loaded(file, path) as held:
         arrays = {key.lower(): _checked(lambda key=key: held[key], f"{path}, array {key!r}") for key in held.files}
     return _of_named(arrays, str(path), splits.name_of(path.name), reading)
@@ -55,7 +66,7 @@ def read_npz(path: Path, reading: Reading) -> Dataset:
 
 def read_folder(folder: Path, reading: Reading) -> Dataset:
     """A folder that holds x.npy and y.npy, or x_train.npy, y_train.npy, x_test.npy and y_test.npy. Raises DataError."""
-    reading.refuse_but(("test",), "arrays")
+    reading.refuse_but(("task", "test"), "arrays")
     paths = {path.stem.lower(): path for path in sorted(folder.glob("*.npy"))}
     arrays = {
         stem: _checked(lambda path=path: np.load(path, allow_pickle=False), str(path)) for stem, path in paths.items()
@@ -116,22 +127,22 @@ def _of_named(arrays: Mapping[str, NDArray[Any]], where: str, name: str, reading
         raise DataError(f"{where}: nothing is known of its {others[0]!r} beside {', '.join(heeded)}: leave it out")
     if len(heeded) == 2:
         x, y = (arrays[key] for key in heeded)
-        return _split(x, y, reading.test or TEST, None, name, where, splits.SEED)
+        return _split(x, y, reading.test or TEST, Said(task=reading.task), name, where, splits.SEED)
     if reading.test is not None:
         raise UsageError(f"test does nothing for {where}, which has a test split: leave it out", parameter="test")
     x, y, u, v = (arrays[key] for key in heeded)
-    return _assembled((x, y), (u, v), None, name, where)
+    return _assembled((x, y), (u, v), Said(task=reading.task), name, where)
 
 
-def _split(x: Any, y: Any, rate: float, class_names: Any, name: str, where: str, seed: int) -> Dataset:
+def _split(x: Any, y: Any, rate: float, said: Said, name: str, where: str, seed: int) -> Dataset:
     rows = _rows(x, f"{where}, x")
-    names, labels = _named(_labels(y, len(rows), f"{where}, y"), class_names, where)
-    tested = splits.set_aside(labels, rate, where, seed)
+    names, labels = _named(_labels(y, len(rows), f"{where}, y"), said, where)
+    tested = splits.set_aside(labels if names else np.zeros(len(labels), np.uint8), rate, where, seed)
     rest = np.setdiff1d(np.arange(len(labels)), tested)
     return _made((rows[rest], labels[rest]), (rows[tested], labels[tested]), names, name, where)
 
 
-def _assembled(train: tuple[Any, Any], test: tuple[Any, Any], class_names: Any, name: str, where: str) -> Dataset:
+def _assembled(train: tuple[Any, Any], test: tuple[Any, Any], said: Said, name: str, where: str) -> Dataset:
     x, u = _rows(train[0], f"{where}, x of train"), _rows(test[0], f"{where}, x of test")
     y = _labels(train[1], len(x), f"{where}, y of train")
     v = _labels(test[1], len(u), f"{where}, y of test")
@@ -139,8 +150,11 @@ def _assembled(train: tuple[Any, Any], test: tuple[Any, Any], class_names: Any, 
         raise DataError(
             f"{where}: rows of train are {x.shape[1:]} {x.dtype}, of test {u.shape[1:]} {u.dtype}: wanted the same"
         )
-    names, labels = _named(y, class_names, where)
-    known = np.unique(y) if class_names is None else np.arange(len(names))
+    names, labels = _named(y, said, where)
+    if not names:
+        _, amounts = _named(v, Said(task=AMOUNTS), where)
+        return _made((x, labels), (u, amounts), names, name, where)
+    known = np.unique(y) if said.class_names is None else np.arange(len(names))
     if (y.dtype.kind == "U") != (v.dtype.kind == "U") or not np.isin(v, known).all():
         unknown = [one for one in np.unique(v).tolist() if one not in known.tolist()][:5]
         raise DataError(f"{where}: the test split has classes {unknown} that the train split has not")
@@ -151,16 +165,19 @@ def _made(
     train: tuple[NDArray[Any], NDArray[Any]], test: tuple[NDArray[Any], NDArray[Any]], names: tuple[str, ...],
     name: str, where: str,
 ) -> Dataset:  # fmt: skip
-    """The dataset of rows and numbers of classes: pixels as they are, other numbers standardized."""
+    """The dataset of rows and numbers of classes, or amounts: pixels as they are, other numbers standardized."""
     (x, y), (u, v) = train, test
+    amounts = None if names else Amounts.of(y, np.concatenate([y, v]))
+    if amounts is not None:
+        y, v = amounts.standardized(y), amounts.standardized(v)
     if x.dtype == np.uint8:
-        return Dataset(name, Split(x, y), Split(u, v), len(names), names, *constants(x))
+        return Dataset(name, Split(x, y), Split(u, v), len(names), names, *constants(x), amounts=amounts)
     for part, rows in (("train", x), ("test", u)):
         if (at := first_not_finite(rows)) is not None:
             raise DataError(f"{where}: x of {part} holds {at}: remove such rows, or replace the values")
     inputs = Numbers.of(x)
     made = Split(inputs.standardized(x), y), Split(inputs.standardized(u), v)
-    return Dataset(name, made[0], made[1], len(names), names, (0.0,), (1.0,), inputs=inputs)
+    return Dataset(name, *made, len(names), names, (0.0,), (1.0,), inputs=inputs, amounts=amounts)
 
 
 def constants(x: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -214,21 +231,30 @@ def _labels(given: Any, num_rows: int, where: str) -> NDArray[Any]:
         y = y[:, 0]
     if y.ndim != 1 or len(y) != num_rows:
         raise DataError(f"{where}: wanted one label for each of {num_rows:,} rows, found {y.shape} {y.dtype}")
-    if y.dtype.kind == "f":
-        raise DataError(
-            f"{where}: wanted labels, integers or texts, found {y.dtype}: if they are whole numbers, say y.astype(int)"
-        )
-    if y.dtype.kind not in "biuUS":
-        raise DataError(f"{where}: wanted labels, integers or texts, found {y.dtype}")
+    if y.dtype.kind not in "biufUS":
+        raise DataError(f"{where}: wanted labels, integers or texts, or amounts, found {y.dtype}")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        place = int(np.argmin(np.isfinite(y)))
+        raise DataError(f"{where}: {y[place]} in row {place}, counted from 0: remove such rows")
     if y.dtype.kind == "S":
         return np.asarray(np.char.decode(y, "utf-8"))
     return y
 
 
-def _named(y: NDArray[Any], class_names: Any, where: str) -> tuple[tuple[str, ...], NDArray[Any]]:
-    if class_names is None:
+def _named(y: NDArray[Any], said: Said, where: str) -> tuple[tuple[str, ...], NDArray[Any]]:
+    """Names of the classes, and the number of each row's; or no names, and amounts as float64."""
+    is_float = y.dtype.kind == "f"
+    if said.task == AMOUNTS or (is_float and said.task is None and not splits.are_classes(y)):
+        if y.dtype.kind not in "iuf":
+            raise DataError(f"{where}, y: {y.dtype} are no amounts")
+        return (), y.astype(np.float64)
+    if is_float:
+        if not np.array_equal(y, np.round(y)):
+            raise DataError(f"{where}, y: numbers with fractions are of no classes, but amounts")
+        y = y.astype(np.int64)
+    if said.class_names is None:
         return splits.classes(y, f"{where}, y")
-    names = tuple(str(one) for one in class_names)
+    names = tuple(str(one) for one in said.class_names)
     if y.dtype.kind not in "iu" or not len(y) or y.min() < 0 or y.max() >= len(names):
         raise DataError(f"{where}, y: with {len(names)} names of classes, labels are 0 to {len(names) - 1}")
     return names, splits.as_numbers(y, len(names))

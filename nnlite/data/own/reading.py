@@ -13,6 +13,7 @@ from nnlite.numbers import PythonNumbers
 
 TEST = 0.2  # of the rows, where no test split is given
 MISSING = ("error", "mean", "drop")
+TASKS = CLASSES, AMOUNTS = ("classes", "amounts")
 LARGEST = 1024  # pixels of a side
 
 
@@ -34,12 +35,18 @@ class Reading(metaclass=PythonNumbers):
         None, "of pictures: pixels of a side (as they are if all are alike and small, else 32)", "PIXELS", group="own"
     )
     channels: int | None = choice(None, "of pictures: 1 for grey, 3 for colour (as they are)", "C", group="own")
+    task: str | None = choice(
+        None, "of a table or arrays: predict classes, or amounts (numbers with fractions, or of many values)",
+        values=TASKS, group="own",
+    )  # fmt: skip
     test: float | None = choice(None, f"share of the rows for the test split ({TEST})", "SHARE", group="own")
 
     def __post_init__(self) -> None:
         check_types(type(self), vars(self), UsageError)
         if self.missing not in (None, *MISSING):
             raise UsageError(f"missing {self.missing!r:.40}: there are {', '.join(MISSING)}", parameter="missing")
+        if self.task not in (None, *TASKS):
+            raise UsageError(f"task {self.task!r:.40}: there are {', '.join(TASKS)}", parameter="task")
         if self.size is not None and not 4 <= self.size <= LARGEST:
             raise UsageError(f"size {self.size}: wanted 4 to {LARGEST} pixels", parameter="size")
         if self.channels not in (None, 1, 3):

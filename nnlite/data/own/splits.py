@@ -13,6 +13,8 @@ from nnlite.data.shuffle import permutation
 from nnlite.errors import DataError
 
 MOST_CLASSES = 10_000
+FEW = 20  # numbers that are classes; more of them have as many rows each
+EXACT = 2.0**53  # whole numbers beyond are not all there
 SEED = 0  # of the split, whatever the seed of a run: the same file is always split in the same way
 
 
@@ -24,6 +26,14 @@ def classes(labels: NDArray[Any], where: str) -> tuple[tuple[str, ...], NDArray[
     found, numbers = np.unique(labels, return_inverse=True)
     check_classes(len(found), len(labels), found[:1].tolist(), where)
     return tuple(str(one) for one in found.tolist()), as_numbers(numbers.reshape(-1), len(found))
+
+
+def are_classes(y: NDArray[Any]) -> bool:
+    """Whether numbers (N,) are those of classes, and no amounts: whole, and few, or with many rows each."""
+    if not np.array_equal(y, np.round(y)) or np.abs(y).max(initial=0) > EXACT:
+        return False
+    num = len(np.unique(y))
+    return num <= FEW or num * FEW <= len(y)
 
 
 def check_classes(num_classes: int, num_rows: int, first: Sequence[Any], where: str) -> None:

@@ -17,37 +17,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.data.dataset import Dataset, Split
-from nnlite.data.inputs import CATEGORY, FLAG, MISSING, NUMBER, Column, Table, Wrong, as_flags, as_numbers
+from nnlite.data.inputs import CATEGORY, FLAG, MISSING, NUMBER, Amounts, Column, Table, Wrong, as_flags, as_numbers
 from nnlite.data.own import splits
 from nnlite.data.own.lines import Block, Lines
-from nnlite.data.own.reading import TEST, Reading
+from nnlite.data.own.reading import AMOUNTS, TEST, Reading
 from nnlite.errors import DataError, UsageError
 
 TARGETS = ("target", "label", "class", "y")  # names of columns, in any case of their letters
 MOST_TEXTS = 256  # of a category: each is an input
-MOST_NUMBERS = 20  # that are classes; more of them have as many rows each
-EXACT = 2.0**53  # whole numbers beyond are not all there
 ALMOST_ALL = 0.8  # of the cells are numbers: the others are mistakes
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
 
 def read(path: Path, reading: Reading) -> Dataset:
     """The dataset of a CSV or TSV file. Raises DataError with the line of what is wrong, UsageError."""
-    reading.refuse_but(("target", "features", "ignore", "missing", "test"), "a table")
+    reading.refuse_but(("target", "features", "ignore", "missing", "task", "test"), "a table")
     lines = Lines(path)
     chosen = Chosen.of(lines, reading)
     seen = _survey(lines, chosen)
     columns = [seen.columns[name].column(lines) for name in chosen.features]
-    names, labels = seen.classes(lines, chosen)
-    tested = splits.set_aside(labels, reading.test or TEST, f"{path}, {chosen.target!r}")
+    names, labels = seen.targets(lines, chosen, reading.task)
+    strata = labels if names else np.zeros(len(labels), np.uint8)
+    tested = splits.set_aside(strata, reading.test or TEST, f"{path}, {chosen.target!r}")
     in_test = np.zeros(len(labels), bool)
     in_test[tested] = True
     table = Table(tuple(columns), chosen.target, "mean" if chosen.missing == "mean" else "error")
     train, test = (np.empty((count, table.width), np.float32) for count in (len(labels) - len(tested), len(tested)))
     _fill(lines, chosen, table, in_test, (train, test))
     table = _standardized(table, train, test)
+    amounts = None if names else Amounts.of(labels[~in_test], labels)
+    if amounts is not None:
+        labels = amounts.standardized(labels)
     rows = Split(train, labels[~in_test]), Split(test, labels[in_test])
-    return Dataset(splits.name_of(path.name), *rows, len(names), names, (0.0,), (1.0,), inputs=table)
+    constants = (0.0,), (1.0,)
+    return Dataset(splits.name_of(path.name), *rows, len(names), names, *constants, inputs=table, amounts=amounts)
 
 
 @dataclass(frozen=True)
@@ -179,9 +182,19 @@ class Surveys:
     columns: dict[str, Survey]
     labels: array[int]  #: of each row: the place of its text among `texts`
     texts: dict[str, int]
+    amounts: array[float]  #: of each row, where all were numbers
 
-    def classes(self, lines: Lines, chosen: Chosen) -> tuple[tuple[str, ...], NDArray[Any]]:
-        """Names of the classes, in order, and the number of each row's."""
+    def see_targets(self, cells: Sequence[str], is_number: bool) -> None:
+        """Some more targets. Texts are counted from the first on, as the column may turn out to be one of texts."""
+        numbers = as_numbers(cells) if is_number else None
+        if numbers is not None:
+            self.amounts.extend(numbers)
+        if len(self.texts) <= splits.MOST_CLASSES:
+            self.labels.extend(self.texts.setdefault(text, len(self.texts)) for text in cells)
+
+    def targets(self, lines: Lines, chosen: Chosen, task: str | None) -> tuple[tuple[str, ...], NDArray[Any]]:
+        """Names of the classes, in order, and the number of each row's; no names, and the amounts, of a target that is
+        an amount."""
         found, where = self.columns[chosen.target], f"{lines.path}, {chosen.target!r}"
         if found.num_missing:
             raise lines.wrong(
@@ -189,49 +202,46 @@ class Surveys:
                 f"the target {chosen.target!r} is missing, {_times(found.num_missing)}: missing='drop'",
             )
         if found.first_text is None:
-            return self._of_numbers(lines, chosen)
+            return self._of_numbers(lines, chosen, task)
+        if task == AMOUNTS:
+            line, text = found.first_text
+            raise lines.wrong(line, f"the target {chosen.target!r}: {text!r:.60} is no amount")
         counts = np.bincount(np.asarray(self.labels))
         splits.check_classes(len(counts), len(self.labels), list(self.texts), where)
         names = sorted(self.texts)
         order = np.array([names.index(text) for text in self.texts])
         return tuple(names), splits.as_numbers(order[np.asarray(self.labels)], len(names))
 
-    def _of_numbers(self, lines: Lines, chosen: Chosen) -> tuple[tuple[str, ...], NDArray[Any]]:
-        """The same of labels that are numbers. Raises DataError when they are amounts."""
-        values, where = as_numbers(list(self.texts)), f"{lines.path}, {chosen.target!r}"
-        assert values is not None  # as no text was seen
-        fractions = np.flatnonzero((values != np.round(values)) | (np.abs(values) > EXACT))
-        few = len(values) <= MOST_NUMBERS or MOST_NUMBERS * len(values) <= len(self.labels)
-        if len(fractions) or not few:
-            text = list(self.texts)[fractions[0] if len(fractions) else 0]
-            raise DataError(
-                f"{where}: numbers like {text} ({len(values):,} different ones) are amounts, no classes: name the "
-                "column of the classes, target=COLUMN"
-            )
-        return splits.classes(values.astype(np.int64)[np.asarray(self.labels)], where)
+    def _of_numbers(self, lines: Lines, chosen: Chosen, task: str | None) -> tuple[tuple[str, ...], NDArray[Any]]:
+        """The same of a target that is a number."""
+        where, amounts = f"{lines.path}, {chosen.target!r}", np.asarray(self.amounts)
+        if task == AMOUNTS or (task is None and not splits.are_classes(amounts)):
+            if amounts.min() == amounts.max():
+                raise DataError(f"{where}: all rows have the same amount {amounts[0]:g}: there is nothing to learn")
+            return (), amounts
+        if (fractions := amounts != np.round(amounts)).any():
+            raise DataError(f"{where}: {amounts[np.argmax(fractions)]:g} is the number of no class: task='amounts'")
+        return splits.classes(amounts.astype(np.int64), where)
 
 
 def _survey(lines: Lines, chosen: Chosen) -> Surveys:
     """The first pass. Raises DataError when cells are missing, with their number, unless something is said of them."""
     found = {name: Survey(name) for name in (*chosen.features, chosen.target)}
-    labels, texts = array("l"), dict[str, int]()
-    for block in map(chosen.kept, lines.blocks()):
-        if not block.rows:
-            continue
-        columns = block.columns()
+    seen, target = Surveys(found, array("l"), {}, array("d")), found[chosen.target]
+    for block, columns in _kept(lines, chosen):
         for name, survey in found.items():
             survey.see(columns[chosen.places[name]], block, lines)
-        labels.extend(texts.setdefault(text, len(texts)) for text in columns[chosen.places[chosen.target]])
-        if len(texts) > splits.MOST_CLASSES:
-            splits.check_classes(len(texts), len(labels), [], f"{lines.path}, {chosen.target!r}")
-    if not len(labels):
+        seen.see_targets(columns[chosen.places[chosen.target]], is_number=target.first_text is None)
+        if target.first_text is not None and len(seen.texts) > splits.MOST_CLASSES:
+            splits.check_classes(len(seen.texts), len(seen.labels), [], f"{lines.path}, {chosen.target!r}")
+    if not target.num_rows:
         raise DataError(f"{lines.path} has no rows{' that are whole' if chosen.missing == 'drop' else ''}")
     gone = [survey for name, survey in found.items() if survey.num_missing and name != chosen.target]
     if gone and chosen.missing == "error":
         counts = ", ".join(f"{survey.name!r} {survey.num_missing:,}" for survey in gone[:5])
         more = f" and {len(gone) - 5} more columns" if len(gone) > 5 else ""
         raise lines.wrong(gone[0].missing[0], f"cells are missing ({counts}{more}): missing='mean', or drop")
-    return Surveys(found, labels, texts)
+    return seen
 
 
 # ---- the second pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from nnlite.errors import WeightsError
 from nnlite.protocol.effects import Model
 from nnlite.protocol.records.keys import Version
 from nnlite.records import Amount, Count, Kept, Record, Share, identity
+
+if TYPE_CHECKING:
+    from nnlite.protocol.records.spec import RunSpec
 
 NOTHING = "null"  # in place of what the metadata of a weights file do not have
 MERGE_CHUNK = 1 << 16  # entries: a piece of the sum and of one addend fit into the cache
@@ -45,6 +48,10 @@ class Tally(Record, what="a contribution to a round", error=WeightsError):
     def accuracy(self) -> float | None:
         """Test accuracy of the round's first checkpoint."""
         return self.num_correct / self.num_scored if self.num_scored else None
+
+    def accuracy_of(self, spec: RunSpec) -> float | None:
+        """The same of a run; amounts have none."""
+        return self.accuracy if spec.data.amounts is None else None
 
 
 def encode(model: Model, tally: Tally, key: str, **more: str) -> bytes:
@@ -99,10 +106,10 @@ class Summary(Kept, what="the summary of a round"):
     max_staleness: Count | None = None
 
 
-def summary(round: int, tally: Tally, seconds: float | None, **more: Any) -> Summary:
+def summary(round: int, tally: Tally, accuracy: float | None, seconds: float | None, **more: Any) -> Summary:
     """What people want to know of a round."""
     score_loss = tally.score_loss_sum / tally.num_scored if tally.num_scored else None
-    return Summary(round, seconds, tally.num_samples, tally.loss, tally.accuracy, score_loss, **more)
+    return Summary(round, seconds, tally.num_samples, tally.loss, accuracy, score_loss, **more)
 
 
 def weighted_mean(vectors: Sequence[NDArray[np.float32]], counts: Sequence[int]) -> NDArray[np.float32]:

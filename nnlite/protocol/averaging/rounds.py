@@ -95,7 +95,7 @@ class Rounds:
         following = self._after(round, tally)
         seconds = (yield Now()) - self.began_s if self.began_s is not None else None
         key = self.keys.summary(round)
-        yield Create(key, contribution.summary(round, tally, seconds).to_json(key))
+        yield Create(key, contribution.summary(round, tally, tally.accuracy_of(self.spec), seconds).to_json(key))
         if following.status == RUNNING:  # the others go on as soon as they see it, so it comes after the summary
             data = yield from self._checkpoint_after(round, root, tally)
             if data is None:
@@ -149,7 +149,7 @@ class Rounds:
 
     def _after(self, round: int, tally: Tally) -> Head:
         """Where the head of a running `round` moves, as a function of what came out of it."""
-        target, accuracy = self.spec.target_accuracy, tally.accuracy
+        target, accuracy = self.spec.target_accuracy, tally.accuracy_of(self.spec)
         if round >= self.spec.num_rounds or not self.spec.rules.has_rounds:
             return Head(round, DONE, "all rounds done", round, accuracy)
         if target is not None and accuracy is not None and accuracy >= target:

@@ -185,7 +185,7 @@ class Combiner:
         staleness = [round - update.label.base for update in pending]
         more = {"num_updates": len(pending), "mean_staleness": mean(staleness), "max_staleness": max(staleness)}
         key = self.keys.summary(round)
-        yield Create(key, contribution.summary(round, tally, None, **more).to_json(key))
+        yield Create(key, contribution.summary(round, tally, tally.accuracy_of(self.spec), None, **more).to_json(key))
 
 
 class LoneCombiner(Combiner):

@@ -69,7 +69,7 @@ class Evaluations:
     def _tell(self, number: int, now_head: Head, tally: Tally) -> Program[None]:
         loss = tally.score_loss_sum / max(1, tally.num_scored)
         steps, loss_or_none = sum(now_head.steps), loss if isfinite(loss) else None
-        made = CheckpointScore(number, now_head.round, steps, tally.accuracy, loss_or_none)
+        made = CheckpointScore(number, now_head.round, steps, tally.accuracy_of(self.spec), loss_or_none)
         key = self.keys.evaluation(number)
         yield Create(key, made.to_json(key))
         target = self.spec.target_accuracy

@@ -50,6 +50,7 @@ class DataSpec:
     low: float | None = None  #: the range of the rows of the train split; of pixels 0 to 255
     high: float | None = None
     class_names: tuple[str, ...] = younger(())  #: of the labels, if they have names
+    amounts: dict[str, float] | None = younger(None)  #: what targets were that are no classes, see `data.inputs`
     inputs: dict[str, Any] | None = younger(None)  #: what makes rows of what a person gives, see `data.inputs`
 
 
@@ -140,6 +141,8 @@ class RunSpec(AveragingFields, DownpourFields, Record, what="a run's specificati
                 raise UsageError(f"{name} = {value}: wanted a positive number of seconds, at most {LONGEST_S:g}")
         if not 0 <= self.seed < 2**32:
             raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}")
+        if self.target_accuracy is not None and self.data.amounts is not None:
+            raise UsageError(f"target accuracy {self.target_accuracy}: {self.data.name} has amounts, no classes")
         if self.target_accuracy is not None and not 0 < self.target_accuracy <= 1:
             raise UsageError(f"target accuracy {self.target_accuracy}: wanted a fraction above 0, at most 1")
         if self.budget_usd is not None and not (isfinite(self.budget_usd) and self.budget_usd > 0):

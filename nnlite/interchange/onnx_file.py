@@ -5,7 +5,7 @@ The package `onnx` writes them, an extra that is imported when it is first asked
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,22 @@ Weights = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """The scale of a network's inputs: pixels from 0 to 255 become ((x / 255) - mean) / std."""
+class OnnxInput:
+    """What a network's inputs are made of: x, which becomes (x - mean) / std, by feature or by channel."""
 
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+    what: str = "used as they are"
+    mean: Sequence[float] = (0.0,)
+    std: Sequence[float] = (1.0,)
+
+    @classmethod
+    def pixels(cls, mean: Sequence[float], std: Sequence[float]) -> OnnxInput:
+        """Pixels from 0 to 255 that become ((x / 255) - mean) / std."""
+        return cls("pixels from 0 to 255", [255 * one for one in mean], [255 * one for one in std])
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether there is something to do."""
+        return any(self.mean) or any(one != 1 for one in self.std)
 
 
 def package() -> Any:
@@ -41,15 +52,15 @@ def package() -> Any:
     return onnx
 
 
-def encode(network: Sequential, weights: Weights, pixels: Pixels | None, about: Mapping[str, str]) -> bytes:
+def encode(network: Sequential, weights: Weights, given: OnnxInput, about: Mapping[str, str]) -> bytes:
     """The file: x float32 (N, *input_shape), rows as the dataset has them, -> outputs (N, K), as `predict`.
 
-    pixels: their scale; None for rows that are used as they are. about: what else the file tells.
+    about: what else the file tells.
     Raises StructureError for a layer of one's own, for which ONNX has no operator; RunError without the package onnx.
     """
     onnx = package()
     graph = Graph(onnx.helper, onnx.numpy_helper)
-    value = INPUT if pixels is None else _scaled(graph, pixels, len(network.input_shape) == 3)
+    value = _scaled(graph, given, len(network.input_shape) == 3) if given.is_scaled else INPUT
     value = onnx_operators.row(graph, network.architecture, network.layout.views(weights), "", value)
     graph.node("Identity", value, name=OUTPUT)
     number = onnx.TensorProto.FLOAT
@@ -59,7 +70,7 @@ def encode(network: Sequential, weights: Weights, pixels: Pixels | None, about: 
         [onnx.helper.make_tensor_value_info(INPUT, number, ["N", *network.input_shape])],
         [onnx.helper.make_tensor_value_info(OUTPUT, number, ["N", *network.output_shape])],
         graph.constants,
-        doc_string=_describe(pixels),
+        doc_string=f"{INPUT}: rows, {given.what}; {OUTPUT}: those of the network, without a softmax",
     )
     version = [onnx.helper.make_opsetid("", OPSET)]
     model = onnx.helper.make_model(made, opset_imports=version, ir_version=IR_VERSION, producer_name="nnlite")
@@ -68,14 +79,9 @@ def encode(network: Sequential, weights: Weights, pixels: Pixels | None, about: 
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _scaled(graph: Graph, pixels: Pixels, are_images: bool) -> str:
-    """As `data.to_float`: one multiply-add a channel."""
-    deviation, shape = np.asarray(pixels.std, np.float64), (-1, 1, 1) if are_images else (-1,)
-    scale = graph.constant("scale", (1 / (255 * deviation)).reshape(shape))
-    shift = graph.constant("shift", (-np.asarray(pixels.mean, np.float64) / deviation).reshape(shape))
-    return graph.node("Add", graph.node("Mul", INPUT, scale), shift)
-
-
-def _describe(pixels: Pixels | None) -> str:
-    rows = "pixels from 0 to 255" if pixels is not None else "used as they are"
-    return f"{INPUT}: rows as the dataset has them, {rows}; {OUTPUT}: those of the network, without a softmax"
+def _scaled(graph: Graph, given: OnnxInput, are_images: bool) -> str:
+    """The mean first, so that no digit is lost where it is large."""
+    shape = (-1, 1, 1) if are_images else (-1,)
+    mean = graph.constant("mean", np.reshape(given.mean, shape))
+    scale = graph.constant("scale", 1 / np.reshape(given.std, shape))
+    return graph.node("Mul", graph.node("Sub", INPUT, mean), scale)

@@ -199,13 +199,6 @@ class TrainedModel:
             return f"({shape}), numbers from {self.inputs.low:g} to {self.inputs.high:g}"
         return f"({shape}), {self.values}" if self.values is not None else f"({shape})"
 
-    @property
-    def takes_pixels(self) -> bool:
-        """Whether rows are pixels, which are scaled. An older file does not say, but only pixels are scaled."""
-        if self.values is not None:
-            return self.values.are_pixels
-        return any(self.mean) or any(one != 1 for one in self.std)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as `nnlite.save` does: ``model.save("m.safetensors")``, or ``model.save("m.onnx")``."""
         save(path, self)
@@ -225,9 +218,8 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
     layers of one's own, which ONNX cannot have.
     """
     if _is_onnx(path):
-        scale = onnx_file.Pixels(model.mean, model.std) if model.takes_pixels else None
         about = {**model.about, **_known(model)}
-        output.write(path, [onnx_file.encode(model.network, model.weights, scale, about)], "an ONNX file")
+        output.write(path, [onnx_file.encode(model.network, model.weights, _given(model), about)], "an ONNX file")
         return
     values = asdict(model.values) if model.values is not None else {}
     metadata = {
@@ -241,6 +233,20 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
 
 def _is_onnx(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).lower().endswith(".onnx")
+
+
+def _given(model: TrainedModel) -> onnx_file.OnnxInput:
+    """What an ONNX file takes: rows as they are given to `predict`; of a table, as `rows` makes them."""
+    if isinstance(model.inputs, Table):
+        return onnx_file.OnnxInput("as nnlite's model.rows makes them of the rows of a table")
+    if model.inputs is not None:
+        return onnx_file.OnnxInput("numbers on the scale of the data", model.inputs.mean, model.inputs.std)
+    is_older = model.values is None and (
+        any(model.mean) or any(one != 1 for one in model.std)
+    )  # only pixels are scaled
+    if is_older or (model.values is not None and model.values.are_pixels):
+        return onnx_file.OnnxInput.pixels(model.mean, model.std)
+    return onnx_file.OnnxInput()
 
 
 def _known(model: TrainedModel) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """ONNX files: another program computes from them what `predict` does."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 import nnlite
 from nnlite import cases, data, nn
 from nnlite.__main__ import main
+from nnlite.data.inputs import Column, Numbers, Table
 from nnlite.data.values import PIXELS, Values
 from nnlite.errors import RunError, StructureError, UsageError
 from nnlite.interchange import onnx_file
@@ -35,7 +37,7 @@ def outputs_of(data: bytes, x: np.ndarray) -> np.ndarray:
 def assert_same(network, x, rng):
     """Away from the beginning, where a block is its shortcut and biases are zero."""
     weights = (network.init(rng) + 0.05 * rng.standard_normal(network.layout.size)).astype(np.float32)
-    found = outputs_of(onnx_file.encode(network, weights, None, {}), x)
+    found = outputs_of(onnx_file.encode(network, weights, onnx_file.OnnxInput(), {}), x)
     wanted = network.predict(weights, x)
     assert found.shape == wanted.shape
     assert difference(found, wanted) < TOLERANCE, network.summary()
@@ -85,6 +87,30 @@ def test_models(name):
 def test_any_network(network, num_samples, seed):
     rng = np.random.default_rng(seed)
     assert_same(network, rng.standard_normal((num_samples, *network.input_shape)).astype(np.float32), rng)
+
+
+def test_numbers_of_ones_own_and_rows_of_a_table(tmp_path):
+    """Numbers are standardized in the file, also far from zero; a table becomes rows before."""
+    rng = np.random.default_rng(4)
+    network = nn.Sequential([nn.Dense(5), nn.Tanh(), nn.Dense(2)], (3,))
+    x = rng.normal([2000, 0.01, -5], [5, 0.001, 2], (50, 3)).astype(np.float32)
+    model = nnlite.TrainedModel(network, network.init(rng), (0.0,), (1.0,), {}, inputs=Numbers.of(x))
+    model.save(tmp_path / "m.onnx")
+    assert difference(outputs_of((tmp_path / "m.onnx").read_bytes(), x), model.predict(x)) < 1e-4
+    columns = Column("height", "number", 10.0, 2.0, 4.0, 16.0), Column("soil", "category", texts=("dry", "wet"))
+    model = replace(model, inputs=Table(columns))
+    model.save(tmp_path / "m.onnx")
+    rows = [[12.5, "wet"], [8, "dry"]]
+    assert difference(outputs_of((tmp_path / "m.onnx").read_bytes(), model.rows(rows)), model.predict(rows)) < TOLERANCE
+
+
+@pytest.mark.parametrize("values", [None, PIXELS])
+def test_an_older_file_does_not_say_that_its_rows_are_pixels(values, tmp_path):
+    model = replace(model_of([nn.Flatten(), nn.Dense(2)], (1, 3, 3)), values=values)
+    model.weights[:] = np.random.default_rng(5).standard_normal(model.weights.shape)
+    x = np.random.default_rng(6).integers(0, 256, (4, 1, 3, 3), np.uint8)
+    model.save(tmp_path / "m.onnx")
+    assert difference(outputs_of((tmp_path / "m.onnx").read_bytes(), x), model.predict(x)) < TOLERANCE
 
 
 def test_embedding():

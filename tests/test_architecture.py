@@ -423,6 +423,14 @@ def test_functions_are_short():
     assert long == {}
 
 
+def test_commands_and_tools_hide_no_module():
+    """A module is what its name says, for everyone; what is internal to one is a name in it."""
+    paths = [*sources("tools"), *(path for path in sources("nnlite") if path.is_relative_to(ROOT / "nnlite/commands"))]
+    assert [str(path) for path in paths if path.name.startswith("_") and not path.name.startswith("__")] == []
+    doors = [path for path in sources("tools") if path.parent == ROOT / "tools" and path.name != "lock.py"]
+    assert {path.name for path in doors if len(path.read_text().splitlines()) >= 10} == set()
+
+
 def test_no_public_class_has_the_name_of_another():
     """A name that is read without its module means one thing."""
     places: dict[str, list[str]] = {}

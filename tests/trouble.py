@@ -32,7 +32,7 @@ import numpy as np
 
 from nnlite import weights
 from nnlite.commands import train
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.invoker import local
 from nnlite.invoker.local import LocalInvoker
 from nnlite.protocol.averaging import contribution

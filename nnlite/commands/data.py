@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nnlite import cases
-from nnlite.commands import _named, options
-from nnlite.commands._json import say
+from nnlite.commands import named, options
+from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
 from nnlite.data import Reading, catalog
 from nnlite.data.dataset import Dataset, Split
@@ -151,7 +151,7 @@ def picture(row: np.ndarray) -> list[str]:
 
 def _load(args: argparse.Namespace, reading: Reading) -> Dataset:
     if cases.names_path(args.name) or reading.given():
-        with _named.wrong_if_named(args.name):
+        with named.wrong_if_named(args.name):
             return cases.dataset(cases.AUTO, args.name, args.data, reading)
     for flag, value in (("--data", args.data), ("--cache", args.cache)):
         if value is not None and not catalog.has_files(args.name):
@@ -213,9 +213,9 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--data", type=Path, metavar="DIR", help="where the official files are (NNLITE_DATA)")
     name = Parser(add_help=False)
     name.add_argument("name", metavar="NAME", help="a dataset: see `list`")
-    named = Parser(add_help=False)
-    named.add_argument("name", metavar="NAME", help="a dataset: see `list`; or a file or folder of your own")
-    options.add_groups(named, Reading, {"own": "data of your own"})
+    one = Parser(add_help=False)
+    one.add_argument("name", metavar="NAME", help="a dataset: see `list`; or a file or folder of your own")
+    options.add_groups(one, Reading, {"own": "data of your own"})
 
     parser = _formatted(Parser(prog="python -m tools.data", description=__doc__), "list")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -228,7 +228,7 @@ def _parser() -> argparse.ArgumentParser:
         return _formatted(child, example)
 
     add("list", list_, "list --data ~/data", data)
-    add("check", check, "check iris.csv --target species", named, data)
+    add("check", check, "check iris.csv --target species", one, data)
     add("fetch", fetch, "fetch cifar10", name)
     shown = add("show", show, "show fashion-sample --index 3", name, data)
     shown.add_argument("--index", type=int, default=0, help="which row, from 0")

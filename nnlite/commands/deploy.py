@@ -6,8 +6,8 @@ import argparse
 import importlib
 from collections.abc import Sequence
 
-from nnlite.commands._spelling import command
 from nnlite.commands.parser import Parser
+from nnlite.commands.spelling import command
 
 PLATFORMS = {
     "lambda": "nnlite.commands.deploy_lambda",

@@ -8,10 +8,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from nnlite import output
-from nnlite.commands import _aws, _named, options
-from nnlite.commands._ask import confirm
-from nnlite.commands._follow_up import follow_up
-from nnlite.commands._json import say
+from nnlite.commands import named, options, which_stack
+from nnlite.commands.asking import confirm
+from nnlite.commands.follow_up import follow_up
+from nnlite.commands.json_lines import say
 from nnlite.errors import UsageError
 from nnlite.platform.aws import bundle as bundles
 from nnlite.platform.aws import deployment
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     wanted.check()
     if args.bundle_only:
         return _write_bundle(wanted, args)
-    stack = _aws.stack_of(args)
+    stack = which_stack.stack_of(args)
     _say(f"account {stack.account.number}, region {stack.account.region}, stack {stack.name}")
     return _delete(stack, args) if args.delete else _deploy(stack, wanted, args)
 
@@ -135,11 +135,11 @@ def _say(text: str) -> None:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this platform."""
-    _aws.add_options(parser)
+    which_stack.add_options(parser)
     function = parser.add_argument_group("the function (what is not given stays as it is)")
     options.add(function, WantedFunction, [one.name for one in fields(WantedFunction)])
     what = parser.add_argument_group("what to do")
     what.add_argument("--bundle-only", action="store_true", help="build the zip, deploy nothing")
-    what.add_argument("--out", type=_named.path, metavar="FILE", help="where --bundle-only writes it")
-    what.add_argument("--bundle", type=_named.path, metavar="FILE", help="deploy this zip instead of building one")
+    what.add_argument("--out", type=named.path, metavar="FILE", help="where --bundle-only writes it")
+    what.add_argument("--bundle", type=named.path, metavar="FILE", help="deploy this zip instead of building one")
     what.add_argument("--delete", action="store_true", help="remove the stack and everything it made")

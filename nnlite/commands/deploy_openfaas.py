@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from nnlite import places
-from nnlite.commands import _named, options
-from nnlite.commands._ask import confirm
-from nnlite.commands._json import say
-from nnlite.commands._spelling import command
+from nnlite.commands import named, options
+from nnlite.commands.asking import confirm
+from nnlite.commands.json_lines import say
+from nnlite.commands.spelling import command
 from nnlite.invoker import sources
 from nnlite.invoker.openfaas.credentials import SECRET_FILE
 from nnlite.platform.openfaas import cluster, images, stack_file
@@ -28,18 +28,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of this platform."""
     group = parser.add_argument_group("with --platform openfaas")
     group.add_argument(
-        "--folder", type=_named.path, metavar="DIR", help="with a stack.yaml of your own, and k8s/ (default: nnlite's)"
+        "--folder", type=named.path, metavar="DIR", help="with a stack.yaml of your own, and k8s/ (default: nnlite's)"
     )
     group.add_argument(
         "--build-dir",
-        type=_named.path,
+        type=named.path,
         default=DEFAULT_BUILD,
         metavar="DIR",
         help="where faas-cli builds (default %(default)s)",
     )
     group.add_argument(
         "--secret-file",
-        type=_named.path,
+        type=named.path,
         metavar="FILE",
         help=f"made if it is not there (or {SECRET_FILE}; default {DEFAULT_SECRET})",
     )

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import nnlite
 from nnlite import required
 from nnlite.commands import COMMANDS, parser_of
-from nnlite.commands._command import EXIT_ERROR, run
-from nnlite.commands._signals import ending_as_ctrl_c, exit_code
 from nnlite.commands.parser import Parser
+from nnlite.commands.program import EXIT_ERROR, run
+from nnlite.commands.signals import ending_as_ctrl_c, exit_code
 from nnlite.errors import RunError
 from nnlite.invoker.processor import blas_of
 

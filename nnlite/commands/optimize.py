@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nnlite.api.found import hunt_for
-from nnlite.commands import _curve, _named, _platform, options
-from nnlite.commands._ask import confirm
-from nnlite.commands._json import say
-from nnlite.commands._plan import add_work, plan
-from nnlite.commands._spelling import with_options
+from nnlite.commands import curves, named, options, platforms
+from nnlite.commands.asking import confirm
+from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
+from nnlite.commands.planning import add_work, plan
+from nnlite.commands.spelling import with_options
 from nnlite.cost.bill import Cost
 from nnlite.cost.curve import OBJECTIVES
 from nnlite.cost.prices import Tariff
@@ -42,13 +42,13 @@ EXAMPLES = """examples:
 def main(args: argparse.Namespace) -> int:
     """Probe memory sizes and choose one; then workers and tree by a model; confirm that by one probe."""
     _check(args)
-    platform, pricing = _platform.of(args), _platform.pricing(args)
+    platform, pricing = platforms.of(args), platforms.pricing(args)
     workers, sizes, args.workers = args.workers, platform.sizes(args.memory_mb), args.workers[0]
     search = MemorySearch(args.objective, *sizes, max_probes=args.max_probes, cores=args.threads)
     if args.plot:
         picture.check(args.plot, f"--plot {args.plot}")
-    _platform.check(args, platform, but={"budget_usd"})
-    _platform.settle_store(args, platform)
+    platforms.check(args, platform, but={"budget_usd"})
+    platforms.settle_store(args, platform)
     tariff = platform.tariff(args.store, pricing)
     planned = plan(args, platform, but={"budget_usd"})
     spec = planned.spec
@@ -66,14 +66,14 @@ def main(args: argparse.Namespace) -> int:
     hunt, chosen, confirmed = hunt_for(planned, search, workers, tariff, args.budget_usd, _Told(args))
     _conclude(args, hunt, chosen, confirmed, limits.paid)
     if args.plot:
-        _curve.plot(hunt, args.plot)
+        curves.plot(hunt, args.plot)
     return 0
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored."""
     defaults = vars(_parser().parse_args([]))
-    _platform.refuse_foreign(args, defaults)
+    platforms.refuse_foreign(args, defaults)
     for name in ("processes", "rounds_per_invocation"):
         if getattr(args, name) != defaults[name]:
             raise UsageError(
@@ -172,7 +172,7 @@ def _conclude(
         return
     search, curve = hunt.search, hunt.search.curve
     print()
-    _curve.show(hunt)
+    curves.show(hunt)
     print()
     if curve is not None:
         print(f"curve      {curve.serial_s:.3f} s + {curve.work_s:.3f} s / share(memory), {_knee(hunt)}")
@@ -228,7 +228,7 @@ def _values(
         "memory_mb": search.choice_mb,
         "within": search.tolerance,
         "certainty": round(1 - search.doubt, 4),
-        "curve": _curve.rows(hunt),
+        "curve": curves.rows(hunt),
         "run": shown(chosen),
         "default": shown(default),
         "saving": round(saving, 4),
@@ -270,14 +270,14 @@ def _parser() -> argparse.ArgumentParser:
                       help=f"sizes of a function to choose from, {SMALLEST_MB} to {LARGEST_MB} (256:3008)")  # fmt: skip
     goal.add_argument("--workers", type=_range, default=(10, 200), metavar="LO:HI", help="how many (10:200)")
     goal.add_argument("--max-probes", type=int, default=8, metavar="N", help="of memory sizes (default 8)")
-    _platform.add_prices(goal)
+    platforms.add_prices(goal)
     where = parser.add_argument_group("where")
     where.add_argument("--platform", choices=list(PLATFORMS), default="local",
                        help="where probes run (default local)")  # fmt: skip
     options.add(where, Job, ["store"])
-    parser.add_argument("--plot", type=_named.path, metavar="FILE", help="the curve as a picture (needs matplotlib)")
+    parser.add_argument("--plot", type=named.path, metavar="FILE", help="the curve as a picture (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="say what would be probed, start nothing")
-    _platform.add_options(parser)
+    platforms.add_options(parser)
     parser.set_defaults(budget_usd=MOST_USD)
     return parser

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from nnlite.commands import _named
+from nnlite.commands import named
 from nnlite.errors import UsageError
 
 Group = argparse._ArgumentGroup
@@ -54,7 +54,7 @@ def _about(one: Field[Any]) -> dict[str, Any]:
         return found | {"action": argparse.BooleanOptionalAction if one.default else "store_true"}
     values = of["values"]() if callable(of["values"]) else of["values"]
     more = {"metavar": of["metavar"], "choices": values}
-    of_text = _named.path if of["is_path"] else _type(kind)
+    of_text = named.path if of["is_path"] else _type(kind)
     return found | {"type": of_text} | {name: value for name, value in more.items() if value is not None}
 
 

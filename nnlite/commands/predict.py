@@ -6,10 +6,10 @@ import argparse
 
 import numpy as np
 
-from nnlite.commands import _named
-from nnlite.commands._json import say
-from nnlite.commands._terminal import in_line
+from nnlite.commands import named
+from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
+from nnlite.commands.terminal import in_line
 from nnlite.errors import UsageError
 from nnlite.nn import BinaryCrossEntropy, SoftmaxCrossEntropy
 from nnlite.runs import model_file
@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError(f"--top {args.top}: wanted at least 1")
     if args.evaluate and args.top != 1:
         raise UsageError("--top is for answers, and --evaluate shows none: leave it out")
-    with _named.wrong_if_named(args.model):
+    with named.wrong_if_named(args.model):
         model = model_file.load(args.model, args.case)
         if args.evaluate:
             return _evaluate(model, args)
@@ -76,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         "they are.",
         epilog=EXAMPLES,
     )
-    parser.add_argument("model", metavar="MODEL", type=_named.path, help="what train wrote, a safetensors file")
+    parser.add_argument("model", metavar="MODEL", type=named.path, help="what train wrote, a safetensors file")
     parser.add_argument(
-        "files", metavar="FILE", nargs="+", type=_named.path,
+        "files", metavar="FILE", nargs="+", type=named.path,
         help="a table (.csv), arrays (.npz with x, .npy), pictures, or a folder of them",
     )  # fmt: skip
     parser.add_argument("--top", type=int, default=1, metavar="N", help="the N likeliest labels (1)")
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--scale", metavar="RANGE", help="of arrays of pixels that are not 0 to 255: 0..1 or -1..1")
     parser.add_argument(
-        "--case", type=_named.path, metavar="FILE", help="the case file with layers of your own that the model has"
+        "--case", type=named.path, metavar="FILE", help="the case file with layers of your own that the model has"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     return parser

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from nnlite import output
-from nnlite.commands import _named, _where
-from nnlite.commands._json import say
+from nnlite.commands import named, where
+from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
 from nnlite.errors import UsageError
 from nnlite.report import chrome, optimum, searches
@@ -33,7 +33,7 @@ def main(args: argparse.Namespace) -> int:
     if args.optimization or not args.run:
         return _report_optimization(args)
     _check(args)
-    with _where.open_runs(args) as store:
+    with where.open_runs(args) as store:
         search = read_search(store, args.run)
         if search is not None:
             return _report_search(store, search, args)
@@ -72,7 +72,7 @@ def _report_optimization(args: argparse.Namespace) -> int:
     if args.run:
         raise UsageError(f"{args.run} or {args.optimization}: name one")
     asked = {"--compare": args.compare, "--trace": args.trace, "--png": args.png, "--json": args.json}
-    needless = [*(flag for flag, value in asked.items() if value), *_where.given(args)]
+    needless = [*(flag for flag, value in asked.items() if value), *where.given(args)]
     if needless:
         raise UsageError(f"--optimization makes a page of a file, and of no run: leave {needless[0]} out")
     path = Path(args.optimization)
@@ -165,18 +165,18 @@ def _parser() -> argparse.ArgumentParser:
     what = "its id; or that of a search, which gets a page of its own"
     parser.add_argument("run", metavar="RUN", nargs="?", help=what)
     what = "instead of a run: a page of what `tools.optimize --json` printed"
-    parser.add_argument("--optimization", type=_named.path, metavar="FILE", help=what)
+    parser.add_argument("--optimization", type=named.path, metavar="FILE", help=what)
     parser.add_argument(
         "--out",
-        type=_named.path,
+        type=named.path,
         metavar="FILE",
         help="the page (default RUN.html, unless something else is asked for)",
     )
     parser.add_argument("--compare", metavar="RUN2", help="a page about both, in the same store")
     parser.add_argument(
-        "--trace", type=_named.path, metavar="FILE", help="a file for chrome://tracing or Perfetto, one track a worker"
+        "--trace", type=named.path, metavar="FILE", help="a file for chrome://tracing or Perfetto, one track a worker"
     )
-    parser.add_argument("--png", type=_named.path, metavar="DIR", help="single plots as pictures; needs matplotlib")
+    parser.add_argument("--png", type=named.path, metavar="DIR", help="single plots as pictures; needs matplotlib")
     parser.add_argument("--json", action="store_true", help="the numbers on stdout, one JSON object a line")
-    _where.add_options(parser)
+    where.add_options(parser)
     return parser

@@ -9,8 +9,8 @@ import time
 from dataclasses import asdict, fields
 
 from nnlite import cases
-from nnlite.commands import _named, options
-from nnlite.commands._json import say
+from nnlite.commands import named, options
+from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
 from nnlite.errors import UsageError
 from nnlite.estimating.supposed import LIMIT_S, Supposed
@@ -55,7 +55,7 @@ def main(args: argparse.Namespace) -> int:
         rows.append(row)
         _show(row, spec, args, time.monotonic() - began_s)
     if args.plot:
-        from nnlite.commands._scale_plot import draw
+        from nnlite.commands.scale_plot import draw
 
         draw(rows, _title(args), args.plot)
     return 0
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
         "--faults", default="", metavar="HOW", help="crash=.001,lose=.01,double=.05,vanish=.001,straggler=.02:10 (none)"
     )
     parser.add_argument("--seed", type=int, default=0, help="of all chances; same seed and profile, same rows")
-    parser.add_argument("--profile", type=_named.path, metavar="FILE", help="measured constants, not assumed ones")
-    parser.add_argument("--plot", type=_named.path, metavar="FILE", help="draw time and cost (needs matplotlib)")
+    parser.add_argument("--profile", type=named.path, metavar="FILE", help="measured constants, not assumed ones")
+    parser.add_argument("--plot", type=named.path, metavar="FILE", help="draw time and cost (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     return parser

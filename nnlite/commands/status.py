@@ -7,13 +7,13 @@ import shlex
 import sys
 import time
 
-from nnlite.commands import _where
-from nnlite.commands._command import EXIT_ERROR
-from nnlite.commands._cost import shown
-from nnlite.commands._json import say
-from nnlite.commands._spelling import command, with_options
-from nnlite.commands._terminal import in_line
+from nnlite.commands import where
+from nnlite.commands.costs import shown
+from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
+from nnlite.commands.program import EXIT_ERROR
+from nnlite.commands.spelling import command, with_options
+from nnlite.commands.terminal import in_line
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.records.head import RUNNING
 from nnlite.protocol.records.spec import RunSpec
@@ -34,8 +34,8 @@ def main(args: argparse.Namespace) -> int:
     """Show all runs, or one, once or until it is over."""
     if args.follow and args.run is None:
         raise UsageError("--follow follows one run: name a RUN")
-    with _where.open_runs(args) as store:
-        runs = _where.runs_in(store, args.run)
+    with where.open_runs(args) as store:
+        runs = where.runs_in(store, args.run)
         if not runs:
             print(f"there are no runs in {store.url}", file=sys.stderr)
         if args.run is None:
@@ -125,5 +125,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", nargs="?", metavar="RUN", help="default: all, each in a line")
     parser.add_argument("--follow", action="store_true", help="go on until the run is over")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
-    _where.add_options(parser)
+    where.add_options(parser)
     return parser

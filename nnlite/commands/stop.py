@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 
-from nnlite.commands import _aws, _where
-from nnlite.commands._command import EXIT_ERROR
-from nnlite.commands._follow_up import follow_up
-from nnlite.commands._spelling import command
+from nnlite.commands import where, which_stack
+from nnlite.commands.follow_up import follow_up
 from nnlite.commands.parser import Parser
+from nnlite.commands.program import EXIT_ERROR
+from nnlite.commands.spelling import command
 from nnlite.errors import NnliteError, RunError, StoreError, StoreUnavailable, UsageError
 from nnlite.invoker.aws.function import Function
 from nnlite.platform.aws.functions import Lambda
@@ -38,9 +38,9 @@ def main(args: argparse.Namespace) -> int:
         raise UsageError("stop what? Name a RUN, or say --all, or --force (and --release to undo that)")
     if args.force or args.release:
         _refuse_store(args)
-        return _cut_off(_aws.stack_of(args), args)
-    with _where.open_runs(args) as store:
-        names = _where.runs_in(store, args.run)
+        return _cut_off(which_stack.stack_of(args), args)
+    with where.open_runs(args) as store:
+        names = where.runs_in(store, args.run)
         if not names:
             print(f"there are no runs in {store.url}", file=sys.stderr)
         if args.run is not None:
@@ -132,5 +132,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="every run of the store")
     parser.add_argument("--force", action="store_true", help="let no function of the stack start any more (Lambda)")
     parser.add_argument("--release", action="store_true", help="undo --force")
-    _where.add_options(parser)
+    where.add_options(parser)
     return parser

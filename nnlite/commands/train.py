@@ -7,12 +7,12 @@ from pathlib import Path
 
 import nnlite
 from nnlite.api import Run
-from nnlite.commands import _cost, _named, _platform, _shown_run, options
-from nnlite.commands._cost import CommandBooks
-from nnlite.commands._follow_up import to_go_on
-from nnlite.commands._plan import HEADINGS, add_reading, name_code, plan
-from nnlite.commands._progress import ProgressLines
+from nnlite.commands import costs, named, options, platforms, shown_run
+from nnlite.commands.costs import CommandBooks
+from nnlite.commands.follow_up import to_go_on
 from nnlite.commands.parser import Parser
+from nnlite.commands.planning import HEADINGS, add_reading, name_code, plan
+from nnlite.commands.progress import ProgressLines
 from nnlite.errors import StoreError, UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform
@@ -37,10 +37,10 @@ EXAMPLES = """examples:
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a run, drive it to its end, and write its weights."""
     _check(args)
-    platform = _platform.of(args)
-    _platform.check(args, platform)
-    _platform.settle_store(args, platform)
-    store = _named.store(args.store)
+    platform = platforms.of(args)
+    platforms.check(args, platform)
+    platforms.settle_store(args, platform)
+    store = named.store(args.store)
     return _resume(args, platform, store) if args.resume else _begin(args, platform, store)
 
 
@@ -49,9 +49,9 @@ def _begin(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     name_code(args, planned.spec.case_file, planned.spec.run)
     books = CommandBooks(args, planned.spec, store, platform)
     if args.dry_run:
-        return _shown_run.show_plan(books, planned.dataset)
+        return shown_run.show_plan(books, planned.dataset)
     out = _out(planned.spec, args)
-    _shown_run.introduce(books, planned.dataset)
+    shown_run.introduce(books, planned.dataset)
     platform.prepare(planned.spec, args.store)
     books.ask(f"{planned.spec.num_workers} workers", books.introduce(planned.dataset))
     return _drive(planned.begin(), out, books)
@@ -67,7 +67,7 @@ def _resume(args: argparse.Namespace, platform: Platform, store: Store) -> int:
     name_code(args, spec.case_file, spec.run)
     books = CommandBooks(args, spec, store, platform)
     if args.dry_run:
-        return _shown_run.show_plan(books, None)
+        return shown_run.show_plan(books, None)
     out, standing = _out(spec, args), run.standing
     if standing is not None and standing.status == DONE and (args.out or not out.exists()):
         return _finish(run, out, books)  # its command did not come to write them
@@ -81,14 +81,14 @@ def _drive(run: Run, out: Path, books: CommandBooks) -> int:
     """See a run to its end, or leave it to its platform."""
     args = books.args
     run.show = lambda spec, made: ProgressLines(spec, made, args.json)
-    run.goes_on_alone = lambda: _platform.goes_on_alone(run.platform, run.spec, run.store)
+    run.goes_on_alone = lambda: platforms.goes_on_alone(run.platform, run.spec, run.store)
     try:
         _ = run.detach() if args.detach else run.drive()
     except KeyboardInterrupt as error:
         error.args = (to_go_on("train", args, run.name),)
         raise
     if args.detach or run.head.status == RUNNING:
-        return _shown_run.show_how_to_follow(run.spec, args)
+        return shown_run.show_how_to_follow(run.spec, args)
     return _finish(run, out, books)
 
 
@@ -99,14 +99,14 @@ def _finish(run: Run, out: Path, books: CommandBooks) -> int:
     except StoreError as error:
         books.args.out = str(out)  # in the command: it fetches them also if an older file stands there
         raise StoreError(f"{error}; the weights stay in the store: python -m tools.train --resume {run.name}") from None
-    return _shown_run.show_result(run, out, books)
+    return shown_run.show_result(run, out, books)
 
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     defaults = vars(_parser().parse_args([]))
-    _platform.refuse_foreign(args, defaults)
-    allowed = NOT_OF_THE_RUN | _platform.resumable(find(args.platform))
+    platforms.refuse_foreign(args, defaults)
+    allowed = NOT_OF_THE_RUN | platforms.resumable(find(args.platform))
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
@@ -151,24 +151,24 @@ def _parser() -> argparse.ArgumentParser:
     )
     groups = options.add_groups(parser, Job, HEADINGS)
     add_reading(parser)
-    _cost.add_options(parser)
+    costs.add_options(parser)
     where = groups["where"]
     where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")
     where.add_argument(
         "--init",
-        type=_named.path,
+        type=named.path,
         metavar="FILE",
         help="begin with the weights of a safetensors file, like tune's best",
     )
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
     where.add_argument(
         "--out",
-        type=_named.path,
+        type=named.path,
         metavar="FILE",
         help="where the weights go (default RUN.safetensors); .onnx: an ONNX file",
     )
     where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
-    _platform.add_options(parser)
+    platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the network, start nothing")
     return parser

@@ -14,16 +14,16 @@ from nnlite import configured, output
 from nnlite.api import Run
 from nnlite.api import search as searching
 from nnlite.api.search import USUAL_PARALLEL, usual_parallel
-from nnlite.commands import _named, _platform, options
-from nnlite.commands._command import flags
-from nnlite.commands._cost import CommandBooks
-from nnlite.commands._follow_up import follow_up, to_go_on
-from nnlite.commands._json import say
-from nnlite.commands._leaderboard import Leaderboard, configuration
-from nnlite.commands._plan import name_code
-from nnlite.commands._terminal import in_line
-from nnlite.commands._trials import add_options, plan
+from nnlite.commands import named, options, platforms
+from nnlite.commands.costs import CommandBooks
+from nnlite.commands.follow_up import follow_up, to_go_on
+from nnlite.commands.json_lines import say
+from nnlite.commands.leaderboard import Leaderboard, configuration
 from nnlite.commands.parser import Parser
+from nnlite.commands.planning import name_code
+from nnlite.commands.program import flags
+from nnlite.commands.terminal import in_line
+from nnlite.commands.trials import add_options, plan
 from nnlite.errors import StoreError, UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform
@@ -50,11 +50,11 @@ NOT_OF_THE_SEARCH = {"resume", "case", "platform", "store", "data_store", "out",
 def main(args: argparse.Namespace) -> int:
     """Begin or resume a search, drive it to its end, and write what it found."""
     _check(args)
-    platform = _platform.of(args)
+    platform = platforms.of(args)
     args.workers = args.workers if args.workers is not None else usual_parallel(platform, args.trials)
-    _platform.check(args, platform)
-    _platform.settle_store(args, platform)
-    store = _named.store(args.store)
+    platforms.check(args, platform)
+    platforms.settle_store(args, platform)
+    store = named.store(args.store)
     return _resume(args, platform, store) if args.resume else _begin(args, platform, store)
 
 
@@ -225,10 +225,10 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
     parser = _parser()
     defaults = vars(parser.parse_args([]))
-    _platform.refuse_foreign(args, defaults, but={"budget_usd"})
+    platforms.refuse_foreign(args, defaults, but={"budget_usd"})
     if args.rounds_per_invocation != defaults["rounds_per_invocation"]:
         raise UsageError("--rounds-per-invocation: a search hands over between trials, not after rounds: leave it out")
-    allowed = NOT_OF_THE_SEARCH | _platform.resumable(find(args.platform))
+    allowed = NOT_OF_THE_SEARCH | platforms.resumable(find(args.platform))
     for name in sorted(defaults.keys() - allowed):
         if args.resume and getattr(args, name) != defaults[name]:
             raise UsageError(f"--resume goes on with the search as it began: leave {flags(parser)[name]} out")
@@ -254,12 +254,12 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
     where.add_argument(
         "--out",
-        type=_named.path,
+        type=named.path,
         metavar="NAME",
         help="write NAME.safetensors and NAME.json (default: the search's id)",
     )
-    _platform.add_prices(parser.add_argument_group("cost"))
-    _platform.add_options(parser)
+    platforms.add_prices(parser.add_argument_group("cost"))
+    platforms.add_options(parser)
     parser.set_defaults(memory_mb=None, calibrate=False, checkpoint_store=None)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.add_argument("--dry-run", action="store_true", help="show the plan and the trials, start nothing")

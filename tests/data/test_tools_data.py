@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nnlite.commands import data as tool
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.data import catalog, download
 from nnlite.data.entries import ENTRIES
 from nnlite.errors import DataError, DataNotFound, UsageError

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from nnlite.api.progress import Progress
-from nnlite.commands._leaderboard import Leaderboard
+from nnlite.commands.leaderboard import Leaderboard
 from nnlite.errors import RunError, StoreUnavailable
 from nnlite.invoker import local, processor
 from nnlite.invoker.local import LocalInvoker

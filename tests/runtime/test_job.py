@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nnlite
-from nnlite.commands import _platform
+from nnlite.commands import platforms
 from nnlite.commands import train as tool
 from nnlite.data import Augment
 from nnlite.errors import UsageError
@@ -110,7 +110,7 @@ def test_the_same_choices_are_the_same_specification(tmp_path, monkeypatch):
     for seed in range(100):
         choices, invocation = drawn(seed, seen), ("sync", "async")[seed % 2]
         args = tool._parser().parse_args([*argv_of(choices), "--invocation", invocation])
-        of_the_command = tool.plan(args, _platform.of(args)).spec
+        of_the_command = tool.plan(args, platforms.of(args)).spec
         for chosen in (choices, as_json(choices)):
             of_the_function = unattended.plan(chosen, invocation)[1]
             assert of_the_function.to_json() == of_the_command.to_json(), f"seed {seed}: {choices}"

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from nnlite.commands import report, status
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 
 
 def cost_of(text: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from nnlite.commands import train as tool
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.data import cifar, emnist, idx, mnist
 from tests.disks import small_disk
 from tests.servers import credentials, memcached, s3

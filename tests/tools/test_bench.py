@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.cost.curve import OBJECTIVES
 from nnlite.errors import NnliteError, UsageError
 from nnlite.protocol.averaging import contribution

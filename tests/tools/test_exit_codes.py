@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from nnlite import places
-from nnlite.commands import COMMANDS, _platform, door, parser_of
-from nnlite.commands._spelling import with_options
+from nnlite.commands import COMMANDS, door, parser_of, platforms
+from nnlite.commands.spelling import with_options
 from nnlite.platform import PLATFORMS, find
 
 C = ("train", "--case", "c", "--dataset", "fashion-sample")
@@ -115,7 +115,7 @@ OWNED = [
     for command in ("train", "tune", "optimize")
     for platform in PLATFORMS
     for other in PLATFORMS
-    for name in sorted(_platform.own(find(other)) - _platform.own(find(platform)))
+    for name in sorted(platforms.own(find(other)) - platforms.own(find(platform)))
     if hasattr(parser_of(command, []).parse_args([]), name) and not (command == "optimize" and name == "processes")
 ]
 VALUES = {

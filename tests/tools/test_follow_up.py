@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nnlite.commands import door, parser_of
-from nnlite.commands._follow_up import completed, follow_up
+from nnlite.commands.follow_up import completed, follow_up
 
 ON_LAMBDA = ["--platform", "lambda", "--stack-name", "mine", "--region", "eu-west-1", "--profile", "an other"]
 ON_OPENFAAS = ["--platform", "openfaas", "--gateway", "https://g:8080", "--function", "worker-{worker}", "--invocation",

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from nnlite.commands import _json, data, optimize, report, simulate, status, train, tune
-from nnlite.commands._command import run
+from nnlite.commands import data, json_lines, optimize, report, simulate, status, train, tune
+from nnlite.commands.program import run
 from tests.tools import documented
 from tests.tools.documented import check, tables
 
@@ -60,7 +60,7 @@ def test_of_forecasts_and_datasets(say):
 
 
 def test_a_progress_tells_evaluations_and_rounds_that_diverged(capsys):
-    from nnlite.commands._progress import ProgressLines
+    from nnlite.commands.progress import ProgressLines
     from tests.runtime import small
 
     progress = ProgressLines(small.spec(small.dataset(96), 1, 2), 0, as_json=True)
@@ -73,11 +73,11 @@ def test_a_progress_tells_evaluations_and_rounds_that_diverged(capsys):
 
 def test_what_is_said_only_where_a_cloud_is(capsys):
     """How a run is followed that goes on alone, and that a stack is gone."""
-    from nnlite.commands import _shown_run, deploy_lambda
+    from nnlite.commands import deploy_lambda, shown_run
     from tests.runtime import small
 
     args = train._parser().parse_args(["--json", "--platform", "lambda", "--detach"])
-    _shown_run.show_how_to_follow(small.spec(small.dataset(96), 1, 2), args)
+    shown_run.show_how_to_follow(small.spec(small.dataset(96), 1, 2), args)
     assert check("tools.train", capsys.readouterr().out) == {"detached"}
     deploy_lambda._tell_of_deletion("deleted", "gone", SimpleNamespace(name="nnlite"), 3, args)
     assert check("tools.deploy lambda", capsys.readouterr().out) == {"deleted"}
@@ -106,12 +106,12 @@ def test_every_type_on_the_page_is_known():
 
 
 def test_what_is_no_number_in_json_is_null(capsys):
-    _json.say("round", loss=float("nan"), seconds={"a": [1.5, float("-inf")], "b": (float("inf"), 2)})
+    json_lines.say("round", loss=float("nan"), seconds={"a": [1.5, float("-inf")], "b": (float("inf"), 2)})
     said = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     told = {"loss": None, "seconds": {"a": [1.5, None], "b": [None, 2]}}
-    assert said == {"event": "round", "version": _json.VERSION, **told}
+    assert said == {"event": "round", "version": json_lines.VERSION, **told}
 
 
 def test_a_version_is_that_of_the_object():
     with pytest.raises(TypeError, match="version"):
-        _json.say("evaluation", **{"version": 7})
+        json_lines.say("evaluation", **{"version": 7})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nnlite.commands import optimize as tool
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.estimating import optimum, probe
 from nnlite.estimating.probe import Probe, Probed
 from nnlite.protocol.records.usage import Usage

@@ -11,7 +11,7 @@ import nnlite
 from nnlite import nn
 from nnlite.commands import data as data_command
 from nnlite.commands import predict
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.data.inputs import Column, Numbers, Table
 from nnlite.data.values import PIXELS
 from tests.tools.documented import check

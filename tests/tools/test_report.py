@@ -11,7 +11,7 @@ import pytest
 
 from nnlite.commands import report as tool
 from nnlite.commands import status
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.protocol.records.lease import Lease

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from nnlite.commands import simulate
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.simulation.profile import ASSUMED, ComputeProfile, WorldProfile
 from tools.bench import coordination
 from tools.bench import store as bench_store

@@ -9,7 +9,7 @@ import pytest
 
 from nnlite.commands import status as status_tool
 from nnlite.commands import stop as stop_tool
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.errors import StoreUnavailable, UsageError
 from nnlite.protocol.records import lease
 from nnlite.protocol.records.head import STOPPED, Head

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nnlite.commands import door
-from nnlite.commands._terminal import AsText, shown
+from nnlite.commands.terminal import AsText, shown
 from nnlite.protocol.records.head import FAILED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import lifecycle

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from nnlite.api.progress import Progress
-from nnlite.commands import _command, door
-from nnlite.commands._leaderboard import Leaderboard
+from nnlite.commands import door, program
+from nnlite.commands.leaderboard import Leaderboard
 from nnlite.protocol.records.head import FAILED, Head
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import lifecycle
@@ -47,7 +47,7 @@ def printed(hostile, capfd, monkeypatch):
         capfd.readouterr()
         with monkeypatch.context() as changed:
             if not guard:
-                changed.setattr(_command, "guarded", contextlib.nullcontext)
+                changed.setattr(program, "guarded", contextlib.nullcontext)
             door.enter(argv[0], [*map(str, argv[1:]), "--store", hostile.url])
         return "".join(capfd.readouterr())
 

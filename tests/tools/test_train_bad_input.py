@@ -259,7 +259,7 @@ def test_a_store_that_is_a_file(train, case_file, tmp_path):
 AS_NOBODY = """
 import contextlib, io, os, sys
 from nnlite.commands import train
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 with contextlib.redirect_stdout(io.StringIO()):  # imports all it needs, which nobody might not be able to read
     run(train.main, train._parser(), [*sys.argv[1:5], "--dry-run"])
 if os.getuid() == 0:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from nnlite import cases
 from nnlite.commands import predict, simulate, tune
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.protocol.records.spec import RunSpec
 from tests.tools.documented import check
 

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from nnlite.commands._leaderboard import Leaderboard
-from nnlite.commands._progress import ProgressLines
+from nnlite.commands.leaderboard import Leaderboard
+from nnlite.commands.progress import ProgressLines
 from nnlite.runs import lifecycle
 from tests.runtime import small
 from tests.s3_proxy import misbehaving

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from nnlite.commands import report, status, stop
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.errors import NotFound
 from nnlite.protocol.records.head import FAILED, Head
 from nnlite.protocol.records.keys import Keys

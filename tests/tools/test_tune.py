@@ -14,7 +14,7 @@ import pytest
 
 import nnlite
 from nnlite.commands import tune as tool
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.protocol.search.spec import SearchKeys
 from nnlite.searches import lifecycle
 from nnlite.store import open_store

@@ -11,7 +11,7 @@ from nnlite.invoker.processor import blas_of
 
 os.environ.update(blas_of(1))  # before NumPy comes, with the next imports
 
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.errors import UsageError
 from tools.bench import bytes_, emnist, estimate, learning, optimize, search, simulate, start, steps, store, table
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from nnlite import data
-from nnlite.commands import _platform, options
+from nnlite.commands import options, platforms
 from nnlite.errors import RunError, UsageError
 from nnlite.invoker.base import Invoker
 from nnlite.platform.base import Platform, Pricing
@@ -80,7 +80,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
 
 def platform_of(args: argparse.Namespace) -> Platform:
     """Where ours runs: as these options say. Raises UsageError for what cannot be meant there."""
-    found = _platform.of(args)
+    found = platforms.of(args)
     found.check(Job(case="emnist", store=args.store), Pricing())
     return found
 

@@ -68,8 +68,8 @@ def measure(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """The cost of a run, estimated from a fresh calibration and then as it was."""
-    from nnlite.commands import _platform, train
-    from nnlite.commands._plan import plan
+    from nnlite.commands import platforms, train
+    from nnlite.commands.planning import plan
     from nnlite.estimating import calibrate
     from nnlite.estimating.books import Books
     from nnlite.estimating.conditions import local
@@ -79,11 +79,11 @@ def _pair(name: str, args: argparse.Namespace) -> tuple[dict[str, Any], dict[str
     found = ["--data", args.data] if args.data else []
     argv = ["--case", name, "--workers", str(args.workers), *found, *CASES[name]]
     asked = train._parser().parse_args([*argv, "--platform", args.platform, "--calibrate", "--yes"])
-    platform = _platform.of(asked)
+    platform = platforms.of(asked)
     with ExitStack() as stack:
         if platform.is_here:
             asked.store = str(Path(stack.enter_context(tempfile.TemporaryDirectory())) / "store")
-        _platform.settle_store(asked, platform)
+        platforms.settle_store(asked, platform)
         store = stack.enter_context(open_store(asked.store))
         planned = plan(asked, platform)
         spec = planned.spec

@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 import nnlite
-from nnlite.commands import _named, options
+from nnlite.commands import named, options
 from nnlite.errors import RunError, UsageError
 from nnlite.protocol import protocols
 from nnlite.report import picture
@@ -48,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--protocols", default=",".join(protocols.names()), metavar="NAMES", help="(default %(default)s)"
     )
     parser.add_argument("--seeds", type=int, default=5, metavar="N", help="runs of each, from seed 0 (default 5)")
-    parser.add_argument("--plot", type=_named.path, metavar="FILE", help="draw it (needs matplotlib)")
+    parser.add_argument("--plot", type=named.path, metavar="FILE", help="draw it (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     parser.set_defaults(do=run)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import nnlite
-from nnlite.commands import _platform
+from nnlite.commands import platforms
 from nnlite.protocol.records.keys import Keys
 from nnlite.runs import detached
 from nnlite.store import open_store
@@ -214,7 +214,7 @@ def test_ctrl_c_at_a_terminal_offers_to_detach(stack, monkeypatch, answer, detac
     args = importlib.import_module("nnlite.commands.train")._parser().parse_args(list(LAMBDA))
     spec = replace(small.spec(small.dataset()), run="asked")
     monkeypatch.setattr(sys, "stdin", Terminal(answer + "\n"))
-    assert _platform.goes_on_alone(_platform.of(args), spec, open_store(STORE)) is detaches
+    assert platforms.goes_on_alone(platforms.of(args), spec, open_store(STORE)) is detaches
     assert ("asked" in detached.runs(open_store(STORE)), rule() == "ENABLED") == (detaches, detaches)
     detached.remove(open_store(STORE), "asked")
     stack.client("events").disable_rule(Name="nnlite-repair")

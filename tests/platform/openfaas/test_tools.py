@@ -19,7 +19,7 @@ import pytest
 
 from nnlite.commands import optimize, tune
 from nnlite.commands import train as tool
-from nnlite.commands._command import run
+from nnlite.commands.program import run
 from nnlite.errors import NotFound
 from nnlite.invoker.openfaas import signing
 from nnlite.protocol.records.keys import Keys

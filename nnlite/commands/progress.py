@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from nnlite.api import progress
-from nnlite.commands._json import say
-from nnlite.commands._terminal import unguarded_stderr
+from nnlite.commands.json_lines import say
+from nnlite.commands.terminal import unguarded_stderr
 from nnlite.protocol.records.spec import RunSpec
 
 

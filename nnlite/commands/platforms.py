@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from nnlite.commands import options
-from nnlite.commands._signals import is_terminated
+from nnlite.commands.signals import is_terminated
 from nnlite.errors import UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.base import Platform, Pricing

@@ -11,11 +11,11 @@ from pathlib import Path
 from nnlite import nn
 from nnlite.api import Run
 from nnlite.api.planned import facts
-from nnlite.commands._cost import CommandBooks
-from nnlite.commands._follow_up import follow_up
-from nnlite.commands._json import say
-from nnlite.commands._spelling import command, with_options
-from nnlite.commands._terminal import in_line
+from nnlite.commands.costs import CommandBooks
+from nnlite.commands.follow_up import follow_up
+from nnlite.commands.json_lines import say
+from nnlite.commands.spelling import command, with_options
+from nnlite.commands.terminal import in_line
 from nnlite.data import Dataset
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec

@@ -8,8 +8,8 @@ from collections.abc import Container
 from nnlite import cases
 from nnlite.api.planned import Plan, make
 from nnlite.case_file import has_run
-from nnlite.commands import _named, options
-from nnlite.commands._platform import pricing
+from nnlite.commands import named, options
+from nnlite.commands.platforms import pricing
 from nnlite.data import Reading
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
@@ -60,7 +60,7 @@ def plan(args: argparse.Namespace, platform: Platform, but: Container[str] = ())
     settle_case(args, "RUN")
     given = {name: value for name, value in options.given(args, Job).items() if name not in but}
     job = Job(**given, reading=Reading(**options.given(args, Reading)))
-    with _named.wrong_if_named(names_files(args)):
+    with named.wrong_if_named(names_files(args)):
         return make(job, None, platform, init=getattr(args, "init", None), **vars(pricing(args)))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
-from nnlite.commands._json import say
-from nnlite.commands._terminal import in_line, unguarded_stderr
+from nnlite.commands.json_lines import say
+from nnlite.commands.terminal import in_line, unguarded_stderr
 from nnlite.errors import message
 from nnlite.protocol.search.result import OK, Result, leaderboard
 from nnlite.protocol.search.spec import SearchSpec

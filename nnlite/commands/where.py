@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 
-from nnlite.commands import _aws, _named, _platform
+from nnlite.commands import named, platforms, which_stack
 from nnlite.errors import UsageError
 from nnlite.platform import PLATFORMS, find
 from nnlite.platform.aws.functions import Lambda
@@ -19,12 +19,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """--store, or --platform lambda and which stack."""
     where = parser.add_argument_group("where the runs are")
     where.add_argument(
-        "--store", type=_named.path, help=f"path or URL (default {DEFAULT_STORE}, or the stack's on Lambda)"
+        "--store", type=named.path, help=f"path or URL (default {DEFAULT_STORE}, or the stack's on Lambda)"
     )
     where.add_argument(
         "--platform", choices=list(PLATFORMS), default=Local.name, help="where workers run (default local)"
     )
-    _aws.add_options(where)
+    which_stack.add_options(where)
 
 
 def open_runs(args: argparse.Namespace) -> Store:
@@ -36,9 +36,9 @@ def open_runs(args: argparse.Namespace) -> Store:
     if args.store is None:
         if not kind.assumes_store:
             raise UsageError(f"--platform {kind.name}: the store is as the run was told: name its --store")
-        args.store = _platform.of(args).store_url()
+        args.store = platforms.of(args).store_url()
         args.store_is_assumed = args.store != DEFAULT_STORE
-    return _named.store(args.store)
+    return named.store(args.store)
 
 
 def runs_in(store: Store, run: str | None) -> list[str]:

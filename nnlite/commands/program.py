@@ -9,10 +9,10 @@ import select
 import sys
 from collections.abc import Callable, Sequence
 
-from nnlite.commands._follow_up import completed
-from nnlite.commands._signals import exit_code
-from nnlite.commands._spelling import spelled, with_options
-from nnlite.commands._terminal import guarded
+from nnlite.commands.follow_up import completed
+from nnlite.commands.signals import exit_code
+from nnlite.commands.spelling import spelled, with_options
+from nnlite.commands.terminal import guarded
 from nnlite.errors import NnliteError, UsageError, WorkerTraceback
 
 EXIT_ERROR = 1

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nnlite.commands import COMMANDS, parser_of
-from nnlite.commands._spelling import IN_A_CLONE, command
 from nnlite.commands.deploy import PLATFORMS as DEPLOYED
+from nnlite.commands.spelling import IN_A_CLONE, command
 from nnlite.platform import find
 
 # Names in `args` of the options that say where things are: they go on to every command that has them.

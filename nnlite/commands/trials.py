@@ -6,9 +6,9 @@ import argparse
 
 from nnlite.api import search
 from nnlite.api.search import PlannedSearch
-from nnlite.commands import _named, options
-from nnlite.commands._plan import add_reading, names_files, settle_case
-from nnlite.commands._platform import pricing
+from nnlite.commands import named, options
+from nnlite.commands.planning import add_reading, names_files, settle_case
+from nnlite.commands.platforms import pricing
 from nnlite.data import Reading
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
@@ -44,7 +44,7 @@ def plan(args: argparse.Namespace, platform: Platform) -> PlannedSearch:
         asked = Tuning(**{**options.given(args, Tuning), "parallel": args.workers, "reading": reading})
     except UsageError as error:
         raise _in_options(error) from None
-    with _named.wrong_if_named(names_files(args)):
+    with named.wrong_if_named(names_files(args)):
         return search.plan(asked, platform, pricing(args))
 
 

@@ -7,9 +7,9 @@ import contextlib
 import sys
 from collections.abc import Sequence
 
-from nnlite.commands import _platform, options
-from nnlite.commands._ask import confirm
-from nnlite.commands._spelling import with_options
+from nnlite.commands import options, platforms
+from nnlite.commands.asking import confirm
+from nnlite.commands.spelling import with_options
 from nnlite.cost.account import Account
 from nnlite.cost.bill import Cost
 from nnlite.data import Dataset
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say at which prices."""
     money = parser.add_argument_group("cost")
     options.add(money, Pricing, ["memory_mb"])
-    _platform.add_prices(money)
+    platforms.add_prices(money)
     money.add_argument("--calibrate", action="store_true", help="measure by a short run first, for the estimate "
                        "(on this machine, from 10 s on, by itself)")  # fmt: skip
 

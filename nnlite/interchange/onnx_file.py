@@ -52,16 +52,25 @@ def package() -> Any:
     return onnx
 
 
-def encode(network: Sequential, weights: Weights, given: OnnxInput, about: Mapping[str, str]) -> bytes:
+def encode(
+    network: Sequential,
+    weights: Weights,
+    given: OnnxInput,
+    about: Mapping[str, str],
+    amounts: tuple[float, float] | None = None,
+) -> bytes:
     """The file: x float32 (N, *input_shape), rows as the dataset has them, -> outputs (N, K), as `predict`.
 
-    about: what else the file tells.
+    about: what else the file tells. amounts: their mean and deviation, where the network answers such.
     Raises StructureError for a layer of one's own, for which ONNX has no operator; RunError without the package onnx.
     """
     onnx = package()
     graph = Graph(onnx.helper, onnx.numpy_helper)
     value = _scaled(graph, given, len(network.input_shape) == 3) if given.is_scaled else INPUT
     value = onnx_operators.row(graph, network.architecture, network.layout.views(weights), "", value)
+    if amounts is not None:
+        mean, deviation = (graph.constant("amounts", number) for number in amounts)
+        value = graph.node("Add", graph.node("Mul", value, deviation), mean)
     graph.node("Identity", value, name=OUTPUT)
     number = onnx.TensorProto.FLOAT
     made = onnx.helper.make_graph(
@@ -70,13 +79,17 @@ def encode(network: Sequential, weights: Weights, given: OnnxInput, about: Mappi
         [onnx.helper.make_tensor_value_info(INPUT, number, ["N", *network.input_shape])],
         [onnx.helper.make_tensor_value_info(OUTPUT, number, ["N", *network.output_shape])],
         graph.constants,
-        doc_string=f"{INPUT}: rows, {given.what}; {OUTPUT}: those of the network, without a softmax",
+        doc_string=f"{INPUT}: rows, {given.what}; {OUTPUT}: {_answers(amounts is not None)}",
     )
     version = [onnx.helper.make_opsetid("", OPSET)]
     model = onnx.helper.make_model(made, opset_imports=version, ir_version=IR_VERSION, producer_name="nnlite")
     onnx.helper.set_model_props(model, dict(about))
     onnx.checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _answers(are_amounts: bool) -> str:
+    return "amounts in the unit of the data" if are_amounts else "those of the network, without a softmax"
 
 
 def _scaled(graph: Graph, given: OnnxInput, are_images: bool) -> str:

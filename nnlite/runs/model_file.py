@@ -219,7 +219,9 @@ def save(path: str | os.PathLike[str], model: TrainedModel) -> None:
     """
     if _is_onnx(path):
         about = {**model.about, **_known(model)}
-        output.write(path, [onnx_file.encode(model.network, model.weights, _given(model), about)], "an ONNX file")
+        amounts = (model.amounts.mean, model.amounts.std) if model.amounts is not None else None
+        encoded = onnx_file.encode(model.network, model.weights, _given(model), about, amounts)
+        output.write(path, [encoded], "an ONNX file")
         return
     values = asdict(model.values) if model.values is not None else {}
     metadata = {

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import nnlite
 from nnlite import cases, data, nn
 from nnlite.__main__ import main
-from nnlite.data.inputs import Column, Numbers, Table
+from nnlite.data.inputs import Amounts, Column, Numbers, Table
 from nnlite.data.values import PIXELS, Values
 from nnlite.errors import RunError, StructureError, UsageError
 from nnlite.interchange import onnx_file
@@ -102,6 +102,17 @@ def test_numbers_of_ones_own_and_rows_of_a_table(tmp_path):
     model.save(tmp_path / "m.onnx")
     rows = [[12.5, "wet"], [8, "dry"]]
     assert difference(outputs_of((tmp_path / "m.onnx").read_bytes(), model.rows(rows)), model.predict(rows)) < TOLERANCE
+
+
+def test_amounts_are_in_the_unit_of_the_data(tmp_path):
+    rng = np.random.default_rng(7)
+    network = nn.Sequential([nn.Dense(5), nn.Tanh(), nn.Dense(1)], (3,), nn.MeanSquaredError())
+    amounts = Amounts(100.0, 10.0, 0.0, 200.0)
+    model = nnlite.TrainedModel(network, network.init(rng), (0.0,), (1.0,), {}, amounts=amounts)
+    x = rng.standard_normal((20, 3)).astype(np.float32)
+    model.save(tmp_path / "m.onnx")
+    assert difference(outputs_of((tmp_path / "m.onnx").read_bytes(), x), model.predict(x)) < TOLERANCE
+    assert abs(model.predict(x).mean() - 100) < 50
 
 
 @pytest.mark.parametrize("values", [None, PIXELS])

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from nnlite import cases, configured, nn
-from nnlite.api import code, rows
+import numpy as np
+
+from nnlite import cases, configured, data, nn
+from nnlite.api import code
 from nnlite.api.run import OnEvent, Run, check_listener
 from nnlite.cases import Case
-from nnlite.data import Dataset
+from nnlite.data import Dataset, Split
 from nnlite.errors import DataNotFound, NnliteError, StoreError, StructureError, UsageError, WeightsError, shown
 from nnlite.estimating.books import Books, Expected
 from nnlite.platform.base import Platform, Pricing
@@ -108,7 +110,7 @@ def make(
     store_url = platform.store_url(job.store)
     job = replace(job, store=store_url)
     outputs = what.output_shape[0] if isinstance(what, nn.Sequential) else None
-    loaded = dataset_of(dataset, test, job.seed, outputs)
+    loaded = dataset_of(dataset, test, outputs)
     if loaded is not None and job.data is not None:
         raise UsageError(f"data {job.data}: the dataset is given: leave it out", parameter="data")
     _check_rows(what, loaded)
@@ -181,13 +183,23 @@ def _never(name: str) -> Dataset:
     raise UsageError(f"{name} has no dataset of its own: give one")
 
 
-def dataset_of(given: Any, test: Any, seed: int, num_outputs: int | None = None) -> Dataset | None:
-    """The dataset, where it is more than a name. num_outputs: of the network, if that is known."""
+def dataset_of(given: Any, test: Any, num_outputs: int | None = None) -> Dataset | None:
+    """The dataset, where it is more than a name. num_outputs: of the network, if that is known; with one, labels of -1
+    and +1 stay targets."""
     if given is None or isinstance(given, (str, Dataset)):
         if test is not None:
             raise UsageError("test: only for arrays (x, y); this dataset has a test split of its own: leave it out")
         return given if isinstance(given, Dataset) else None
-    return rows.dataset_of(given, test, seed, num_outputs)
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise UsageError(
+            "dataset: wanted a name, a path, a Dataset, or (x, y), two arrays with a row each a sample, found "
+            f"{type(given).__name__}"
+        )
+    made = data.from_arrays(*given, test=test)
+    if num_outputs != 1 or made.class_names != ("-1", "1"):
+        return made
+    train, tested = (Split(one.x, one.y.astype(np.int8) * 2 - 1) for one in (made.train, made.test))
+    return replace(made, train=train, test=tested, num_classes=1, class_names=())
 
 
 def _check_rows(what: Any, dataset: Dataset | None) -> None:

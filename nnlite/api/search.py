@@ -183,7 +183,7 @@ def _tuning(
     if isinstance(dataset, str):
         given["dataset"] = dataset
     asked = Tuning(what if isinstance(what, str) else what.name, **given)
-    return asked, dataset_of(dataset, test, asked.seed)
+    return asked, dataset_of(dataset, test)
 
 
 def _found(run: Run, search: SearchSpec) -> Found:

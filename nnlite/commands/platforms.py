@@ -9,6 +9,7 @@ from dataclasses import fields
 from typing import Any
 
 from nnlite.commands import options
+from nnlite.commands.program import flags
 from nnlite.commands.signals import is_terminated
 from nnlite.errors import UsageError
 from nnlite.platform import PLATFORMS, find
@@ -18,6 +19,9 @@ from nnlite.runs.job import Job
 from nnlite.store import Store
 
 OF_PRICES = ("region", "arch", "prices")
+NOT_OF_THE_RUN = frozenset({  #: they say where it is, and what the command does with it
+    "resume", "case", "platform", "store", "checkpoint_store", "data_store", "out", "json", "dry_run", "debug",
+})  # fmt: skip
 OF_MONEY = frozenset({"budget_usd", "yes"})  #: options of the command, only where somebody sends a bill
 
 
@@ -90,6 +94,14 @@ def own(kind: type[Platform]) -> frozenset[str]:
 def resumable(kind: type[Platform]) -> frozenset[str]:
     """Names in `args` of those options that say something also of a run that goes on: where, and whether to ask."""
     return (own(kind) | kind.choices()) - kind.of_the_run - {"budget_usd"}
+
+
+def refuse_as_it_began(args: argparse.Namespace, parser: argparse.ArgumentParser, what: str) -> None:
+    """Raise UsageError for an option that --resume could not heed: a run, or search, goes on as it began."""
+    defaults, named = vars(parser.parse_args([])), flags(parser)
+    for name in sorted(defaults.keys() - NOT_OF_THE_RUN - resumable(find(args.platform))):
+        if args.resume and getattr(args, name) != defaults[name]:
+            raise UsageError(f"--resume goes on with the {what} as it began: leave {named[name]} out")
 
 
 # ---- after Ctrl-C

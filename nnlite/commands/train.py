@@ -14,7 +14,7 @@ from nnlite.commands.parser import Parser
 from nnlite.commands.planning import HEADINGS, add_reading, name_code, plan
 from nnlite.commands.progress import ProgressLines
 from nnlite.errors import StoreError, UsageError
-from nnlite.platform import PLATFORMS, find
+from nnlite.platform import PLATFORMS
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, RUNNING
 from nnlite.protocol.records.spec import RunSpec
@@ -104,12 +104,9 @@ def _finish(run: Run, out: Path, books: CommandBooks) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored, or go wrong later."""
-    defaults = vars(_parser().parse_args([]))
-    platforms.refuse_foreign(args, defaults)
-    allowed = NOT_OF_THE_RUN | platforms.resumable(find(args.platform))
-    for name in sorted(defaults.keys() - allowed):
-        if args.resume and getattr(args, name) != defaults[name]:
-            raise UsageError(f"--resume goes on with the run as it began: leave --{name.replace('_', '-')} out")
+    parser = _parser()
+    platforms.refuse_foreign(args, vars(parser.parse_args([])))
+    platforms.refuse_as_it_began(args, parser, "run")
     if args.calibrate and (args.dry_run or args.resume):
         other = "--dry-run" if args.dry_run else "--resume"
         raise UsageError(f"--calibrate measures by a short run, which {other} does not make: leave it out")
@@ -128,18 +125,6 @@ COMMON = (  #: what --help shows; --help-all shows the others
     "case", "dataset", "data", "target", "epochs", "batch_size", "optimizer", "learning_rate", "workers", "protocol",
     "platform", "budget_usd", "target_accuracy", "resume", "out", "dry_run", "json",
 )  # fmt: skip
-NOT_OF_THE_RUN = {
-    "resume",
-    "case",
-    "platform",
-    "store",
-    "checkpoint_store",
-    "data_store",
-    "out",
-    "json",
-    "dry_run",
-    "debug",
-}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,19 +139,11 @@ def _parser() -> argparse.ArgumentParser:
     costs.add_options(parser)
     where = groups["where"]
     where.add_argument("--platform", choices=list(PLATFORMS), default="local", help="where workers run (default local)")
-    where.add_argument(
-        "--init",
-        type=named.path,
-        metavar="FILE",
-        help="begin with the weights of a safetensors file, like tune's best",
-    )
+    where.add_argument("--init", type=named.path, metavar="FILE",
+                       help="begin with the weights of a safetensors file, like tune's best")  # fmt: skip
     where.add_argument("--resume", metavar="RUN", help="go on with a run that was interrupted")
-    where.add_argument(
-        "--out",
-        type=named.path,
-        metavar="FILE",
-        help="where the weights go (default RUN.safetensors); .onnx: an ONNX file",
-    )
+    where.add_argument("--out", type=named.path, metavar="FILE",
+                       help="where the weights go (default RUN.safetensors); .onnx: an ONNX file")  # fmt: skip
     where.add_argument("--detach", action="store_true", help="on Lambda: start the workers and leave them alone")
     platforms.add_options(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")

@@ -21,11 +21,10 @@ from nnlite.commands.json_lines import say
 from nnlite.commands.leaderboard import Leaderboard, configuration
 from nnlite.commands.parser import Parser
 from nnlite.commands.planning import name_code
-from nnlite.commands.program import flags
 from nnlite.commands.terminal import in_line
 from nnlite.commands.trials import add_options, plan
 from nnlite.errors import StoreError, UsageError
-from nnlite.platform import PLATFORMS, find
+from nnlite.platform import PLATFORMS
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import Head
 from nnlite.protocol.records.spec import RunSpec
@@ -43,8 +42,6 @@ EXAMPLES = """examples:
   python -m tools.tune --case c --platform lambda --trials 50 --parallel 20 --budget-usd 1
   python -m tools.tune --resume tune-c-20260101-120000-3f2a
 """
-
-NOT_OF_THE_SEARCH = {"resume", "case", "platform", "store", "data_store", "out", "json", "dry_run", "debug"}
 
 
 def main(args: argparse.Namespace) -> int:
@@ -228,10 +225,7 @@ def _check(args: argparse.Namespace) -> None:
     platforms.refuse_foreign(args, defaults, but={"budget_usd"})
     if args.rounds_per_invocation != defaults["rounds_per_invocation"]:
         raise UsageError("--rounds-per-invocation: a search hands over between trials, not after rounds: leave it out")
-    allowed = NOT_OF_THE_SEARCH | platforms.resumable(find(args.platform))
-    for name in sorted(defaults.keys() - allowed):
-        if args.resume and getattr(args, name) != defaults[name]:
-            raise UsageError(f"--resume goes on with the search as it began: leave {flags(parser)[name]} out")
+    platforms.refuse_as_it_began(args, parser, "search")
 
 
 # ---- the command line

@@ -199,7 +199,7 @@ def test_data_files(how, train, data_dir, tmp_path):
 
 
 def test_a_missing_data_folder(train):
-    check(train("--case", "c", "--data", "nowhere"), 2, "no mnist in --data=nowhere: expected train-images")
+    check(train("--case", "c", "--data", "nowhere"), 2, "no mnist in --data nowhere: expected train-images")
 
 
 def test_data_of_another_name(train, data_dir):

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 
+from nnlite import places
 from nnlite.errors import UsageError
 
 _has_run: dict[str, CaseFile] = {}  # in this process, by SHA-256
@@ -29,7 +30,7 @@ class CaseFile:
     @classmethod
     def read(cls, path: str | Path) -> CaseFile:
         """Raises UsageError when there is no such file, or it cannot be read."""
-        path = Path(path)
+        path = places.expanded(path)
         try:
             if not path.is_file():
                 raise UsageError(f"no case file {path}")

@@ -18,6 +18,7 @@ import stat
 import time
 from collections.abc import Iterator, Sequence
 
+from nnlite import places
 from nnlite.errors import StoreError, UsageError
 
 PIPE_PATIENCE_S = 60.0  # so long `write` waits for a reader of a pipe
@@ -88,6 +89,7 @@ def take_name(fd: int, temp: _Path, target: _Path) -> None:
 
 def _behind(path: _Path) -> tuple[str, os.stat_result | None]:
     """(the path behind all links, what stands there); that of a file, or of one that is still to be made."""
+    path = places.expanded(path)
     try:
         status = os.stat(path)
     except FileNotFoundError:
@@ -164,7 +166,7 @@ def _opened(target: str, status: os.stat_result) -> Iterator[io.BufferedWriter]:
 
 
 def _reason(error: OSError, path: _Path) -> str:
-    folder = os.path.dirname(os.path.realpath(path))
+    folder = os.path.dirname(os.path.realpath(places.expanded(path)))
     if isinstance(error, FileNotFoundError):
         return f"there is no folder {folder}"
     if isinstance(error, PermissionError):

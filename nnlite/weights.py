@@ -22,7 +22,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from nnlite import magic, safetensors
+from nnlite import magic, places, safetensors
 from nnlite.errors import DataNotFound, StoreError, StructureError, WeightsError
 from nnlite.safetensors import quote
 
@@ -151,7 +151,7 @@ def load(path: str | os.PathLike[str]) -> Weights:
     Not mapped: a mapped file that another program cuts short kills the process (SIGBUS).
     """
     try:
-        with open(path, "rb") as file:
+        with open(places.expanded(path), "rb") as file:
             data = file.read()
     except FileNotFoundError as error:
         raise DataNotFound(f"no weights file at {path}; check the path") from error

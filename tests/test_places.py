@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from nnlite import places
-from nnlite.errors import UsageError
+import nnlite
+import nnlite.data
+from nnlite import output, places
+from nnlite.errors import NnliteError, UsageError
+from nnlite.store import open_store
 
 ROOT = Path(__file__).parents[1]
 STRANGER = 54_321  # a user's number that no list has
@@ -72,6 +75,50 @@ def test_a_tilde_is_replaced_as_a_shell_would(monkeypatch):
     assert places.expanded("~root/x") == root / "x"
     with pytest.raises(UsageError, match="no user 'nobody-at-all'"):
         places.expanded("~nobody-at-all/x")
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    """A home folder; the command stands in another one."""
+    (tmp_path / "home").mkdir()
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "home"
+
+
+READERS = {
+    "weights": nnlite.load,
+    "first weights": lambda path: nnlite.plan("a", init=path),
+    "case": lambda path: nnlite.plan(f"{path}.py"),
+    "layers": lambda path: nnlite.load("~/m.safetensors", case=f"{path}.py"),
+    "prices": lambda path: nnlite.plan("a", prices=path),
+    "profile": lambda path: nnlite.simulate("a", workers=[1], profile=path),
+    "store": open_store,
+    "data": lambda path: nnlite.data.open(f"{path}/x.csv"),
+}
+
+
+@pytest.mark.parametrize("what", READERS)
+def test_python_reads_from_home_what_begins_with_a_tilde(what, at_home):
+    """As the commands do: what is there but wrong is named by its path in full, or is not called missing."""
+    (at_home / "f").write_bytes(b"{}")
+    (at_home / "f.py").write_bytes(b"1 / 0")
+    with pytest.raises(NnliteError) as refused:
+        READERS[what]("~/f")
+    said = str(refused.value)
+    assert not any(word in said for word in ("No such file", "no case file", "no weights file", "no such")), said
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_python_writes_to_home_what_begins_with_a_tilde(at_home):
+    with open_store("~/runs") as store:
+        store.put("a", b"1")
+    assert store.url == f"file://{at_home}/runs"
+    output.check("~/x")
+    output.write("~/x", [b"2"])
+    assert (at_home / "x").read_bytes() == b"2"
+    assert list(Path.cwd().iterdir()) == []
 
 
 @pytest.mark.parametrize("ask", [places.home, places.cache, lambda: places.expanded("~/x")])

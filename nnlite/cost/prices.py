@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-from nnlite import records
+from nnlite import places, records
 from nnlite.errors import UsageError
 from nnlite.protocol.records.spec import Rates, RunSpec
 from nnlite.records import Amount, OneOf, Record, Unsound, fit
@@ -66,7 +66,7 @@ class Tariff(Record, what="a list of prices"):
 
 def tariff(region: str, arch: str = "x86_64", file: str | Path | None = None) -> Tariff:
     """The prices of a region, from the bundled file or the user's own. Raises UsageError: no such file or region."""
-    path = Path(file) if file else BUNDLED
+    path = places.expanded(file) if file else BUNDLED
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+from nnlite import places
 from nnlite.errors import UsageError, shown
 from nnlite.estimating.speed import measured
 from nnlite.numbers import PythonNumbers
@@ -85,7 +85,7 @@ class Supposed(metaclass=PythonNumbers):
     def _read(self, workload: Workload) -> WorldProfile:
         path = str(self.profile)
         try:
-            found = WorldProfile.from_json(Path(path).read_bytes(), path)
+            found = WorldProfile.from_json(places.expanded(path).read_bytes(), path)
         except OSError as error:
             raise UsageError(f"profile {path}: {error.strerror}", parameter="profile") from None
         if found.case != workload.case.name:

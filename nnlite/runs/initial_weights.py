@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
-from nnlite import weights
+from nnlite import places, weights
 from nnlite.errors import NotFound, RunError, StoreError
 from nnlite.protocol.effects import Model
 from nnlite.protocol.records.spec import RunSpec
@@ -31,7 +30,7 @@ def read(path: str, spec: RunSpec) -> First:
     network, _ = trainer.build(spec)
     found.vector_in(network.layout, path, HINT)
     try:
-        data = Path(path).read_bytes()
+        data = places.expanded(path).read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from None
     return First(data, digest(data))

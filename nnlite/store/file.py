@@ -26,7 +26,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote, unquote_to_bytes
 
-from nnlite import locks
+from nnlite import locks, places
 from nnlite.errors import Conflict, NnliteError, NotFound, StoreError, StoreUnavailable, UsageError
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned, buffers, check_key, describe
 from nnlite.store.urls import refuse_options, shown
@@ -63,7 +63,7 @@ class FileStore(Store):
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         locks.require()
-        self._root = os.path.abspath(root)  # a later chdir changes nothing
+        self._root = os.path.abspath(places.expanded(root))  # a later chdir changes nothing
         standing = self._root
         while not os.path.lexists(standing):
             standing = os.path.dirname(standing)

@@ -49,6 +49,12 @@ class CloudAccount:
                 raise NoRegionError()
         return str(self.session.region_name)
 
+    @property
+    def partition(self) -> str:
+        """What its resources' names begin with: "aws", or "aws-cn", "aws-us-gov" and the like."""
+        with explaining("sts", "use AWS"):
+            return str(self.session.get_partition_for_region(self.region))
+
     @cached_property
     def number(self) -> str:
         """The account's id; asking for it also tells whether the credentials are good for anything."""

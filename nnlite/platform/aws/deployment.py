@@ -142,8 +142,13 @@ def policy(stack: Stack) -> str:
     lines = text[text.index("  Role:\n") : text.index("  Worker:\n")].splitlines()
     begin = next(i for i, line in enumerate(lines) if "Policies:" in line and "Managed" not in line)
     shown = "\n".join(line[6:] for line in lines[begin:]).rstrip()
-    names = {"AWS::Partition": "aws", "AWS::StackName": stack.name, "AWS::AccountId": stack.account.number}
-    names |= {"AWS::Region": stack.account.region, "Bucket.Arn": f"arn:aws:s3:::{bucket_of(stack).name}"}
+    names = {
+        "AWS::Partition": stack.account.partition,
+        "AWS::StackName": stack.name,
+        "AWS::AccountId": stack.account.number,
+    }
+    names |= {"AWS::Region": stack.account.region}
+    names |= {"Bucket.Arn": f"arn:{stack.account.partition}:s3:::{bucket_of(stack).name}"}
     for name, value in names.items():
         shown = shown.replace("${" + name + "}", value)
     return shown

@@ -10,7 +10,7 @@ from typing import Any
 
 from nnlite import output
 from nnlite.data import catalog
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import RunError, UsageError, shown, words
 from nnlite.invoker import sources
 from nnlite.platform.openfaas import stack_file
 
@@ -24,7 +24,12 @@ def manifests(folder: Path, namespace: str | None) -> dict[str, str]:
     """The texts of k8s/ by name, in that namespace. Raises RunError for what Kubernetes would not take."""
     found = {}
     for path in sorted((folder / stack_file.MANIFESTS).glob("*.yaml")):
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise RunError(f"{path}: {error.strerror or error}") from None
+        except UnicodeDecodeError:
+            raise RunError(f"{path} is no text in UTF-8: write it so, or take it away") from None
         if namespace is not None:
             text = text.replace(f"namespace: {stack_file.NAMESPACE}\n", f"namespace: {namespace}\n")
         found[path.name] = text
@@ -33,8 +38,6 @@ def manifests(folder: Path, namespace: str | None) -> dict[str, str]:
 
 def documents(texts: dict[str, str], tell: Callable[[str], None]) -> list[dict[str, Any]]:
     """All documents of manifests. Raises RunError for one that Kubernetes would not take."""
-    import yaml
-
     try:
         import kubernetes_validate
     except ImportError:
@@ -42,7 +45,7 @@ def documents(texts: dict[str, str], tell: Callable[[str], None]) -> list[dict[s
         tell("manifests are not checked: pip install kubernetes-validate")
     found = []
     for name, text in texts.items():
-        for document in yaml.safe_load_all(text):
+        for document in _objects(name, text):
             found.append(document)
             if kubernetes_validate is None:
                 continue
@@ -50,8 +53,33 @@ def documents(texts: dict[str, str], tell: Callable[[str], None]) -> list[dict[s
                 kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
             except kubernetes_validate.ValidationError as error:
                 where = ".".join(map(str, error.path)) or "the top"
-                raise RunError(f"{name}, {document.get('kind')}, at {where}: {error.message}") from None
+                raise RunError(f"{name}, {document['kind']}, at {where}: {words(error.message)}") from None
+            except (kubernetes_validate.SchemaNotFoundError, kubernetes_validate.utils.VersionNotSupportedError):
+                which = words(f"{document['kind']} of {document['apiVersion']}")
+                raise RunError(
+                    f"{name}: Kubernetes itself knows no {which}: mend it, or apply what is a custom resource apart"
+                ) from None
     return found
+
+
+def _objects(name: str, text: str) -> Iterator[dict[str, Any]]:
+    """The objects in the text of a manifest, each with its kind and its name. Raises RunError."""
+    import yaml
+
+    try:
+        found = list(yaml.safe_load_all(text))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
+        raise RunError(f"{name} is no YAML: {words(error)}") from None
+    for one in found:
+        if one is None:
+            continue  # nothing between two lines of ---
+        if not isinstance(one, dict):
+            raise RunError(f"{name}: wanted an object of Kubernetes, found {shown(one)}")
+        about = one.get("metadata")
+        texts = (one.get("apiVersion"), one.get("kind"), about.get("name") if isinstance(about, dict) else None)
+        if not all(isinstance(text, str) for text in texts):
+            raise RunError(f"{name}: wanted an object of Kubernetes with apiVersion, kind and metadata.name as texts")
+        yield one
 
 
 def data_files(dataset: str, folder: Path) -> list[Path]:

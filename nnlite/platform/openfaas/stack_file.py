@@ -85,7 +85,7 @@ def load(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; --folder says where stack.yaml is") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no text, or a date that there is not
-        raise RunError(f"{path} is no YAML: {error}") from None
+        raise RunError(f"{path} is no YAML: {words(error)}") from None
     if not isinstance(found, dict):
         raise RunError(f"{path}: wanted a stack, found {type(found).__name__}")
     _check_form(found, path)

@@ -6,6 +6,9 @@ import zipfile
 
 import pytest
 
+from nnlite.invoker.aws.account import CloudAccount
+from nnlite.platform.aws import deployment
+from nnlite.platform.aws.stack import Stack
 from tests.platform.aws.account import ACCOUNT, REGION
 from tests.platform.aws.cli import call
 from tests.tools.documented import check
@@ -51,6 +54,14 @@ def test_a_dry_run_shows_changes_and_policy_and_changes_nothing(stack, local_bun
     names = [one["StackName"] for one in stack.client("cloudformation").list_stacks()["StackSummaries"]
              if one["StackStatus"] != "DELETE_COMPLETE"]  # fmt: skip
     assert names == ["nnlite"]
+
+
+@pytest.mark.parametrize(("region", "partition"), [("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")])
+def test_the_policy_that_is_shown_names_the_partition_of_its_region(region, partition, monkeypatch):
+    account = CloudAccount(region=region)
+    monkeypatch.setitem(vars(account), "number", "1")
+    shown = deployment.policy(Stack("nnlite", account))
+    assert set(re.findall(r"\barn:([^:]*):", shown)) == {partition}
 
 
 def test_a_dry_run_of_delete_deletes_nothing(stack):

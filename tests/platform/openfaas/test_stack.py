@@ -121,6 +121,42 @@ def test_a_broken_manifest_is_found():
         images.documents(texts, print)
 
 
+SERVICE = "apiVersion: v1\nkind: Service\nmetadata: {name: x}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("kind: [", "is no YAML"),
+        ("[" * 5000, "is no YAML"),
+        ("since: 2024-99-99", "is no YAML"),
+        ("a\x00b", "is no YAML"),
+        ("- 1", r"wanted an object of Kubernetes, found \[1\]"),
+        ("kind: Service", "with apiVersion, kind and metadata.name"),
+        (SERVICE.replace("{name: x}", "[]"), "with apiVersion, kind and metadata.name"),
+        (SERVICE.replace("Service", "7"), "with apiVersion, kind and metadata.name"),
+        (SERVICE.replace("Service", "Servise"), "knows no Servise of v1"),
+        (SERVICE.replace("v1", "a/b/c"), "knows no Service of a/b/c"),
+    ],
+)
+def test_a_damaged_manifest_is_refused_in_a_line_that_names_it(text, said):
+    with pytest.raises(RunError, match=rf"^x\.yaml\b.*{said}") as refused:
+        images.documents({"x.yaml": text}, print)
+    assert str(refused.value).isprintable()
+
+
+def test_nothing_between_two_lines_of_a_manifest_is_nothing():
+    assert images.documents({"x.yaml": f"---\n---\n{SERVICE}---\n"}, print) == list(yaml.safe_load_all(SERVICE))
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_bytes(b"\xff\xfe"), lambda path: path.mkdir()])
+def test_a_manifest_that_cannot_be_read_is_named(make, tmp_path):
+    (tmp_path / "k8s").mkdir()
+    make(tmp_path / "k8s" / "x.yaml")
+    with pytest.raises(RunError, match=r"x\.yaml"):
+        images.manifests(tmp_path, None)
+
+
 def test_another_namespace_has_all_of_it():
     documents = images.documents(images.manifests(FAAS, "staging"), print)
     assert {document["metadata"]["namespace"] for document in documents} == {"staging"}

@@ -120,7 +120,7 @@ AUTO = Case(
     title="an MLP for rows of numbers, a small convolutional network for pictures",
     dataset=_undecided,
     network=models.suited,
-    optimizer=nn.Adam(0.003),
+    optimizer=nn.Adam(0.003, weight_decay=0.3),
     batch_size=32,
     num_rounds=20,
     space=Space(
@@ -128,7 +128,7 @@ AUTO = Case(
     ),
     schedule="cosine",
 )  #: what is trained where no case is named
-STEPS, FEWEST_EPOCHS, MOST_EPOCHS, MOST_ROUNDS = 2000, 10, 100, 20  # of `suited`
+STEPS, FEWEST_EPOCHS, MOST_EPOCHS, MOST_ROUNDS = 4000, 10, 200, 20  # of `suited`
 MANY_ROWS, LARGE_BATCH, RATE_OF_PICTURES = 20_000, 128, 0.001
 
 
@@ -136,10 +136,12 @@ def suited(case: Case, rows: data.Dataset) -> Case:
     """The case, as it suits a dataset: a small one is gone through often, in no more rounds than people want to see."""
     if case.name != AUTO.name:
         return case
-    optimizer = case.optimizer if len(rows.input_shape) == 1 else nn.Adam(RATE_OF_PICTURES)
+    are_numbers = len(rows.input_shape) == 1
+    optimizer = case.optimizer if are_numbers else nn.Adam(RATE_OF_PICTURES)
     batch_size = LARGE_BATCH if len(rows.train) > MANY_ROWS else case.batch_size
     per_epoch = -(-len(rows.train) // batch_size)
-    epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, -(-STEPS // per_epoch)))
+    steps, most = (STEPS, MOST_EPOCHS) if are_numbers else (STEPS // 2, MOST_EPOCHS // 4)
+    epochs = min(most, max(FEWEST_EPOCHS, -(-steps // per_epoch)))
     per_round = -(-epochs // MOST_ROUNDS)
     return replace(case, optimizer=optimizer, batch_size=batch_size, num_rounds=epochs, epochs_per_round=per_round)
 

@@ -178,7 +178,7 @@ def test_a_forecast_of_ones_own_data(table, capfd):
     assert "\n" in capfd.readouterr().out
 
 
-@pytest.mark.parametrize(("num_rows", "expected"), [(24, (100, 5)), (2_000, (32, 2)), (100_000, (10, 1))])
+@pytest.mark.parametrize(("num_rows", "expected"), [(24, (200, 10)), (2_000, (64, 4)), (100_000, (10, 1))])
 def test_small_data_is_gone_through_often_in_few_rounds(num_rows, expected):
     from nnlite import data
 

@@ -33,7 +33,10 @@ def made(num_workers: int, num_rounds: int, **more: Any) -> tuple[MemoryStore, R
     for round in range(num_rounds + 1):
         trained = 96 if round < num_rounds else 0
         tally = Tally(trained, 2.0 * trained / (round + 1), 40, min(40, 10 + round), 0.0)
-        store.put(keys.summary(round), contribution.summary(round, tally, 1.7).to_json(keys.summary(round)))
+        store.put(
+            keys.summary(round),
+            contribution.summary(round, tally, tally.accuracy_of(spec), 1.7).to_json(keys.summary(round)),
+        )
     for worker in range(num_workers):
         lines, at_s = [Span(format.INIT, 0.0, 0.5)], 0.5
         for round in range(num_rounds + 1):

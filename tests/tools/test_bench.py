@@ -87,7 +87,7 @@ def test_rounds_are_timed_by_sound_summaries_alone():
     store, keys = MemoryStore(), Keys("r")
     for number in (0, 2):
         key = keys.summary(number)
-        store.put(key, contribution.summary(number, Tally(4, 2.0), 1.5).to_json(key))
+        store.put(key, contribution.summary(number, Tally(4, 2.0), None, 1.5).to_json(key))
     assert emnist.rounds_s(store, keys, 2) == 3.0
     for text in (b'{"seconds": 7}', b"{}", b"[]", b'{"seconds": "x"}', store.get(keys.summary(0)).data):
         store.put(keys.summary(1), text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -29,7 +30,7 @@ class Learned:
     workers: int
     test_accuracy: float  #: the median over the seeds
     points: float  #: by how many percentage points that is above one worker's
-    seconds: float  #: from the first sample to the last, the median
+    seconds: float  #: of a whole run, its start included, the median
     seeds: tuple[float, ...]  #: the test accuracy of each
 
 
@@ -84,9 +85,9 @@ def measure(
     for protocol in names:
         for count in counts:
             found = alone if count == 1 else [_train(chosen, count, protocol, seed) for seed in seeds]
-            scores, seconds = tuple(one[0] for one in found), median(one[1] for one in found)
-            at = median(scores)
-            yield Learned(protocol, count, round(at, 4), round(100 * (at - base), 2), round(seconds, 2), scores)
+            rounded, seconds = tuple(round(one[0], 4) for one in found), median(one[1] for one in found)
+            at = median(one[0] for one in found)
+            yield Learned(protocol, count, round(at, 4), round(100 * (at - base), 2), round(seconds, 2), rounded)
 
 
 def _train(chosen: dict[str, Any], workers: int, protocol: str, seed: int) -> tuple[float, float]:
@@ -95,11 +96,11 @@ def _train(chosen: dict[str, Any], workers: int, protocol: str, seed: int) -> tu
         having = protocols.options()  # what only some protocols have
         of_protocol = {name: value for name, value in chosen.items() if protocol in having.get(name, (protocol,))}
         more: dict[str, Any] = {"workers": workers, "protocol": protocol, "seed": seed, "store": folder, "trace": False}
-        done = nnlite.start(of_protocol.pop("case", None), **of_protocol, **more).wait()
-        accuracy, seconds = done.status().test_accuracy, done.history["seconds"]
-        if accuracy is None:
-            raise RunError(f"{workers} workers, {protocol}, seed {seed}: {done.status().reason}")
-        return float(accuracy), float(seconds[-1]) if len(seconds) else 0.0
+        began_s = time.monotonic()
+        done = nnlite.start(of_protocol.pop("case", None), **of_protocol, **more).wait().status()
+        if done.test_accuracy is None:
+            raise RunError(f"{workers} workers, {protocol}, seed {seed}: {done.reason}")
+        return done.test_accuracy, time.monotonic() - began_s
 
 
 def draw(rows: Sequence[Learned], path: str) -> None:

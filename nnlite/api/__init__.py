@@ -25,7 +25,7 @@ __all__ = [
     "train", "tune",
 ]  # fmt: skip
 
-BEGUN = re.compile(r"-(\d{8}-\d{6})-[0-9a-f]{4}$")  # of the id that a run is given
+BEGUN = re.compile(r"-(\d{8}-\d{6})-(?:[0-9a-f]{4}|[0-9a-f]{12})$")  # of the id that a run is given
 
 
 def plan(

@@ -134,6 +134,10 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
             raise UsageError(
                 f"budget_usd {self.budget_usd}: wanted a positive number of dollars", parameter="budget_usd"
             )
+        if self.max_minutes is not None and not 0 < self.max_minutes < math.inf:
+            raise UsageError(
+                f"max_minutes {self.max_minutes}: wanted a positive number of minutes", parameter="max_minutes"
+            )
         for name, having in protocols.options().items():
             if getattr(self, name) not in (None, False) and self.protocol not in having:
                 of = " and ".join(having)

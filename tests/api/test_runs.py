@@ -75,10 +75,10 @@ def test_what_is_attached_is_the_same_run():
 
 
 def test_the_newest_run_is_first_and_those_named_by_hand_are_last():
-    for name in ("c-20260102-000000-aaaa", "mine", "b-20260103-000000-aaaa", "z-20250101-000000-aaaa"):
+    for name in ("c-20260102-000000-aaaa", "mine", "b-20260103-000000-aaaa0123bbbb", "z-20250101-000000-aaaa"):
         nnlite.plan("c", run=name, **QUICK).begin()
     assert [one.id for one in nnlite.list_runs()] == [
-        "b-20260103-000000-aaaa", "c-20260102-000000-aaaa", "z-20250101-000000-aaaa", "mine",
+        "b-20260103-000000-aaaa0123bbbb", "c-20260102-000000-aaaa", "z-20250101-000000-aaaa", "mine",
     ]  # fmt: skip
 
 
@@ -186,6 +186,7 @@ def test_every_public_name_is_there_and_in_dir():
         ("c", {"platform": nnlite.Local}, "found <class 'nnlite.platform.local.Local'>"),
         ("c", {"budget_usd": 1.0}, "budget_usd: nobody sends a bill"),
         (3, {}, "what to train: wanted"),
+        ("c", {"dataset": "fashion-sample", "max_minutes": -1}, "max_minutes -1: wanted a positive number of minutes"),
         ("c", {"dataset": "fashion-sample", "memory_mb": 1}, "memory_mb 1: wanted 128"),
     ],
 )

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from nnlite.api.found import Optimum, optimize, simulate
-from nnlite.api.planned import Plan, What, make, platform_of, refuse_as_it_began
+from nnlite.api.planned import Plan, What, case_file_of, make, platform_of, refuse_as_it_began
 from nnlite.api.progress import Progress
 from nnlite.api.run import OnEvent, Run, Status, check_listener
 from nnlite.api.search import Found, tune
@@ -86,7 +86,7 @@ def _resumed(
 ) -> Run:  # fmt: skip
     where = {one: others.pop(one) for one in ("store", "checkpoint_store", "data_store") if one in others}
     refuse_as_it_began("run", others)
-    case = what if isinstance(what, str) else None
+    case = case_file_of(what, "run")
     return attach(name, platform=platform, case=case, on_event=on_event, **where)
 
 

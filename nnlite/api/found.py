@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from typing import Any
 
 from nnlite.api.planned import OF_PRICING, Plan, What, make, platform_of, refuse_unknown
 from nnlite.cost.prices import Tariff
 from nnlite.cost.search import MemorySearch
 from nnlite.cost.sizing import Sized
+from nnlite.errors import UsageError, shown
 from nnlite.estimating.optimum import MOST_USD, Hunt, probe_of
 from nnlite.estimating.probe import Probed
 from nnlite.estimating.supposed import Supposed
@@ -54,12 +56,23 @@ def optimize(
         `nnlite.plan`.
     """
     platform = platform_of(platform)
+    _check_range("workers", workers)
+    if memory_mb is not None:
+        _check_range("memory_mb", memory_mb)
+    if choices.get("init") is not None:
+        raise UsageError("init: probes measure how long a run takes, whichever weights it begins with: leave it out")
     sizes = platform.sizes(memory_mb)
     planned = make(what, dataset, platform, workers=workers[0], **choices)
     spec, url = planned.spec, planned.store_url
     search = MemorySearch(objective, *sizes, max_probes=max_probes, cores=spec.threads)
     tariff = platform.tariff(url, Pricing(**{name: choices[name] for name in OF_PRICING & choices.keys()}))
     return _optimum(*hunt_for(planned, search, workers, tariff, budget_usd))
+
+
+def _check_range(name: str, given: object) -> None:
+    two = given if isinstance(given, (tuple, list)) else ()
+    if len(two) != 2 or not all(isinstance(one, Integral) and not isinstance(one, bool) for one in two):
+        raise UsageError(f"{name} {shown(given)}: wanted two whole numbers, (lowest, highest)", parameter=name)
 
 
 def hunt_for(
@@ -108,6 +121,8 @@ def simulate(
     supposed = Supposed(case, dataset, **choices, options=options)
     workload = supposed.workload()
     world = supposed.world(workload, supposed.compute(workload))
-    counts = [workers] if isinstance(workers, int) else list(workers)
-    made = [supposed.forecast(workload, world, supposed.spec(workload, count)) for count in counts]
-    return made[0] if isinstance(workers, int) else made
+    counts = [workers] if isinstance(workers, Integral) else list(workers) if isinstance(workers, Iterable) else []
+    if not counts or not all(isinstance(one, Integral) for one in counts):
+        raise UsageError(f"workers {shown(workers)}: wanted a whole number, or several", parameter="workers")
+    made = [supposed.forecast(workload, world, supposed.spec(workload, int(count))) for count in counts]
+    return made[0] if isinstance(workers, Integral) else made

@@ -150,6 +150,16 @@ def refuse_as_it_began(what: str, others: Mapping[str, Any]) -> None:
         raise UsageError(f"{name}: a {what} goes on as it began: leave it out", parameter=name)
 
 
+def case_file_of(what: object, goes_on: str) -> str | None:
+    """What is given with `resume`: the file that defines own layers, or nothing. Raises UsageError for all else."""
+    if what is not None and not isinstance(what, str):
+        raise UsageError(
+            f"what to train: a {goes_on} goes on as it began: name the file that defines its own layers, or leave it "
+            f"out, found {type(what).__name__}"
+        )
+    return what
+
+
 def _job(what: What | None, dataset: Any, chosen: dict[str, Any]) -> tuple[Job, Case | None]:
     """The job; and its case, where that is no name."""
     name: dict[str, Any] = {"dataset": dataset} if isinstance(dataset, str) else {}

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from nnlite import output
 from nnlite.api import code
-from nnlite.errors import RunError, UsageError
+from nnlite.errors import RunError, UsageError, shown
 from nnlite.estimating.books import Books, Expected
 from nnlite.platform.base import Platform
 from nnlite.protocol.records.head import DONE, FAILED, RUNNING, Head
@@ -48,6 +49,7 @@ class Shown(Protocol):
 Show = Callable[[RunSpec, int], Shown]  # of a run that has made so many rounds
 REASON = "stopped from Python"
 POLL_S = 0.5  # of a run that another process drives
+LONGEST_S = 1e6  # that is waited for at a time: what threads and clocks take
 REDRAW_S = 1.0  # between two pages in a notebook
 
 
@@ -182,8 +184,12 @@ class Run:
         """Wait for its end. -> this run, which is done or stopped
 
         Raises TimeoutError when it is still going on after so long, which it does further. Raises RunError when it has
-        failed: what a worker was doing then is the error's cause.
+        failed: what a worker was doing then is the error's cause; and in `on_event`, which it waits for itself.
         """
+        if timeout_s is not None and (isinstance(timeout_s, (str, bool)) or not 0 <= timeout_s <= LONGEST_S):
+            raise UsageError(f"timeout_s {shown(timeout_s)}: wanted seconds from 0 to {LONGEST_S:g}, or None")
+        if self._drives_this_thread():
+            raise RunError(f"run {self.name} waits for this very function: wait for it outside of on_event")
         until_s = None if timeout_s is None else time.monotonic() + timeout_s
         if self._driving is not None:
             self._driving.thread.join(timeout_s)
@@ -213,12 +219,17 @@ class Run:
             lifecycle.result(self.store, self.spec, head)
 
     def stop(self) -> Run:
-        """Stop it: its workers leave within seconds, and its newest checkpoint stays. -> this run, stopped or over"""
+        """Stop it: its workers leave within seconds, and its newest checkpoint stays. -> this run, stopped or over; in
+        `on_event`, at once"""
         if perform(watcher.stop(self.name, REASON), Performer(self.store)) is None:
             _ = self.head  # which says that there is none
-        if self._driving is not None:
+        if self._driving is not None and not self._drives_this_thread():
             self._driving.thread.join()
         return self
+
+    def _drives_this_thread(self) -> bool:
+        """Whether who asks is called by the drive itself."""
+        return self._driving is not None and self._driving.thread is threading.current_thread()
 
     def resume(self) -> Run:
         """Start its workers, once more if they had stopped or failed, and drive it in a thread of this process. -> at
@@ -350,18 +361,24 @@ class Run:
     def save(self, path: str | os.PathLike[str], round: int | None = None) -> None:
         """Write what it has learned as a safetensors file, for `nnlite.load`.
 
-        round: of a checkpoint that stands: the newest two, and those that `checkpoint_every` keeps; None: the result.
+        round: as `history` counts them, of which a checkpoint stands: the newest two checkpoints, and those that
+            `checkpoint_every` keeps; of several in a round (Downpour), the last. None: the result.
         Raises RunError when that is not there.
         """
-        model_file.save(path, self.model if round is None else self._at(round))
+        model_file.save(path, self.model if round is None else self._after(round))
 
-    def _at(self, checkpoint: int) -> TrainedModel:
-        """What it had learned at a checkpoint."""
-        points = Report(read(self.store, self.name)).points
-        rounds, accuracy = next(
-            ((one.number, one.accuracy) for one in points if one.checkpoint == checkpoint), (checkpoint, None)
-        )
-        return lifecycle.model(self.store, self.spec, checkpoint, rounds, accuracy)
+    def _after(self, number: int) -> TrainedModel:
+        """What it had learned when a round was over."""
+        if isinstance(number, bool) or not isinstance(number, Integral) or not 1 <= number <= self.spec.num_rounds:
+            raise UsageError(f"round {shown(number)}: wanted a whole number from 1 to {self.spec.num_rounds:,}")
+        number = int(number)
+        code.need(self.spec)
+        made = [one for one in Report(read(self.store, self.name)).points if one.number == number]
+        if made:
+            return lifecycle.model(self.store, self.spec, made[-1].checkpoint, number, made[-1].accuracy)
+        if not self.spec.rules.has_rounds:
+            raise RunError(f"run {self.name} made no checkpoint in round {number}: `history` has those that it made")
+        return lifecycle.model(self.store, self.spec, number, number, None)
 
     # ---- for people
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from nnlite.api import code
-from nnlite.api.planned import OF_PRICING, dataset_of, platform_of, refuse_as_it_began, refuse_unknown
+from nnlite.api.planned import OF_PRICING, case_file_of, dataset_of, platform_of, refuse_as_it_began, refuse_unknown
 from nnlite.api.run import OnEvent, Run, check_listener
 from nnlite.case_file import run_again
 from nnlite.cases import Case
@@ -145,7 +145,7 @@ def tune(
 def _resumed(name: str, what: Any, platform: Platform, on_event: OnEvent | None, others: dict[str, Any]) -> Found:
     store, data_store = (others.pop(one, None) for one in ("store", "data_store"))
     refuse_as_it_began("search", others)
-    case = what if isinstance(what, str) else None
+    case = case_file_of(what, "search")
     run, search = attach(name, platform, store, data_store, case, on_event)
     if not is_over(run):
         drive(run)

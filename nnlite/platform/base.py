@@ -10,6 +10,7 @@ from typing import ClassVar
 from nnlite.choices import choice
 from nnlite.cost.prices import ARCHITECTURES, Tariff, tariff
 from nnlite.cost.search import LARGEST_MB, SMALLEST_MB
+from nnlite.described import check_types
 from nnlite.errors import UsageError
 from nnlite.estimating.conditions import Venue
 from nnlite.estimating.probe import VenueAt
@@ -33,6 +34,7 @@ class Pricing(metaclass=PythonNumbers):
     memory_mb: int | None = choice(None, "count a worker as a function of this size", "MB")
 
     def __post_init__(self) -> None:
+        check_types(type(self), vars(self), UsageError)
         if self.arch not in (None, *ARCHITECTURES):
             raise UsageError(f"arch {self.arch!r:.80}: there are {' and '.join(ARCHITECTURES)}", parameter="arch")
 
@@ -57,6 +59,9 @@ class Platform(metaclass=PythonNumbers):
     probes_where: ClassVar[str]  #: where probes run, as a plan says it
     assumes_store: ClassVar[bool] = True  #: a run whose store is not named has one
     of_the_run: ClassVar[frozenset[str]] = frozenset()  #: names of fields that only a new run heeds: its spec has them
+
+    def __post_init__(self) -> None:
+        check_types(type(self), vars(self), UsageError)
 
     @classmethod
     def choices(cls) -> frozenset[str]:

@@ -34,6 +34,7 @@ class Local(Platform):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.processes is not None and self.processes < 0:
             raise UsageError(
                 f"processes {self.processes}: wanted 0 (train in this process) or more", parameter="processes"

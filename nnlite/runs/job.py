@@ -128,6 +128,8 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
             raise UsageError(f"no schedule {self.schedule!r:.80}; there are {', '.join(SCHEDULES)}")
         if self.scale not in SCALES:
             raise UsageError(f"no scale {self.scale!r:.80}; there are {', '.join(SCALES)}")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to {2**32 - 1}", parameter="seed")
         if self.protocol not in protocols.names():
             raise UsageError(f"no protocol {self.protocol!r:.80}; there are {', '.join(protocols.names())}")
         if self.budget_usd is not None and not 0 < self.budget_usd < math.inf:

@@ -4,6 +4,7 @@ import importlib
 from typing import cast
 
 from nnlite.errors import StoreUnavailable, UsageError
+from nnlite.errors import shown as named
 from nnlite.store.base import ABSENT, Condition, Data, Store, Version, Versioned
 from nnlite.store.urls import refuse_secrets, shown
 
@@ -26,6 +27,8 @@ def open_store(url: str) -> Store:
     those of `store.opening`. Connects to nothing yet.
     Raises UsageError when the URL cannot be meant, StoreError when there is something, but not a store.
     """
+    if not isinstance(url, str):
+        raise UsageError(f"store {named(url)}: wanted a path or a URL, as a text", parameter="store")
     refuse_secrets(url)
     scheme, separator, _ = url.partition("://")
     where = _CLASSES.get(scheme if separator else "file")

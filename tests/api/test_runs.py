@@ -142,8 +142,9 @@ def test_only_checkpoints_that_stand_are_saved():
     found = nnlite.load("second.safetensors")
     assert found.about["rounds"] == "2"
     assert float(found.about["test_accuracy"]) == run.history["test_accuracy"][1]
+    run.store.delete(f"runs/{run.name}/ckpt/00000003")
     with pytest.raises(RunError, match="checkpoint"):
-        run.save("never.safetensors", round=77)
+        run.save("never.safetensors", round=run.history["round"][2])
     assert not Path("never.safetensors").exists()
 
 
@@ -171,6 +172,77 @@ def test_every_public_name_is_there_and_in_dir():
     assert all(getattr(nnlite, name) is not None for name in nnlite.__all__)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = nnlite.trian
+
+
+def test_a_round_is_saved_as_the_history_counts_it():
+    """Downpour makes more than one checkpoint in a round."""
+    run = nnlite.train("c", protocol=nnlite.Downpour(), checkpoint_every=1, eval_every=1, **QUICK | {"rounds": 3})
+    counted = run.history["round"].tolist()
+    for number in dict.fromkeys(counted):
+        run.save("m.safetensors", round=number)
+        assert nnlite.load("m.safetensors").about["rounds"] == str(number)
+    last = len(counted) - 1 - counted[::-1].index(3)
+    assert float(nnlite.load("m.safetensors").about["test_accuracy"]) == run.history["test_accuracy"][last]
+    assert nnlite.load("m.safetensors").weights.tobytes() == run.model.weights.tobytes()
+    for wrong in (0, -1, 4, "1", 1.0, True):
+        with pytest.raises(UsageError, match="wanted a whole number from 1 to 3"):
+            run.save("never.safetensors", round=wrong)
+
+
+def test_a_listener_stops_its_run_and_cannot_wait_for_it():
+    made, heard = threading.Event(), []
+
+    def listen(event):
+        if isinstance(event, RoundClosed) and made.wait(S):
+            for call in (run.wait, run.stop):
+                try:
+                    heard.append(call())
+                except NnliteError as error:
+                    heard.append(str(error))
+
+    run = nnlite.start("c", on_event=listen, **LONG)
+    made.set()
+    assert run.wait(S).status().state == "STOPPED"
+    assert "outside of on_event" in heard[0]
+    assert heard[1] is run
+
+
+@pytest.mark.parametrize("timeout_s", ["1", -1, float("nan"), float("inf"), 1e9, True])
+def test_a_time_that_cannot_be_waited_for_is_refused(timeout_s):
+    run = nnlite.train("c", **QUICK | {"rounds": 1, "workers": 1})
+    with pytest.raises(UsageError, match=r"timeout_s .*: wanted seconds from 0 to"):
+        run.wait(timeout_s)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda: nnlite.list_runs(5), "store 5: wanted a path or a URL"),
+        (lambda: nnlite.attach("x", store=b"runs"), "store b'runs': wanted a path or a URL"),
+        (lambda: nnlite.train(nnlite.Job, resume="x"), "what to train: a run goes on as it began"),
+        (lambda: nnlite.tune(nnlite.Job, resume="x"), "what to train: a search goes on as it began"),
+        (lambda: nnlite.plan("c", ([[1.0]] * 8, [0, 1] * 4), seed=-1), "seed -1: wanted"),
+        (lambda: nnlite.Local(processes="2"), "Local.processes: expected"),
+        (lambda: nnlite.Local(processes=2.5), "Local.processes: expected"),
+        (lambda: nnlite.Lambda(region=5), "Lambda.region: expected a text"),
+        (lambda: nnlite.OpenFaaS(function=5), "OpenFaaS.function: expected a text"),
+        (lambda: nnlite.OpenFaaS("http://u:hush@h:8080"), "gateway 'http://***@h:8080'"),
+        (lambda: nnlite.plan("c", region=5), "Pricing.region: expected a text"),
+        (lambda: nnlite.plan("c", memory_mb="1"), "Pricing.memory_mb: expected"),
+        (lambda: nnlite.simulate(workers="3"), "workers '3': wanted a whole number, or several"),
+        (lambda: nnlite.simulate(workers=[]), "workers []: wanted"),
+        (lambda: nnlite.simulate(workers=2.5), "workers 2.5: wanted"),
+        (lambda: nnlite.optimize("c", workers=5), "workers 5: wanted two whole numbers, (lowest, highest)"),
+        (lambda: nnlite.optimize("c", memory_mb=(1, "2")), "memory_mb (1, '2'): wanted two whole numbers"),
+        (lambda: nnlite.optimize("c", init="first.safetensors"), "init: probes measure"),
+    ],
+)
+def test_an_argument_of_the_wrong_kind_is_one_line(ask, words):
+    with pytest.raises(UsageError) as refused:
+        ask()
+    assert words in str(refused.value)
+    assert "hush" not in str(refused.value)
+    assert not Path(".nnlite").exists()
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,10 @@ class Lambda(WhichStack, Platform):
     can_detach: ClassVar[bool] = True
     probes_where: ClassVar[str] = "the deployed function, whose memory is changed for each and put back in the end"
 
+    def __post_init__(self) -> None:
+        Platform.__post_init__(self)  # types, before anything is asked of them
+        super().__post_init__()
+
     def check(self, job: Job, pricing: Pricing) -> None:
         if pricing.memory_mb is not None:
             limits.check_memory_mb(pricing.memory_mb)

@@ -62,6 +62,9 @@ class OpenFaaS(Platform):
     of_the_run: ClassVar[frozenset[str]] = frozenset({"rounds_per_invocation"})
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gateway is not None:
+            credentials.gateway_url(self.gateway, {})  # a password in it would be shown wherever a platform is
         if self.invocation not in INVOCATIONS:
             raise UsageError(
                 f"invocation {self.invocation!r:.80}: there are {', '.join(INVOCATIONS)}", parameter="invocation"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from dataclasses import asdict, fields
@@ -12,14 +11,14 @@ from nnlite import cases
 from nnlite.commands import named, options
 from nnlite.commands.json_lines import say
 from nnlite.commands.parser import Parser
+from nnlite.commands.planning import HEADINGS
 from nnlite.errors import UsageError
-from nnlite.estimating.supposed import LIMIT_S, Supposed
+from nnlite.estimating.supposed import Supposed
 from nnlite.protocol import protocols
 from nnlite.protocol.records.spec import RunSpec
 from nnlite.quantities import ONE_CORE_MB
 from nnlite.report import picture
 from nnlite.runs.job import Job
-from nnlite.simulation import profile
 from nnlite.simulation.forecast import Forecast
 from nnlite.simulation.profile import WorldProfile
 from nnlite.simulation.workload import Workload
@@ -30,7 +29,7 @@ examples:
   python -m tools.simulate --case b --workers 1,10,100 --store s3 --memory-mb 1769
   python -m tools.simulate --case emnist --workers 1,10,100,1000 --protocol downpour --store memcached --plot scale.png
 """
-HEADINGS = (
+COLUMNS = (
     f"{'workers':>7} {'s/round':>9} {'total s':>9} {'req/w/round':>11} {'requests':>10} {'MB read':>10} "
     f"{'MB written':>10} {'staleness':>9} {'GB-s':>10} {'USD':>9}"
 )
@@ -47,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     world = _world(supposed, workload)
     rows: list[Forecast] = []
     if not args.json:
-        print(HEADINGS)
+        print(COLUMNS)
     for num_workers in args.workers:
         spec = supposed.spec(workload, num_workers)
         began_s = time.monotonic()
@@ -65,17 +64,13 @@ def _check(args: argparse.Namespace) -> None:
     """Refuse what could only be ignored."""
     if args.tree and len(args.workers) > 1:
         raise UsageError(f"--tree fits one number of workers, and --workers has {len(args.workers)}: give one")
-    for name in ("memory_mb", "limit_s", "max_poll_s", "straggler_timeout_s"):
-        value = getattr(args, name)
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise UsageError(f"--{name.replace('_', '-')} {value}: wanted a positive number")
     for name, having in protocols.options().items():
         if getattr(args, name, None) is not None and args.protocol not in having:
             flag, of = f"--{name.replace('_', '-')}", " or ".join(having)
             raise UsageError(f"{flag} is for --protocol {of}, and this is {args.protocol}: leave it out")
     if args.memory_mb is not None and args.store == "file":
         raise UsageError("--memory-mb is for functions, and --store file is a run on this machine: leave it out")
-    args.memory_mb = args.memory_mb or ONE_CORE_MB
+    args.memory_mb = ONE_CORE_MB if args.memory_mb is None else args.memory_mb
 
 
 def _supposed(args: argparse.Namespace) -> Supposed:
@@ -137,24 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     options.add(parser, Job, ["case"])
     parser.add_argument("--dataset", help="instead of the case's; only its size and shape matter here")
     options.add(parser, Job, ["protocol"])
-    parser.add_argument("--store", choices=sorted(profile.ASSUMED), default="s3", help="(default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="(default %(default)s)")
-    options.add(parser, Job, ["steps_per_round", "batch_size", "push_every", "pull_every", "wire", "tree"])
-    parser.add_argument("--memory-mb", type=int, metavar="M", help=f"of a function (default {ONE_CORE_MB}: a vCPU)")
-    parser.add_argument(
-        "--limit-s", type=float, metavar="S", help=f"when the platform ends a worker ({LIMIT_S:g}; file: never)"
-    )
-    parser.add_argument(
-        "--max-poll-s", type=float, metavar="S", help="between looks at the head (0.25, or 1,000 a second in all)"
-    )
-    parser.add_argument(
-        "--straggler-timeout-s", type=float, metavar="S", help="after which waiters repair (30, or a second a worker)"
-    )
-    parser.add_argument(
-        "--faults", default="", metavar="HOW", help="crash=.001,lose=.01,double=.05,vanish=.001,straggler=.02:10 (none)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of all chances; same seed and profile, same rows")
-    parser.add_argument("--profile", type=named.path, metavar="FILE", help="measured constants, not assumed ones")
+    options.add(parser, Supposed, ["store", "rounds"])
+    options.add(parser, Job, ["steps_per_round", "batch_size", "tree"])
+    downpour = parser.add_argument_group(HEADINGS["downpour"])
+    options.add(downpour, Job, ["push_every", "pull_every", "wire"])
+    options.add(parser, Supposed, ["memory_mb"], default=None)  # a run on this machine has no function to have any
+    more = ("limit_s", "max_poll_s", "straggler_timeout_s", "faults", "seed", "profile")
+    options.add(parser, Supposed, more)
     parser.add_argument("--plot", type=named.path, metavar="FILE", help="draw time and cost (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout")
     return parser

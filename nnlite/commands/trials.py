@@ -12,7 +12,6 @@ from nnlite.commands.platforms import pricing
 from nnlite.data import Reading
 from nnlite.errors import UsageError
 from nnlite.platform.base import Platform
-from nnlite.protocol.search.spec import SAMPLERS
 from nnlite.runs.job import Job
 from nnlite.searches.plan import Tuning
 
@@ -21,19 +20,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that say what to search, and how."""
     what = parser.add_argument_group("what")
     options.add(what, Job, ("case", "dataset", "data", "optimizer"))
-    what.add_argument(
-        "--validation", type=float, default=0.1, metavar="F", help="part of the training split to choose by (0.1)"
-    )
+    options.add(what, Tuning, ["validation"])
     add_reading(parser)
-    how = parser.add_argument_group("how")
-    how.add_argument("--sampler", choices=SAMPLERS, default="asha", help="asha (default), or random")
-    how.add_argument("--trials", type=int, default=27, metavar="N", help="configurations to try (default 27)")
-    how.add_argument("--rounds", type=int, metavar="R", help="epochs of a whole trial (default: the case's)")
-    how.add_argument("--eta", type=int, metavar="E", help="asha: 1 in E trials is promoted, to E times the rounds (3)")
-    how.add_argument("--grace", type=int, metavar="G", help="asha: no trial ends before so many rounds (1)")
-    how.add_argument("--rungs", type=int, metavar="K", help="asha: rungs (default: as many as fit)")
-    how.add_argument("--seed", type=int, default=0, help="same seed, same trials and results (default 0)")
-    how.add_argument("--max-minutes", type=float, metavar="M", help="stop then, with the best so far")
+    how = ("sampler", "trials", "rounds", "eta", "grace", "rungs", "seed", "max_minutes")
+    options.add(parser.add_argument_group("how"), Tuning, how)
 
 
 def plan(args: argparse.Namespace, platform: Platform) -> PlannedSearch:

@@ -33,6 +33,7 @@ from nnlite.runs import model_file
 from nnlite.runs.job import Job
 from nnlite.searches import lifecycle as searches
 from nnlite.searches.lifecycle import SearchOutcome
+from nnlite.searches.plan import Tuning
 from nnlite.store import Store
 
 EXAMPLES = """examples:
@@ -244,7 +245,7 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--parallel", dest="workers", type=int, metavar="P",
                        help=f"trials at a time (default: as many as cores; elsewhere {USUAL_PARALLEL})")  # fmt: skip
     options.add(where, Job, ["store", "data_store"])
-    where.add_argument("--search", metavar="ID", help="name of the search (default: case, time and a random part)")
+    options.add(where, Tuning, ["search"])
     where.add_argument("--resume", metavar="ID", help="go on with a search that was interrupted")
     where.add_argument(
         "--out",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nnlite import places
+from nnlite.choices import choice
 from nnlite.errors import UsageError, shown
 from nnlite.estimating.speed import measured
 from nnlite.numbers import PythonNumbers
@@ -30,18 +31,18 @@ class Supposed(metaclass=PythonNumbers):
     case: str = "b"
     dataset: str | None = None
     protocol: str = "averaging"
-    store: str = "s3"  #: one of `profile.ASSUMED`: file, memcached, s3
-    rounds: int = 5
+    store: str = choice("s3", "of which kind (default s3)", values=sorted(profile.ASSUMED))
+    rounds: int = choice(5, "number of rounds (default 5)", "N")
     steps_per_round: int | None = None
     batch_size: int | None = None
     tree: tuple[int, ...] | None = None
-    memory_mb: int = ONE_CORE_MB  #: of a function
-    limit_s: float | None = None  #: when the platform ends a worker
-    max_poll_s: float | None = None
-    straggler_timeout_s: float | None = None
-    faults: str = ""  #: as `simulation.faults` reads them
-    seed: int = 0
-    profile: str | None = None  #: a file with constants that were measured
+    memory_mb: int = choice(ONE_CORE_MB, f"of a function (default {ONE_CORE_MB}: a vCPU)", "M")
+    limit_s: float | None = choice(None, f"when the platform ends a worker ({LIMIT_S:g}; file: never)", "S")
+    max_poll_s: float | None = choice(None, "between looks at the head (0.25, or 1,000 a second in all)", "S")
+    straggler_timeout_s: float | None = choice(None, "after which waiters repair (30, or a second a worker)", "S")
+    faults: str = choice("", "crash=.001,lose=.01,double=.05,vanish=.001,straggler=.02:10 (none)", "HOW")
+    seed: int = choice(0, "of all chances; same seed and profile, same rows", "N")
+    profile: str | None = choice(None, "measured constants, not assumed ones", "FILE", is_path=True)
     options: Mapping[str, Any] = field(default_factory=dict)  #: that only some protocols have
 
     def __post_init__(self) -> None:

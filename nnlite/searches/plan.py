@@ -9,6 +9,7 @@ from pathlib import Path
 from nnlite import cases, configured
 from nnlite.case_file import CaseFile
 from nnlite.cases import Case
+from nnlite.choices import choice
 from nnlite.data import Dataset, Reading
 from nnlite.described import check_types
 from nnlite.errors import UsageError, shown
@@ -38,18 +39,18 @@ class Tuning(metaclass=PythonNumbers):
     reading: Reading | None = None  #: how those are read
     data: str | None = None  #: folder with the dataset's files
     optimizer: str | None = None
-    validation: float = 0.1  #: part of the training split to choose by
-    sampler: str = "asha"  #: one of SAMPLERS
-    trials: int = 27
-    rounds: int | None = None  #: epochs of a whole trial
-    eta: int | None = None
-    grace: int | None = None
-    rungs: int | None = None
-    seed: int = 0
-    max_minutes: float | None = None
+    validation: float = choice(0.1, "part of the training split to choose by (0.1)", "F")
+    sampler: str = choice("asha", "asha (default), or random", values=SAMPLERS)
+    trials: int = choice(27, "configurations to try (default 27)", "N")
+    rounds: int | None = choice(None, "epochs of a whole trial (default: the case's)", "R")
+    eta: int | None = choice(None, "asha: 1 in E trials is promoted, to E times the rounds (3)", "E")
+    grace: int | None = choice(None, "asha: no trial ends before so many rounds (1)", "G")
+    rungs: int | None = choice(None, "asha: rungs (default: as many as fit)", "K")
+    seed: int = choice(0, "same seed, same trials and results (default 0)", "N")
+    max_minutes: float | None = choice(None, "stop then, with the best so far", "M")
     budget_usd: float | None = None
     parallel: int = 1  #: trials at a time
-    search: str | None = None  #: its id
+    search: str | None = choice(None, "name of the search (default: case, time and a random part)", "ID")
     store: str = DEFAULT_STORE
     data_store: str | None = None
 

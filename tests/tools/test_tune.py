@@ -272,7 +272,7 @@ def test_a_dry_run_shows_the_trials_and_begins_nothing(tune, path):
         (("--validation", 0.0001), "cannot be made: both sides need a row"),
         (("--seed", -1), "--seed -1"),
         (("--search", "Mine!"), "run id 'Mine!'"),
-        (("--max-minutes", 0), "max_s"),
+        (("--max-minutes", 0), "--max-minutes 0"),
         (("--budget-usd", 1), "--budget-usd: nobody sends a bill for platform local; use --max-minutes"),
         (("--processes", -1), "--processes -1"),
         (("--store", "memory://x", "--processes", 2), "other processes cannot see a store in memory"),

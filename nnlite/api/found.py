@@ -56,6 +56,8 @@ def optimize(
         `nnlite.plan`.
     """
     platform = platform_of(platform)
+    if not isinstance(max_probes, Integral) or isinstance(max_probes, bool):
+        raise UsageError(f"max_probes {shown(max_probes)}: wanted a whole number", parameter="max_probes")
     _check_range("workers", workers)
     if memory_mb is not None:
         _check_range("memory_mb", memory_mb)

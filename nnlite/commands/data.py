@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add_groups(one, Reading, {"own": "data of your own"})
 
     parser = _formatted(Parser(prog="python -m tools.data", description=__doc__), "list")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(
         word: str, do: Callable[[argparse.Namespace], int], example: str, *parents: argparse.ArgumentParser

@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         """As argparse; an option that does not exist is an error that names the nearest."""
         found, rest = self.parse_known_args(args, namespace)
         if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)[:200]}{self._nearest(rest)}")
+            self.error(f"unrecognized arguments: {' '.join(rest)[:200]}{self._nearest(rest, found)}")
         return found
 
     def error(self, message: str) -> NoReturn:
@@ -46,9 +46,13 @@ class Parser(argparse.ArgumentParser):
             for action, text in hidden.items():
                 action.help = text
 
-    def _nearest(self, rest: list[str]) -> str:
+    def _nearest(self, rest: list[str], given: argparse.Namespace) -> str:
         word = next((one.partition("=")[0] for one in rest if one.startswith("-")), "")
-        found = difflib.get_close_matches(word, list(self._option_string_actions), n=1, cutoff=0.6)
+        options = list(self._option_string_actions)
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                options += action.choices[getattr(given, action.dest)]._option_string_actions
+        found = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
         return f"; the nearest option is {found[0]}" if found else ""
 
 

@@ -123,7 +123,7 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
         if not isinstance(self.reading, Reading | None):
             raise UsageError(f"Job.reading: expected a nnlite.data.Reading, found {shown(self.reading)}")
         if self.rounds is not None and self.epochs is not None:
-            raise UsageError("rounds and epochs both say how long: leave one out", parameter="rounds")
+            raise UsageError("rounds= and epochs= both say how long: leave one out")
         if self.schedule not in (None, *SCHEDULES):
             raise UsageError(f"no schedule {self.schedule!r:.80}; there are {', '.join(SCHEDULES)}")
         if self.scale not in SCALES:
@@ -141,18 +141,20 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
                 f"max_minutes {self.max_minutes}: wanted a positive number of minutes", parameter="max_minutes"
             )
         for name, having in protocols.options().items():
-            if getattr(self, name) not in (None, False) and self.protocol not in having:
+            if _is_chosen(getattr(self, name)) and self.protocol not in having:
                 of = " and ".join(having)
-                raise UsageError(f"{name} is for protocol {of}, and this is {self.protocol}: leave it out")
+                raise UsageError(
+                    f"{name} is for protocol {of}, and this is {self.protocol}: leave it out", parameter=name
+                )
 
     def _unfold(self, protocol: Protocol) -> None:
         """The options of a protocol as fields of the job, where a command line, too, has them."""
         object.__setattr__(self, "protocol", protocol.name)
         for name in protocol.option_names():
             value = getattr(protocol, name)
-            if value in (None, False):
+            if not _is_chosen(value):
                 continue
-            if getattr(self, name) not in (None, False):
+            if _is_chosen(getattr(self, name)):
                 raise UsageError(f"{name} stands in the job and in its protocol {protocol.name}: leave one out")
             object.__setattr__(self, name, value)
 
@@ -160,6 +162,11 @@ class Job(AveragingOptions, DownpourOptions, metaclass=PythonNumbers):
     def rules(self) -> Protocol:
         """The protocol as an object, see `RunSpec.rules`."""
         return protocols.named(str(self.protocol))
+
+
+def _is_chosen(value: object) -> bool:
+    """Whether an option of a protocol was given: 0 was, though it equals False."""
+    return value is not None and value is not False
 
 
 def read(values: Mapping[str, Any], *kinds: type, but: Set[str] = frozenset()) -> list[dict[str, Any]]:

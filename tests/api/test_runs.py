@@ -232,6 +232,8 @@ def test_a_time_that_cannot_be_waited_for_is_refused(timeout_s):
         (lambda: nnlite.simulate(workers="3"), "workers '3': wanted a whole number, or several"),
         (lambda: nnlite.simulate(workers=[]), "workers []: wanted"),
         (lambda: nnlite.simulate(workers=2.5), "workers 2.5: wanted"),
+        (lambda: nnlite.optimize("c", max_probes="8"), "max_probes '8': wanted a whole number"),
+        (lambda: nnlite.optimize("c", max_probes=2.5), "max_probes 2.5: wanted a whole number"),
         (lambda: nnlite.optimize("c", workers=5), "workers 5: wanted two whole numbers, (lowest, highest)"),
         (lambda: nnlite.optimize("c", memory_mb=(1, "2")), "memory_mb (1, '2'): wanted two whole numbers"),
         (lambda: nnlite.optimize("c", init="first.safetensors"), "init: probes measure"),

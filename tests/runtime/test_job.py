@@ -183,13 +183,26 @@ def test_what_cannot_be_meant_is_one_line(name, value, why):
 
 
 def test_contradictions_are_refused():
-    with pytest.raises(UsageError, match="rounds and epochs both say how long"):
+    with pytest.raises(UsageError, match="rounds= and epochs= both say how long"):
         Job(case="c", rounds=1, epochs=1)
     values = {"staleness_aware": True, "combine": "sum", "wire": "float16"}
     for name, (protocol,) in protocols.options().items():
         other = "downpour" if protocol == "averaging" else "averaging"
         with pytest.raises(UsageError, match=f"{name} is for protocol {protocol}, and this is {other}: leave it out"):
             Job(case="c", protocol=other, **{name: values.get(name, 1)})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [nnlite.Averaging, nnlite.Downpour])
+def test_an_option_of_0_is_an_option(kind):
+    other = "downpour" if kind.name == "averaging" else "averaging"
+    for name in set(kind.ranges) & set(kind.option_names()):
+        assert getattr(Job(case="c", protocol=kind(**{name: 0})), name) == 0
+        with pytest.raises(UsageError, match=f"{name}: 0, wanted at least"):
+            nnlite.plan("c", dataset="fashion-sample", protocol=kind(**{name: 0}))
+        with pytest.raises(UsageError, match=f"{name} stands in the job and in its protocol"):
+            Job(case="c", protocol=kind(**{name: 1}), **{name: 0})
+        with pytest.raises(UsageError, match=f"{name} is for protocol {kind.name}, and this is {other}"):
+            Job(case="c", protocol=other, **{name: 0})
 
 
 def test_a_protocol_with_its_options_is_the_same_job_as_its_name_with_theirs():

@@ -94,6 +94,12 @@ def test_a_wrong_request_is_2_and_one_line(argv, files, capfd):
     assert not Path(".nnlite").exists()
 
 
+@pytest.mark.parametrize("words", [("status",), ("train",), *(("data", name) for name in ("list", "check", "fetch"))])
+def test_a_wrong_option_gets_the_nearest_one_also_of_a_subcommand(words, capfd):
+    code, said = called((*words, *(["x"] if words[-1] in ("check", "fetch") else []), "--jsno", "--dat"), capfd)
+    assert (code, "unrecognized arguments: --jsno --dat; the nearest option is --json" in said) == (2, True), said
+
+
 @pytest.mark.parametrize("argv", FAILED, ids=" ".join)
 def test_a_failure_is_1_and_one_line(argv, files, capfd):
     code, said = called(argv, capfd)

@@ -49,7 +49,7 @@ USAGE = {
     "negative rounds": (("--rounds", -1), "rounds: -1, wanted at least 0"),
     "negative epochs": (("--epochs", -1), "rounds: -1"),
     "no steps": (("--steps-per-round", 0), "steps per round: 0"),
-    "rounds and epochs": (("--epochs", 1, "--rounds", 1), "--rounds and epochs both say how long: leave one out"),
+    "rounds and epochs": (("--epochs", 1, "--rounds", 1), "--rounds and --epochs both say how long: leave one out"),
     "softmax of bits": (("--case", "c", "--dataset", "bits"), "1 outputs and a softmax", "targets of -1 and +1"),
     "half a round": (("--rounds", 1.5), "--rounds: invalid int value: '1.5'"),
     "never evaluated": (("--eval-every", 0), "eval_every: 0, wanted at least 1"),
@@ -77,6 +77,7 @@ USAGE = {
     "negative processes": (("--processes", -1), "--processes -1: wanted 0"),
     "memory and processes": (("--store", "memory://", "--processes", 2), "cannot see a store in memory"),
     "platform": (("--platform", "moon"), "--platform: invalid choice: 'moon'"),
+    "option of the other protocol": (("--push-every", 3), "--push-every is for protocol downpour, and this is"),
     "unknown flag": (("--wokers", 2), "unrecognized arguments: --wokers 2; the nearest option is --workers"),
 }  # fmt: skip
 

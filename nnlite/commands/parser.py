@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 from collections.abc import Collection
 from typing import Any, NoReturn
 
@@ -30,6 +31,10 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End the process with one line and code 2."""
         hint = f"; see {self.prog} --help" if message.startswith("the following arguments are required") else ""
+        chosen = re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if chosen is not None:
+            choices = [one.strip(" '") for one in chosen[2].split(",")]
+            hint = "".join(f"; the nearest is {one}" for one in difflib.get_close_matches(chosen[1], choices, n=1))
         self.exit(2, f"error: {' '.join(message.split())}{hint}\n")
 
     def format_help(self) -> str:

@@ -78,6 +78,7 @@ USAGE = {
     "memory and processes": (("--store", "memory://", "--processes", 2), "cannot see a store in memory"),
     "platform": (("--platform", "moon"), "--platform: invalid choice: 'moon'"),
     "option of the other protocol": (("--push-every", 3), "--push-every is for protocol downpour, and this is"),
+    "platform, nearly": (("--platform", "lamda"), "; the nearest is lambda"),
     "unknown flag": (("--wokers", 2), "unrecognized arguments: --wokers 2; the nearest option is --workers"),
 }  # fmt: skip
 

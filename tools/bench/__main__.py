@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         description="Measure nnlite beside its peers, interleaved; only ratios within a run mean anything.",
         epilog="example: python -m tools.bench nn --case b --batch 100",
     )
-    commands = parser.add_subparsers(dest="bench", required=True)
+    commands = parser.add_subparsers(required=True)
     for module in BENCHES:
         module.add_parser(commands)
     _add_trace(commands)

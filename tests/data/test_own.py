@@ -492,3 +492,16 @@ def test_what_is_not_there_or_of_no_known_kind_is_refused(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"PK")
     with pytest.raises(DataError, match="is none of what is known here: a table"):
         data.open(tmp_path / "a.xlsx")
+
+
+def test_masked_values_are_refused_and_counted():
+    """NumPy drops a mask when it makes a plain array: what lay under it would be learned from."""
+    x, y = np.ones((40, 3)), np.arange(40) % 2
+    x[:, 0] = y
+    hidden = np.ma.masked_array(x, np.zeros(x.shape, bool))
+    assert data.from_arrays(hidden, y).num_classes == 2
+    hidden[3, 1] = hidden[4, 2] = np.ma.masked
+    with pytest.raises(DataError, match="arrays, x: 2 values are masked: fill them in"):
+        data.from_arrays(hidden, y)
+    with pytest.raises(DataError, match="arrays, y: 2 values are masked"):
+        data.from_arrays(x, np.ma.masked_array(y, y == np.arange(40)))

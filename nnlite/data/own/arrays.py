@@ -207,9 +207,11 @@ def as_images(x: NDArray[Any], where: str) -> NDArray[Any]:
 def _array(given: Any, where: str) -> NDArray[Any]:
     try:
         found: NDArray[Any] = np.asarray(given)
-        return found
     except ValueError as error:
         raise DataError(f"{where} is no array: {error}") from None
+    if masked := int(np.ma.getmaskarray(given).sum()) if isinstance(given, np.ma.MaskedArray) else 0:
+        raise DataError(f"{where}: {masked:,} values are masked: fill them in, or remove such rows")
+    return found
 
 
 def _rows(given: Any, where: str) -> NDArray[Any]:

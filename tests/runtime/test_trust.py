@@ -66,12 +66,12 @@ def test_what_is_known_may_be_opened(url: str, beside: str, named: list[str | No
     ],
 )
 def test_what_is_not_known_is_one_line_that_says_how_to_trust_it(url: str, beside: str) -> None:
-    for flag, stores in (
-        ("--checkpoint-store", {"checkpoint_store": url, "checkpoint_every": 1}),
-        ("--data-store", {"data_store": url}),
+    for name, stores in (
+        ("checkpoint_store=", {"checkpoint_store": url, "checkpoint_every": 1}),
+        ("data_store=", {"data_store": url}),
     ):
         with pytest.raises(
-            UsageError, match=f"on another server than .*: if you trust that, say so by {flag}"
+            UsageError, match=f"on another server than .*: if you trust that, say so by {name}"
         ) as caught:
             trust.check_spec(spec(**stores), beside, None)
         assert str(caught.value).isprintable()

@@ -1,5 +1,6 @@
 """Commands that read a specification which somebody else has written into a shared store."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -71,7 +72,8 @@ def test_going_on_is_refused_before_anything_is_sent(
     err = capfd.readouterr().err
     flag = "--" + which.replace("_", "-")
     assert err.count("\n") == 1
-    assert f"on another server than file://{Path.cwd()}/.nnlite: if you trust that, say so by {flag} {evil}" in err
+    trusted = f"if you trust that, say so by {flag} {shlex.quote(evil)}"
+    assert f"on another server than file://{Path.cwd()}/.nnlite: {trusted}" in err
     assert heard == []
 
 

@@ -54,7 +54,20 @@ def test_json_lines_have_the_documented_fields(train, case_file):
     fields = {"event", "version", "round", "loss", "images_per_s", "seconds", "test_accuracy"}
     assert [set(r) for r in rounds] == [fields] * 3
     assert all(r["event"] == "round" and r["loss"] > 0 and r["images_per_s"] > 0 for r in rounds)
-    assert set(result) == {"event", "version", "run", "test_accuracy", "rounds", "seconds", "weights", "reason", "cost"}
+    fields = {
+        "event",
+        "version",
+        "run",
+        "test_accuracy",
+        "test_errors",
+        "rounds",
+        "seconds",
+        "weights",
+        "reason",
+        "cost",
+    }
+    assert set(result) == fields
+    assert result["test_errors"] is None
     assert (result["event"], result["run"], result["rounds"]) == ("result", "r1", 3)
     assert (result["weights"], result["reason"]) == ("w.st", "all rounds done")
 

@@ -141,11 +141,11 @@ def test_docker_stop_slurm_and_a_lost_terminal_end_it_as_control_c_does(start, t
 HOST = """
 import os, signal, sys
 from nnlite.commands import door
-from nnlite.commands.progress import Progress
+from nnlite.commands.progress import ProgressLines
 def told(self, event, values):
     if event == "round":
         os.kill(os.getpid(), signal.SIGTERM)
-Progress.tell = told
+ProgressLines.tell = told
 code = door.main(sys.argv[1:])
 print("goes on after", code)
 """

@@ -105,7 +105,7 @@ def _checked(make: Any, where: str) -> Any:
     except FileNotFoundError:
         raise DataError(f"no file {where}") from None
     except _DAMAGED as error:
-        pickled = "allow_pickle" in str(error) or "pickled" in str(error)
+        pickled = "Object arrays" in str(error) or "pickled" in str(error)
         reason = "holds Python objects, which could run code: save numbers or texts" if pickled else str(error)
         raise DataError(f"{where}: damaged or no NumPy file ({reason})") from None
 

@@ -367,7 +367,7 @@ LINES = {
     "kms": "403 AccessDenied: User: .* is not authorized to perform: kms:GenerateDataKey on this resource; allow kms:",
     "payer": "403 AccessDenied: Requester pays bucket; allow",
     "html": "success was answered, but with no ETag; was it http://127[^ ]* that answered, or a login page",
-    "redirect": r"301 PermanentRedirect: The bucket must .*; the bucket is in another .*\?region=eu-west-1 to --store",
+    "redirect": r"301 PermanentRedirect: The bucket must .*; the bucket is in another .*\?region=eu-west-1 to store=",
 }
 
 

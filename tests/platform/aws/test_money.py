@@ -145,7 +145,7 @@ def test_a_search_on_lambda_finds_what_it_finds_at_home(stack):
         (("--parallel", 20, "--yes"), 1, "--parallel 20, but only 10 invocations of nnlite-worker can run at a time"),
         (("--parallel", 2), 2, "2 at a time, on Lambda, for about"),
         (("--parallel", 2, "--store", "here", "--yes"), 2, "--store here: functions cannot see it"),
-        (("--parallel", 2, "--budget-usd", -1), 2, "budget of -1.0 USD: wanted a positive number"),
+        (("--parallel", 2, "--budget-usd", -1), 2, "--budget-usd -1.0: wanted a positive number of dollars"),
         (("--parallel", 2, "--processes", 1), 2, "--processes is for --platform local"),
     ],
 )

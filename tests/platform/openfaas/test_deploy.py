@@ -235,7 +235,7 @@ def test_a_build_folder_may_lie_in_the_stack_s(deploy):
         (("--protocol", "gossip"), "no protocol 'gossip'"),
         (("--dataset", "fruit"), "no dataset 'fruit'"),
         (("--folder", "nowhere"), "stack.yaml: No such file or directory; --folder says"),
-        (("--data", "nowhere"), "no emnist-bymerge in --data=nowhere"),
+        (("--data", "nowhere"), "no emnist-bymerge in --data nowhere"),
         (("--dataset", "bits", "--data", "."), "bits has no files of its own: leave it out"),
         (("--memory-mb", "x"), "argument --memory-mb: invalid int value"),
         (("--timeout-s", 5), "unrecognized arguments: --timeout-s 5"),

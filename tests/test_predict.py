@@ -279,3 +279,11 @@ def test_an_old_file_without_a_scale_takes_what_it_took(tmp_path):
     for odd, scale in ((rows, None), (rows > 0, None), (rows.astype(np.float32), "0..1")):
         with pytest.raises(UsageError, match="file does not say what it was trained on"):
             found.predict(odd, scale)
+
+
+def test_masked_cells_are_not_predicted_from_what_lies_under_the_mask(model):
+    x = np.ma.masked_array(np.zeros((2, *model.network.input_shape), np.uint8), mask=False)
+    assert model.predict(x).shape[0] == 2
+    x[1].flat[0] = np.ma.masked
+    with pytest.raises(UsageError, match="x: 1 of its cells are masked"):
+        model.predict(x)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import isfinite
+from math import inf, isfinite
+from typing import Any
 
 import numpy as np
 
@@ -149,12 +150,23 @@ def check_targets(y: np.ndarray, num_classes: int, where: str) -> None:
         raise DataError(f"{where}: mislabelled: expected labels 0 to {num_classes - 1}, found {y.min()} to {y.max()}")
 
 
-def first_not_finite(x: np.ndarray) -> str | None:
-    """The first value that is no number (NaN or infinite) and where it is; None if there is none."""
-    if x.dtype.kind != "f" or not x.size or (np.isfinite(x.min()) and np.isfinite(x.max())):
+def num_masked(x: Any) -> int:
+    """How many cells of a masked array, or of rows that are such, are masked: NumPy forgets it in `np.asarray`."""
+    if isinstance(x, (list, tuple)):
+        return sum(num_masked(row) for row in x if isinstance(row, np.ma.MaskedArray))
+    return int(np.count_nonzero(np.ma.getmask(x)))
+
+
+def first_not_finite(x: np.ndarray, most: float = inf) -> str | None:
+    """The first value that is no number (NaN, infinite, or beyond `most`) and where it is; None if there is none."""
+    if x.dtype.kind != "f" or not x.size:
         return None
-    wrong = np.argwhere(~np.isfinite(x))
-    names = ("row", "column") if x.ndim == 2 else ("sample", "channel", "row", "column")
+    low, high = float(x.min()), float(x.max())  # NaN, if any is
+    if isfinite(low) and isfinite(high) and -most <= low <= high <= most:
+        return None
+    whole = x.astype(np.float64)
+    wrong = np.argwhere(~(np.isfinite(whole) & (np.abs(whole) <= most)))
+    names = ("row", "column") if x.ndim < 3 else ("sample", "channel", "row", "column")
     place = ", ".join(f"{name} {index}" for name, index in zip(names, wrong[0].tolist(), strict=False))
     more = f" (and {len(wrong) - 1:,} more)" if len(wrong) > 1 else ""
     return f"{x[tuple(wrong[0])]} in {place}, counted from 0{more}"

@@ -6,6 +6,7 @@ standardized, texts become one input for each that there was. Pixels need none o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isnan
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from nnlite.errors import UsageError, shown
 from nnlite.records import OneOf, Range, Unsound, fit
 
+MOST = 1e38  #: float32 holds it, and the difference of two of it
+EXACT = 2**53  #: so far whole numbers stay apart in float64
+_WHOLE = re.compile(r"[+-]?\d+")
 FAR = 10  # widths of the range that numbers may lie outside of it: beyond, they are on another scale
 MISSING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "?", "#N/A"})  #: cells that say nothing
 FLAGS = {"true": 1.0, "false": 0.0, "yes": 1.0, "no": 0.0}  #: in any case of their letters
@@ -66,9 +70,7 @@ class Column:
             row = next(row for row, cell in enumerate(cells) if read([cell]) is None)
             wanted = "true or false" if self.kind == FLAG else "a number"
             raise Wrong(row, f"{self.name!r}: {cells[row]!r:.60} is not {wanted}")
-        if (infinite := np.isinf(found)).any():
-            row = int(np.argmax(infinite))
-            raise Wrong(row, f"{self.name!r}: {cells[row]!r:.60} is not a finite number")
+        check_held(self.name, cells, found)
         return found
 
     def check_range(self, numbers: NDArray[np.float64]) -> None:
@@ -81,6 +83,19 @@ class Column:
                 row,
                 f"{self.name!r}: {numbers[row]:g} is far outside {self.low:g} to {self.high:g}, the range of the data "
                 "that this model was trained on: give it in the same unit",
+            )
+
+
+def check_held(name: str, cells: Sequence[str], numbers: NDArray[np.float64]) -> None:
+    """Raise Wrong for cells that are not what `as_numbers` made of them: too large, or whole and not exact any more."""
+    for row in np.flatnonzero(np.abs(numbers) >= EXACT).tolist():
+        if np.isinf(numbers[row]) or abs(numbers[row]) > MOST:
+            raise Wrong(row, f"{name!r}: {cells[row]!r:.60} is not a finite number of at most {MOST:g}")
+        if _WHOLE.fullmatch(cells[row]):
+            raise Wrong(
+                row,
+                f"{name!r}: {cells[row]!r:.60} is beyond 2**53, where whole numbers become equal as floats: leave the "
+                "column out, or subtract what its numbers have in common",
             )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlite.errors import RunError
+from nnlite.errors import RunError, words
 from nnlite.interchange import onnx_operators
 from nnlite.interchange.onnx_graph import Graph
 from nnlite.nn import Sequential
@@ -42,12 +42,12 @@ class OnnxInput:
 
 
 def package() -> Any:
-    """The package onnx. Raises RunError when it is not installed."""
+    """The package onnx. Raises RunError when it is not installed, or does not load."""
     try:
         import onnx
-    except ImportError:
+    except ImportError as error:
         raise RunError(
-            "ONNX files are written by the package onnx, which is not installed: pip install 'nnlite-serverless[onnx]'"
+            f"ONNX files are written by the package onnx ({words(error)}): pip install 'nnlite-serverless[onnx]'"
         ) from None
     return onnx
 

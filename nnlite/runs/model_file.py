@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nnlite import output, weights
 from nnlite.case_file import CaseFile
 from nnlite.data import Values, inputs, layout
+from nnlite.data.dataset import num_masked
 from nnlite.data.inputs import Amounts, Inputs, Table
 from nnlite.data.values import network_input
 from nnlite.described import UnknownClass
@@ -110,6 +111,8 @@ class TrainedModel:
             if scale is not None:
                 raise UsageError(f"scale={scale!r} is for models of pixels; this one was trained on a table")
             return self.inputs.rows(x)
+        if masked := num_masked(x):
+            raise UsageError(f"x: {masked:,} of its cells are masked: fill them (x.filled(0)), or leave such rows out")
         try:
             given = np.asarray(x)
         except ValueError as error:

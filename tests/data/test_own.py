@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from nnlite import data
 from nnlite.data import inputs
-from nnlite.errors import DataError, DataNotFound, NnliteError, UsageError
+from nnlite.errors import DataError, DataNotFound, NnliteError, RunError, UsageError
 
 RNG = np.random.default_rng(0)
 KINDS = ["oak", "ash", "elm"]
@@ -306,6 +307,67 @@ def test_arrays_that_do_not_fit_are_refused_in_one_line(what):
     assert "\n" not in str(error.value)
 
 
+FLOATS = np.random.default_rng(1).normal(size=(20, 3))
+MASKED = np.ma.masked_array(FLOATS, mask=np.zeros(FLOATS.shape, bool))
+MASKED[3, 1] = MASKED[5, 0] = np.ma.masked
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (MASKED, LABELS),
+        (list(MASKED), LABELS),
+        (FLOATS, np.ma.masked_array(np.arange(20) % 2, mask=np.arange(20) < 2)),
+    ],
+    ids=["x", "rows of x", "y"],
+)
+def test_masked_cells_are_counted_and_never_taken_for_what_lies_under_the_mask(x, y):
+    with pytest.raises(DataError, match="2 of its cells are masked") as error:
+        data.from_arrays(x, y)
+    assert "\n" not in str(error.value)
+    nothing = np.ma.masked_array(FLOATS)
+    assert np.array_equal(data.from_arrays(nothing, LABELS).train.x, data.from_arrays(FLOATS, LABELS).train.x)
+
+
+@pytest.mark.parametrize("start", [2**53, -(2**53) - 240, 2**24, 0])
+def test_whole_numbers_stay_apart_or_are_refused(start):
+    x, y = np.arange(start, start + 240)[:, None], np.arange(240) % 2
+    if abs(start) < 2**53:
+        made = data.from_arrays(x, y)
+        assert len(np.unique(np.concatenate([made.train.x, made.test.x]))) == 240
+    else:
+        for given in ((x, y), (y[:, None], x[:, 0])):
+            with pytest.raises(DataError, match=r"beyond 2\*\*53") as error:
+                data.from_arrays(*given, task="amounts")
+            assert "\n" not in str(error.value)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [("1e300", "is not a finite number"), (str(2**53 + 7), "is beyond 2..53"), (str(-(2**60)), "is beyond 2..53")],
+)
+def test_cells_that_a_table_could_not_hold_are_refused_with_their_line(cell, words, table):
+    rows = [[cell if row == 3 else row, KINDS[row % 2]] for row in range(40)]
+    with pytest.raises(DataError, match=f"line 5: 'size': '{cell.replace('+', '.')}' {words}"):
+        data.open(table(text_of(rows, ["size", "kind"])))
+    made = data.open(table(text_of([[2**52 + row, KINDS[row % 2]] for row in range(40)], ["size", "kind"])))
+    assert len(np.unique(np.concatenate([made.train.x, made.test.x]))) == 40
+    with pytest.raises(UsageError, match=f"row 0: 'size': '{cell.replace('+', '.')}' {words}"):
+        made.inputs.rows([[cell]])
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
+def test_numbers_whose_squares_are_none_are_named_as_they_were_given(dtype):
+    x = FLOATS.astype(dtype)
+    x[3, 1] = 1e300
+    with pytest.raises(DataError, match=r"1e\+300 in row 3, column 1, counted from 0"):
+        data.from_arrays(x, LABELS, test=(x, LABELS))
+    with pytest.raises(DataError, match=r"1e\+300 in row 3, counted from 0"):
+        data.from_arrays(FLOATS, x[:, 1], task="amounts")
+
+
 def test_damaged_files_of_arrays_are_refused_in_one_line(tmp_path):
     np.savez(tmp_path / "good.npz", x=X, y=LABELS)
     good = (tmp_path / "good.npz").read_bytes()
@@ -494,14 +556,12 @@ def test_what_is_not_there_or_of_no_known_kind_is_refused(tmp_path):
         data.open(tmp_path / "a.xlsx")
 
 
-def test_masked_values_are_refused_and_counted():
-    """NumPy drops a mask when it makes a plain array: what lay under it would be learned from."""
-    x, y = np.ones((40, 3)), np.arange(40) % 2
-    x[:, 0] = y
-    hidden = np.ma.masked_array(x, np.zeros(x.shape, bool))
-    assert data.from_arrays(hidden, y).num_classes == 2
-    hidden[3, 1] = hidden[4, 2] = np.ma.masked
-    with pytest.raises(DataError, match="arrays, x: 2 values are masked: fill them in"):
-        data.from_arrays(hidden, y)
-    with pytest.raises(DataError, match="arrays, y: 2 values are masked"):
-        data.from_arrays(x, np.ma.masked_array(y, y == np.arange(40)))
+def test_a_pillow_that_does_not_load_is_quoted(tmp_path, monkeypatch):
+    """It may be installed, and lack a library of the system: to install it again would not help."""
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(10):
+            (tmp_path / name / f"{number}.png").write_bytes(b"x")
+    with pytest.raises(RunError, match=r"pictures are read by Pillow \(.*PIL.*\): pip install"):
+        data.open(tmp_path)

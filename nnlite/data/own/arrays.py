@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nnlite.data.dataset import Dataset, Split, first_not_finite
+from nnlite.data.dataset import Dataset, Split, first_not_finite, num_masked
 from nnlite.data.files import opened
-from nnlite.data.inputs import Amounts, Numbers
+from nnlite.data.inputs import EXACT, MOST, Amounts, Numbers
 from nnlite.data.own import splits
 from nnlite.data.own.reading import AMOUNTS, TEST, Reading
 from nnlite.errors import DataError, UsageError
@@ -173,7 +173,7 @@ def _made(
     if x.dtype == np.uint8:
         return Dataset(name, Split(x, y), Split(u, v), len(names), names, *constants(x), amounts=amounts)
     for part, rows in (("train", x), ("test", u)):
-        if (at := first_not_finite(rows)) is not None:
+        if (at := first_not_finite(rows, MOST)) is not None:
             raise DataError(f"{where}: x of {part} holds {at}: remove such rows, or replace the values")
     inputs = Numbers.of(x)
     made = Split(inputs.standardized(x), y), Split(inputs.standardized(u), v)
@@ -205,13 +205,24 @@ def as_images(x: NDArray[Any], where: str) -> NDArray[Any]:
 
 
 def _array(given: Any, where: str) -> NDArray[Any]:
+    if masked := num_masked(given):
+        raise DataError(f"{where}: {masked:,} of its cells are masked: fill them (x.filled(0)), or leave such rows out")
     try:
         found: NDArray[Any] = np.asarray(given)
     except ValueError as error:
         raise DataError(f"{where} is no array: {error}") from None
-    if masked := int(np.ma.getmaskarray(given).sum()) if isinstance(given, np.ma.MaskedArray) else 0:
-        raise DataError(f"{where}: {masked:,} values are masked: fill them in, or remove such rows")
     return found
+
+
+def _exact(x: NDArray[Any], where: str) -> None:
+    """Refuse whole numbers that would become equal as floats. Raises DataError."""
+    if x.dtype.kind in "iu" and x.dtype.itemsize == 8 and x.size:
+        beyond = next((one for one in (int(x.max()), int(x.min())) if abs(one) >= EXACT), None)
+        if beyond is not None:
+            raise DataError(
+                f"{where}: {beyond} is beyond 2**53, where whole numbers become equal as floats: subtract what they "
+                "have in common, or leave them out"
+            )
 
 
 def _rows(given: Any, where: str) -> NDArray[Any]:
@@ -219,6 +230,7 @@ def _rows(given: Any, where: str) -> NDArray[Any]:
     x = _array(given, where)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{where}: wanted numbers, found {x.dtype}: a table with texts is read from a CSV file")
+    _exact(x, where)
     x = as_images(x, where)
     are_pixels = x.dtype == np.uint8 or (x.ndim == 4 and x.dtype.kind in "iu" and x.min() >= 0 and x.max() <= 255)
     found: NDArray[Any] = np.ascontiguousarray(x, np.uint8 if are_pixels else x.dtype.newbyteorder("="))
@@ -235,9 +247,8 @@ def _labels(given: Any, num_rows: int, where: str) -> NDArray[Any]:
         raise DataError(f"{where}: wanted one label for each of {num_rows:,} rows, found {y.shape} {y.dtype}")
     if y.dtype.kind not in "biufUS":
         raise DataError(f"{where}: wanted labels, integers or texts, or amounts, found {y.dtype}")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        place = int(np.argmin(np.isfinite(y)))
-        raise DataError(f"{where}: {y[place]} in row {place}, counted from 0: remove such rows")
+    if (at := first_not_finite(y, MOST)) is not None:
+        raise DataError(f"{where}: {at}: remove such rows")
     if y.dtype.kind == "S":
         return np.asarray(np.char.decode(y, "utf-8"))
     return y
@@ -249,6 +260,7 @@ def _named(y: NDArray[Any], said: Said, where: str) -> tuple[tuple[str, ...], ND
     if said.task == AMOUNTS or (is_float and said.task is None and not splits.are_classes(y)):
         if y.dtype.kind not in "iuf":
             raise DataError(f"{where}, y: {y.dtype} are no amounts")
+        _exact(y, f"{where}, y")
         return (), y.astype(np.float64)
     if is_float:
         if not np.array_equal(y, np.round(y)):

@@ -25,12 +25,12 @@ GREY = ("1", "L", "LA", "I", "F", "I;16", "I;16L", "I;16B")  # modes of Pillow
 
 
 def pillow() -> Any:
-    """Pillow's modules. Raises RunError when it is not installed."""
+    """Pillow's modules. Raises RunError when it is not installed, or does not load."""
     try:
         from PIL import Image, ImageOps
-    except ImportError:
+    except ImportError as error:
         raise RunError(
-            "pictures are read by Pillow, which is not installed: pip install 'nnlite-serverless[pictures]'"
+            f"pictures are read by Pillow ({words(error)}): pip install 'nnlite-serverless[pictures]'"
         ) from None
     return Image, ImageOps
 

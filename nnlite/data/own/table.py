@@ -17,7 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nnlite.data.dataset import Dataset, Split
-from nnlite.data.inputs import CATEGORY, FLAG, MISSING, NUMBER, Amounts, Column, Table, Wrong, as_flags, as_numbers
+from nnlite.data.inputs import (
+    CATEGORY,
+    FLAG,
+    MISSING,
+    NUMBER,
+    Amounts,
+    Column,
+    Table,
+    Wrong,
+    as_flags,
+    as_numbers,
+    check_held,
+)
 from nnlite.data.own import splits
 from nnlite.data.own.lines import Block, Lines
 from nnlite.data.own.reading import AMOUNTS, TEST, Reading
@@ -132,9 +144,10 @@ class Survey:
         if numbers is None:
             self._see_texts(cells, block)
             return
-        if (infinite := np.isinf(numbers)).any():
-            place = int(np.argmax(infinite))
-            raise lines.wrong(block.lines[place], f"{self.name!r}: {cells[place]!r:.40} is not a finite number")
+        try:
+            check_held(self.name, cells, numbers)
+        except Wrong as wrong:
+            raise lines.wrong(block.lines[wrong.row], wrong.problem) from None
         there = numbers[~np.isnan(numbers)]
         self.num_numbers += len(there)
         if len(there):

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from dataclasses import replace
 
 import pytest
@@ -185,11 +184,19 @@ def test_what_was_used_is_what_the_leases_say(watched):
     assert (account.attempts, account.used.seconds, account.used.num_reads) == (6, 20.0, 14)
 
 
-def test_following_ends_with_the_run(tool, tmp_path):
+def test_following_ends_with_the_run(tool, tmp_path, monkeypatch):
     store = FileStore(tmp_path / "s")
     of = small.spec(ROWS, 1, 3)
     lifecycle.begin(store, store, of, ROWS)
-    driver = threading.Thread(target=lambda: (time.sleep(0.3), lifecycle.Driver(store, of).drive({0: 1})))
+    seen, look = threading.Event(), Surveyor.look
+
+    def looking(surveyor):
+        found = look(surveyor)
+        seen.set()
+        return found
+
+    monkeypatch.setattr(Surveyor, "look", looking)
+    driver = threading.Thread(target=lambda: (seen.wait(), lifecycle.Driver(store, of).drive({0: 1})))
     driver.start()
     lines = tool("status", of.run, "--store", store.url, "--follow").out.splitlines()
     driver.join()

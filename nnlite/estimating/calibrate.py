@@ -128,8 +128,8 @@ def model_bytes(spec: RunSpec) -> int:
 
 
 def row_bytes(spec: RunSpec) -> int:
-    """The size of one sample in a shard."""
-    return prod(trainer.build(spec)[0].input_shape) + 1
+    """The size of one sample in a shard: its values, and a label."""
+    return prod(trainer.build(spec)[0].input_shape) * np.dtype(spec.data.dtype or np.uint8).itemsize + 1
 
 
 def steps_for(spec: RunSpec, seconds: float, share: float = 1.0) -> int:

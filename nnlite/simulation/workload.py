@@ -36,6 +36,7 @@ class Workload:
     input_shape: tuple[int, ...]
     num_classes: int
     dataset: str
+    value_bytes: int = 1  #: of a pixel; 4 of other numbers
 
     @classmethod
     def of_case(cls, name: str, dataset: str | None = None, batch_size: int | None = None) -> Workload:
@@ -45,10 +46,11 @@ class Workload:
         if callable(chosen) or cases.names_path(chosen):
             rows = cases.dataset(case, dataset)
             case = cases.suited(case, rows)
-            about = (len(rows.train), len(rows.test), rows.input_shape, rows.num_classes, rows.name)
+            size = rows.train.x.itemsize
+            about = (len(rows.train), len(rows.test), rows.input_shape, rows.num_classes, rows.name, size)
         else:
             known = catalog.entry(chosen)
-            about = (*known.official, SHAPES[known.kind], known.num_classes, chosen)
+            about = (*known.official, SHAPES[known.kind], known.num_classes, chosen, 1)
         return cls(case, case.optimizer, case.batch_size if batch_size is None else batch_size, *about)
 
     def network(self) -> nn.Sequential:
@@ -59,7 +61,7 @@ class Workload:
     def subject(self, protocol: str) -> Subject:
         """How large its weights and rows are; averaging shares the optimizer's slots as well."""
         state = State(self.network(), self.optimizer, shares_slots=protocols.named(protocol).shares_slots)
-        return Subject(state.vector.size, int(np.prod(self.input_shape)))
+        return Subject(state.vector.size, int(np.prod(self.input_shape)) * self.value_bytes)
 
     def spec(self, num_workers: int, tree_widths: tuple[int, ...] | None = None, **more: Any) -> RunSpec:
         """The specification of a run of it."""

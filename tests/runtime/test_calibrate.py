@@ -181,6 +181,14 @@ def test_what_is_shortened_stays_the_same_case():
     assert (len(few.train), len(few.test)) == (short.data.num_train, short.data.num_test)
 
 
+@pytest.mark.parametrize(("dtype", "value_bytes"), [(None, 1), ("uint8", 1), ("int8", 1), ("float32", 4)])
+def test_a_sample_is_as_large_as_its_values(dtype, value_bytes):
+    """A table's numbers are four times a picture's: shards are read, and memory is filled, accordingly."""
+    of = small.spec(ROWS)
+    of = replace(of, data=replace(of.data, dtype=dtype))
+    assert calibrate.row_bytes(of) == ROWS.train.x[0].size * value_bytes + 1
+
+
 def test_a_short_run_that_fails_is_an_error():
     spec = small.spec(ROWS, optimizer=small.nn.SGD(3e38))
     short, few = shortened(spec, ROWS, Tree((1,)), 50, 2)

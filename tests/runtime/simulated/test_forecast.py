@@ -8,6 +8,7 @@ from nnlite.protocol.records.spec import Rates
 from nnlite.simulation.faults import Faults
 from nnlite.simulation.forecast import Subject, forecast, make
 from nnlite.simulation.profile import ComputeProfile, StoreProfile, Verb, WorldProfile
+from nnlite.simulation.workload import Workload
 from tests.protocol.toy import spec as toy_spec
 
 FREE = Verb(0.0, 1e12)
@@ -134,3 +135,9 @@ def test_values_weigh_nothing_here_and_what_is_collected_is_gone():
     simulation.run()
     assert sum(len(value.data) for value in simulation.store.values()) < 10_000_000
     assert len(simulation.story) == 0
+
+
+def test_the_rows_of_a_table_are_four_bytes_a_number(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,kind\n" + "".join(f"{n},{n % 7},{'xy'[n % 2]}\n" for n in range(40)))
+    assert Workload.of_case("auto", str(tmp_path / "t.csv")).subject("averaging").row_bytes == 2 * 4
+    assert Workload.of_case("c").subject("averaging").row_bytes == 28 * 28

@@ -17,13 +17,8 @@ from nnlite.estimating.probe import Probed
 from nnlite.estimating.supposed import Supposed
 from nnlite.platform.base import Platform, Pricing
 from nnlite.protocol import protocols
-from nnlite.searches.plan import Tuning
 from nnlite.simulation.forecast import Forecast
 from nnlite.store import open_store
-
-USUAL_PARALLEL = 8  # where somebody else's processors are used
-OF_TUNING = {one.name for one in fields(Tuning)} - {"case", "dataset"}
-
 
 # ---- memory and workers
 

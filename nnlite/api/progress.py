@@ -33,7 +33,7 @@ class Progress:
         self._last_s = time.monotonic()
         self._sums, self._seen = _Sums(), 0
         self._waiting: dict[str, Any] | None = None  #: the last round, until its accuracy is known
-        self._has_leftovers = False  #: that the store does not delete, every worker tells
+        self._news = News("run")
         self._bar = None if say else _bar(spec.num_rounds, first_round, bar_on)
 
     def tell(self, event: str, values: dict[str, Any]) -> None:
@@ -47,19 +47,10 @@ class Progress:
         elif event == "forgotten":
             which = number(values["round"])
             self._say(f"the store has forgotten what a worker contributed to round {which}: made again")
-        elif event == "replaced":
-            self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
         elif event == "lost":
             self._say(f"an event for worker {values['worker']} was lost ({values['why']}): it is started again")
-        elif event == "unavailable":
-            self._say(f"a worker process ended: {values['message']}")
-        elif event == "malformed":
-            self._say(f"a worker said what is no message of nnlite's, which is passed over: {values['reason']}")
-        elif event == "uncleaned" and not self._has_leftovers:
-            self._has_leftovers = True
-            self._say(f"what is no longer needed stays in the store: {values['reason']}")
-        elif event == "unsaved":
-            self._say(f"the run could not be marked as ended: {values['reason']}")
+        elif (line := self._news.line(event, values)) is not None:
+            self._say(line)
 
     def close(self) -> None:
         """The run is over: what is still waiting is said now."""
@@ -119,6 +110,29 @@ class Progress:
         if self._bar is not None:
             self._bar.clear()
         print(message(line), file=sys.stderr, flush=True)
+
+
+class News:
+    """What happens to workers and store of a run or a search (`what`), in sentences."""
+
+    def __init__(self, what: str):
+        self._what = what
+        self._has_leftovers = False  #: that the store does not delete, every worker tells
+
+    def line(self, event: str, values: dict[str, Any]) -> str | None:
+        """The sentence for an event; None for one that has none, or has had it."""
+        if event == "replaced":
+            return f"worker {values['worker']} is gone: started again (attempt {values['attempt']})"
+        if event == "unavailable":
+            return f"a worker process ended: {values['message']}"
+        if event == "malformed":
+            return f"a worker said what is no message of nnlite's, which is passed over: {values['reason']}"
+        if event == "uncleaned" and not self._has_leftovers:
+            self._has_leftovers = True
+            return f"what is no longer needed stays in the store: {values['reason']}"
+        if event == "unsaved":
+            return f"the {self._what} could not be marked as ended: {values['reason']}"
+        return None
 
 
 @dataclass

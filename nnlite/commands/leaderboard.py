@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from nnlite.api.progress import News
 from nnlite.commands.json_lines import say
 from nnlite.commands.terminal import in_line, unguarded_stderr
 from nnlite.errors import message
@@ -25,24 +26,15 @@ class Leaderboard:
         self.results: dict[tuple[int, int], Result] = {}
         self.seconds = self.usd = 0.0  #: of all jobs that are done
         self._live = not as_json and sys.stderr.isatty()
-        self._has_leftovers = False  #: that the store does not delete, every worker tells
+        self._news = News("search")
         self._num_lines = 0  #: of the leaderboard that stands on the terminal
 
     def tell(self, event: str, values: dict[str, Any]) -> None:
         """Take in an event of the search (a `performer.Teller`)."""
         if event == "trial":
             self._trial(values)
-        elif event == "replaced":
-            self._say(f"worker {values['worker']} is gone: started again (attempt {values['attempt']})")
-        elif event == "unavailable":
-            self._say(f"a worker process ended: {values['message']}")
-        elif event == "malformed":
-            self._say(f"a worker said what is no message of nnlite's, which is passed over: {values['reason']}")
-        elif event == "uncleaned" and not self._has_leftovers:
-            self._has_leftovers = True
-            self._say(f"what is no longer needed stays in the store: {values['reason']}")
-        elif event == "unsaved":
-            self._say(f"the search could not be marked as ended: {values['reason']}")
+        elif (line := self._news.line(event, values)) is not None:
+            self._say(line)
 
     def close(self) -> None:
         """The search is over."""
